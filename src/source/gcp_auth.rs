@@ -1,0 +1,246 @@
+//! gcp_auth's providers as sources.
+//!
+//! gcp_auth caches a token until 20 s before its expiry. So a provider made here serves one fetch
+//! and is made anew for the next; a caller's own provider is used as it is. It also logs the
+//! bodies of refused replies, so it runs with tracing off, and its own words are passed on only
+//! where they cannot hold a reply's content.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use gcp_auth::{ConfigDefaultCredentials, GCloudAuthorizedUser, MetadataServiceAccount, TokenProvider};
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+
+use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
+use crate::{Error, Token};
+
+type Provider = Arc<dyn TokenProvider>;
+
+/// A caller's own provider, which has a cache of its own.
+pub(crate) struct GcpAuthSource {
+    provider: Provider,
+    scopes: Arc<[Box<str>]>,
+}
+
+impl GcpAuthSource {
+    pub(crate) fn new(provider: Provider, scopes: Arc<[Box<str>]>) -> Self {
+        Self { provider, scopes }
+    }
+}
+
+impl fmt::Debug for GcpAuthSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GcpAuthSource").field("scopes", &self.scopes).finish_non_exhaustive()
+    }
+}
+
+impl TokenSource for GcpAuthSource {
+    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(token(Arc::clone(&self.provider), &self.scopes))
+    }
+
+    fn info(&self) -> SourceInfo {
+        SourceInfo::new()
+    }
+}
+
+/// A service account's key file.
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+pub(crate) struct KeyFileSource {
+    json: Box<str>,
+    origin: Box<str>,
+    info: SourceInfo,
+    scopes: Arc<[Box<str>]>,
+    /// The provider that checked the key when the source was made: good for the first fetch.
+    first: Mutex<Option<Provider>>,
+}
+
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+impl KeyFileSource {
+    /// Checks the key; `json` has been checked already to have the right fields.
+    pub(crate) fn new(
+        json: &str,
+        origin: &str,
+        info: SourceInfo,
+        scopes: Arc<[Box<str>]>,
+    ) -> Result<Self, Error> {
+        let first = Mutex::new(Some(Self::provider(json, origin)?));
+        Ok(Self { json: json.into(), origin: origin.into(), info, scopes, first })
+    }
+
+    fn provider(json: &str, origin: &str) -> Result<Provider, Error> {
+        let made = tracing::subscriber::with_default(NoSubscriber::default(), || {
+            gcp_auth::CustomServiceAccount::from_json(json)
+        });
+        match made {
+            Ok(account) => Ok(Arc::new(account)),
+            Err(gcp_auth::Error::Io(what, cause)) => {
+                Err(Error::credentials(format!("{origin}: {what}: {cause}"), false))
+            }
+            Err(_) => Err(Error::invalid(
+                "private_key",
+                format!("in {origin} is not an RSA key in PEM form (PKCS#8)"),
+            )),
+        }
+    }
+}
+
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+impl TokenSource for KeyFileSource {
+    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Box::pin(async move {
+            let provider = match first {
+                Some(provider) => provider,
+                // Reads the certificate store and parses the key.
+                None => {
+                    let (json, origin) = (self.json.clone(), self.origin.clone());
+                    blocking(move || Self::provider(&json, &origin)).await?
+                }
+            };
+            token(provider, &self.scopes).await
+        })
+    }
+
+    fn info(&self) -> SourceInfo {
+        self.info.clone()
+    }
+}
+
+/// The user that `gcloud auth application-default login` left in the well-known file.
+#[derive(Debug)]
+pub(crate) struct WellKnownUserSource {
+    pub(crate) info: SourceInfo,
+    pub(crate) scopes: Arc<[Box<str>]>,
+}
+
+impl TokenSource for WellKnownUserSource {
+    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(async {
+            let made = ConfigDefaultCredentials::new().with_subscriber(NoSubscriber::default()).await;
+            let provider: Provider = Arc::new(made.map_err(|error| failure(&error))?);
+            token(provider, &self.scopes).await
+        })
+    }
+
+    fn info(&self) -> SourceInfo {
+        self.info.clone()
+    }
+}
+
+/// What the machine itself offers: the metadata server, else the `gcloud` command.
+///
+/// The first fetch that succeeds decides between the two for good, so that a passing failure never
+/// changes who the program is.
+#[derive(Debug)]
+pub(crate) struct MachineSource {
+    scopes: Arc<[Box<str>]>,
+    found: OnceLock<Machine>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Machine {
+    MetadataServer,
+    Gcloud,
+}
+
+impl MachineSource {
+    pub(crate) fn new(scopes: Arc<[Box<str>]>) -> Self {
+        Self { scopes, found: OnceLock::new() }
+    }
+
+    async fn resolve(&self) -> Result<Token, Error> {
+        let metadata = match self.found.get() {
+            Some(machine) => return self.from(*machine).await,
+            None => self.from(Machine::MetadataServer).await,
+        };
+        let (machine, outcome) = match metadata {
+            Ok(token) => (Machine::MetadataServer, Ok(token)),
+            Err(metadata) => {
+                let gcloud = self.from(Machine::Gcloud).await;
+                (Machine::Gcloud, gcloud.map_err(|gcloud| nothing_found(&metadata, &gcloud)))
+            }
+        };
+        if outcome.is_ok() {
+            // A fetch that ran beside this one may have decided first.
+            let _ = self.found.set(machine);
+        }
+        outcome
+    }
+
+    async fn from(&self, machine: Machine) -> Result<Token, Error> {
+        let made = match machine {
+            Machine::MetadataServer => MetadataServiceAccount::new()
+                .with_subscriber(NoSubscriber::default())
+                .await
+                .map(|provider| Arc::new(provider) as Provider),
+            // It waits for a child process on the calling thread.
+            Machine::Gcloud => {
+                let runtime = tokio::runtime::Handle::current();
+                blocking(move || {
+                    let quiet = GCloudAuthorizedUser::new().with_subscriber(NoSubscriber::default());
+                    Ok(runtime.block_on(quiet).map(|provider| Arc::new(provider) as Provider))
+                })
+                .await?
+            }
+        };
+        token(made.map_err(|error| failure(&error))?, &self.scopes).await
+    }
+}
+
+impl TokenSource for MachineSource {
+    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(self.resolve())
+    }
+
+    fn info(&self) -> SourceInfo {
+        SourceInfo::new()
+    }
+}
+
+fn nothing_found(metadata: &Error, gcloud: &Error) -> Error {
+    let message = format!(
+        "no credentials found: set GOOGLE_APPLICATION_CREDENTIALS to a credential file, or run `gcloud auth \
+         application-default login`, or run on Google Cloud (metadata server: {metadata}; gcloud: {gcloud})"
+    );
+    Error::credentials(message, true).retried()
+}
+
+async fn token(provider: Provider, scopes: &[Box<str>]) -> Result<Token, Error> {
+    let scopes: Vec<&str> = scopes.iter().map(AsRef::as_ref).collect();
+    let token = provider.token(&scopes).with_subscriber(NoSubscriber::default()).await;
+    let token = token.map_err(|error| failure(&error))?;
+    Token::new(token.as_str(), SystemTime::from(token.expires_at()))
+}
+
+/// gcp_auth has retried already, and does not tell passing failures from lasting ones.
+fn failure(error: &gcp_auth::Error) -> Error {
+    let message: Cow<'static, str> = match error {
+        // serde_json quotes what it could not read, and that may be a token.
+        gcp_auth::Error::Json(what, cause) => format!("{what} (a {:?} error)", cause.classify()).into(),
+        gcp_auth::Error::Http(what, cause) => format!("{what}: {}", with_causes(cause)).into(),
+        gcp_auth::Error::Other(what, cause) => format!("{what}: {}", with_causes(&**cause)).into(),
+        gcp_auth::Error::Io(what, cause) => format!("{what}: {cause}").into(),
+        other => other.to_string().into(),
+    };
+    tracing::debug!(%message, "gcp_auth gave no token");
+    Error::credentials(message, true).retried()
+}
+
+/// hyper's errors tell the reason only further down.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(stopped) => Err(Error::credentials(format!("making the source failed: {stopped}"), true)),
+    }
+}
