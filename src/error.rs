@@ -108,6 +108,18 @@ impl Error {
         error
     }
 
+    /// The problem is with one element of its field, a list.
+    pub(crate) fn at_index(mut self, index: usize) -> Self {
+        self.set(|inner| inner.field = inner.field.take().map(|field| format!("{field}[{index}]").into()));
+        self
+    }
+
+    /// The field stands in this file.
+    pub(crate) fn in_file(mut self, file: &str) -> Self {
+        self.set(|inner| inner.message = format!("in {file} {}", inner.message).into());
+        self
+    }
+
     pub(crate) fn credentials(message: impl Into<Cow<'static, str>>, transient: bool) -> Self {
         let mut error = Self::new(ErrorKind::Credentials, message);
         error.set(|inner| inner.transient = transient);
@@ -149,6 +161,12 @@ impl Error {
 
     pub(crate) fn invalid_reply(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::InvalidReply, message)
+    }
+
+    /// Says which call failed.
+    pub(crate) fn of(mut self, operation: &'static str) -> Self {
+        self.set(|inner| inner.operation = Some(operation));
+        self
     }
 
     /// Says which call failed, on which account, after how many attempts.

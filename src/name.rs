@@ -84,8 +84,11 @@ impl ServiceAccountName {
 
     /// The name to send: with the wildcard in place of any project, since the API documents a
     /// project there as invalid.
-    pub(crate) fn to_wire(&self) -> String {
-        service_account_path(ANY_PROJECT, self.account())
+    pub(crate) fn into_wire(self) -> String {
+        match self.project() {
+            ANY_PROJECT => self.path.into(),
+            _ => service_account_path(ANY_PROJECT, self.account()),
+        }
     }
 
     /// Parses `text`; an error says that the name came in as `field`.
@@ -230,7 +233,7 @@ mod tests {
     fn the_wire_always_gets_the_wildcard_project() {
         let name: ServiceAccountName = service_account_path("my-project", EMAIL).parse().unwrap();
         assert_eq!(name.project(), "my-project");
-        assert_eq!(name.to_wire(), service_account_path("-", EMAIL));
+        assert_eq!(name.into_wire(), service_account_path("-", EMAIL));
     }
 
     #[test]

@@ -1,0 +1,478 @@
+//! One call: the only place that authenticates, bounds, retries, classifies and maps tonic's errors.
+
+use std::any::Any;
+use std::error::Error as StdError;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes};
+use http::uri::PathAndQuery;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::client::Grpc;
+use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
+use tonic::metadata::MetadataMap;
+use tonic::{Code, ConnectError, GrpcMethod, Status, TimeoutExpired};
+use tonic_prost::ProstDecoder;
+use tower::retry::budget::{Budget, TpsBudget};
+
+use super::transport::{ReplyHead, Silence, Transport, need_runtime};
+use crate::error::ServiceError;
+use crate::retry::{RetryState, random_fraction};
+use crate::{Credentials, Error, ErrorKind, RetryPolicy, Token};
+
+pub(crate) const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
+pub(crate) const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
+pub(crate) const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+const SERVICE: &str = "google.iam.credentials.v1.IAMCredentials";
+
+/// How long a success counts towards retries elsewhere.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+/// Retries a second that are free, so that a client of few calls can retry at all.
+const BUDGET_FREE_PER_SECOND: u32 = 10;
+/// Retries for every call that succeeded.
+const BUDGET_RATIO: f32 = 0.1;
+
+/// One of the four RPCs.
+pub(crate) struct Method {
+    /// The name of the facade's method: errors show it.
+    pub(crate) operation: &'static str,
+    path: &'static str,
+    name: &'static str,
+}
+
+macro_rules! method {
+    ($constant:ident, $operation:literal, $name:literal) => {
+        pub(crate) const $constant: Method = Method {
+            operation: $operation,
+            path: concat!("/google.iam.credentials.v1.IAMCredentials/", $name),
+            name: $name,
+        };
+    };
+}
+
+method!(GENERATE_ACCESS_TOKEN, "generate_access_token", "GenerateAccessToken");
+method!(GENERATE_ID_TOKEN, "generate_id_token", "GenerateIdToken");
+method!(SIGN_BLOB, "sign_blob", "SignBlob");
+method!(SIGN_JWT, "sign_jwt", "SignJwt");
+
+/// What a call may take and how it is repeated.
+#[derive(Clone)]
+pub(crate) struct CallSettings {
+    pub(crate) timeout: Duration,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) retry: RetryPolicy,
+}
+
+/// A call, checked and encoded once, to be attempted as often as need be.
+pub(crate) struct Call {
+    pub(crate) method: &'static Method,
+    /// The target as errors show it.
+    pub(crate) account: Box<str>,
+    pub(crate) message: Bytes,
+    pub(crate) route: HeaderValue,
+    /// The caller's own metadata.
+    pub(crate) metadata: HeaderMap,
+    /// What `x-goog-api-client` says, where it is not the client's usual.
+    pub(crate) usage: Option<HeaderValue>,
+    pub(crate) settings: CallSettings,
+}
+
+/// What all calls of a client share.
+pub(crate) struct Caller {
+    transport: Transport,
+    credentials: Credentials,
+    /// The headers that never change.
+    headers: HeaderMap,
+    /// The usual attempt timeout, and its header ready made.
+    usual_timeout: (Duration, HeaderValue),
+    budget: TpsBudget,
+}
+
+impl Caller {
+    pub(crate) fn new(
+        transport: Transport,
+        credentials: Credentials,
+        headers: HeaderMap,
+        attempt_timeout: Duration,
+    ) -> Self {
+        Self {
+            transport,
+            credentials,
+            headers,
+            usual_timeout: (attempt_timeout, timeout_value(attempt_timeout)),
+            budget: TpsBudget::new(BUDGET_WINDOW, BUDGET_FREE_PER_SECOND, BUDGET_RATIO),
+        }
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Makes the call and decodes its reply; says how many attempts it took.
+    ///
+    /// Every wait is inside: for credentials, for the connection, for each attempt and its body,
+    /// and between attempts.
+    pub(crate) async fn call<R>(&self, call: &Call) -> Result<(R, u32), Error>
+    where
+        R: prost::Message + Default + 'static,
+    {
+        need_runtime()?;
+        let mut retry = call.settings.retry.start();
+        match self.attempts(call, &mut retry).await {
+            Ok(reply) => Ok((reply, retry.attempts())),
+            Err(error) => Err(error.during(call.method.operation, &call.account, retry.attempts()).retried()),
+        }
+    }
+
+    async fn attempts<R>(&self, call: &Call, retry: &mut RetryState) -> Result<R, Error>
+    where
+        R: prost::Message + Default + 'static,
+    {
+        let mut now = Instant::now();
+        let deadline = later(now, call.settings.timeout);
+        let mut last = None;
+        let mut refreshed = false;
+        loop {
+            let left = deadline.saturating_duration_since(now);
+            let attempt = Attempt {
+                caller: self,
+                call,
+                allowed: call.settings.attempt_timeout.min(left),
+                deadline: later(now, call.settings.attempt_timeout.min(left)),
+            };
+            let Failure { error, token } = match attempt.run(retry.attempts()).await {
+                Ok(reply) => {
+                    self.budget.deposit();
+                    return Ok(reply);
+                }
+                Err(failure) => failure,
+            };
+
+            now = Instant::now();
+            if now >= deadline {
+                let message = format!("no success within {:?}", call.settings.timeout);
+                return Err(Error::timeout(message, Some(last.unwrap_or(error))));
+            }
+            let wait = if !refreshed
+                && self
+                    .replace_refused(
+                        &error,
+                        token.as_ref(),
+                        later(now, call.settings.attempt_timeout).min(deadline),
+                    )
+                    .await
+            {
+                refreshed = true;
+                Duration::ZERO
+            } else if is_retryable(&error, retry.policy()) {
+                let asked = error.service().and_then(ServiceError::retry_delay);
+                retry.backoff(random_fraction(), asked)
+            } else {
+                return Err(error);
+            };
+            if wait >= deadline.saturating_duration_since(now) || !retry.again() || !self.budget.withdraw() {
+                return Err(error);
+            }
+            tracing::debug!(
+                operation = call.method.operation,
+                account = &*call.account,
+                attempt = retry.attempts(),
+                ?wait,
+                %error,
+                "trying again"
+            );
+            if !wait.is_zero() {
+                sleep(wait).await;
+            }
+            last = Some(error);
+            now = Instant::now();
+        }
+    }
+
+    /// If the service refused the source's token: forgets it and gets another by `deadline`. Says
+    /// whether that worked.
+    async fn replace_refused(&self, error: &Error, refused: Option<&Token>, deadline: Instant) -> bool {
+        let (Some(refused), ErrorKind::Service, Code::Unauthenticated) =
+            (refused, error.kind(), error.code())
+        else {
+            return false;
+        };
+        self.credentials.invalidate(refused);
+        match timeout_at(deadline, self.credentials.token()).await {
+            Ok(Ok(token)) => !token.is_same(refused),
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+}
+
+/// A failed attempt, with the token it carried.
+struct Failure {
+    error: Error,
+    token: Option<Token>,
+}
+
+/// One attempt of a call.
+struct Attempt<'a> {
+    caller: &'a Caller,
+    call: &'a Call,
+    allowed: Duration,
+    deadline: Instant,
+}
+
+impl Attempt<'_> {
+    async fn run<R>(self, number: u32) -> Result<R, Failure>
+    where
+        R: prost::Message + Default + 'static,
+    {
+        let mut token = None;
+        let mut silence = None;
+        let within = async { timeout_at(self.deadline, self.send(&mut token, &mut silence)).await };
+        let error = match caught(within).await {
+            Ok(Ok(Ok(reply))) => return Ok(reply),
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(_elapsed)) => {
+                if let Some(silence) = &silence {
+                    self.caller.transport.went_silent(silence);
+                }
+                let waited = if token.is_none() { "no source token" } else { "no answer" };
+                Error::timeout(format!("{waited} within {:?}", self.allowed), None)
+            }
+            // tonic panics on a reply whose status details are not base64, for one.
+            Err(panic) => Error::invalid_reply(format!("the reply could not be read: {panic}")),
+        };
+        tracing::debug!(
+            operation = self.call.method.operation,
+            account = &*self.call.account,
+            attempt = number,
+            %error,
+            "attempt failed"
+        );
+        Err(Failure { error, token })
+    }
+
+    async fn send<R>(&self, used: &mut Option<Token>, silence: &mut Option<Silence>) -> Result<R, Error>
+    where
+        R: prost::Message + Default + 'static,
+    {
+        let Caller { transport, credentials, .. } = self.caller;
+        let (token, allowed) = match credentials.cached() {
+            Some(token) => (token, self.allowed),
+            None => {
+                let token = credentials.token().await.map_err(Error::no_source_token)?;
+                (token, self.deadline.saturating_duration_since(Instant::now()))
+            }
+        };
+        let headers = self.headers(&token, allowed);
+        *used = Some(token);
+
+        let connection = transport.connection();
+        *silence = Some(connection.watch());
+        let head = ReplyHead::default();
+        let mut grpc = Grpc::with_origin(connection.observe(&head), transport.request_origin());
+        grpc.ready().await.map_err(|error| classify(Status::from_error(error), &head, transport))?;
+
+        let mut extensions = Extensions::new();
+        extensions.insert(GrpcMethod::new(SERVICE, self.call.method.name));
+        let request = tonic::Request::from_parts(
+            MetadataMap::from_headers(headers),
+            extensions,
+            self.call.message.clone(),
+        );
+        let path = PathAndQuery::from_static(self.call.method.path);
+        let reply = grpc.unary(request, path, Encoded(PhantomData)).await;
+        reply.map(tonic::Response::into_inner).map_err(|status| classify(status, &head, transport))
+    }
+
+    fn headers(&self, token: &Token, allowed: Duration) -> HeaderMap {
+        let Call { metadata, usage, route, .. } = self.call;
+        let mut headers = self.caller.headers.clone();
+        if !metadata.is_empty() {
+            headers.extend(metadata.clone());
+        }
+        if let Some(usage) = usage {
+            headers.insert(API_CLIENT, usage.clone());
+        }
+        let (usual, ready_made) = &self.caller.usual_timeout;
+        let timeout = if allowed == *usual { ready_made.clone() } else { timeout_value(allowed) };
+        headers.insert(GRPC_TIMEOUT, timeout);
+        headers.insert(REQUEST_PARAMS, route.clone());
+        headers.insert(header::AUTHORIZATION, token.header_value().clone());
+        headers
+    }
+}
+
+/// Sends a message that is encoded already, and decodes the reply.
+struct Encoded<R>(PhantomData<R>);
+
+struct Verbatim;
+
+impl<R: prost::Message + Default + 'static> Codec for Encoded<R> {
+    type Encode = Bytes;
+    type Decode = R;
+    type Encoder = Verbatim;
+    type Decoder = ProstDecoder<R>;
+
+    fn encoder(&mut self) -> Verbatim {
+        Verbatim
+    }
+
+    fn decoder(&mut self) -> ProstDecoder<R> {
+        ProstDecoder::new(BufferSettings::default())
+    }
+}
+
+impl Encoder for Verbatim {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(message);
+        Ok(())
+    }
+}
+
+/// Runs a future; a panic in it becomes an error with the panic's message.
+async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
+    let mut future = pin!(future);
+    // A future that has panicked is not polled again: the call drops it.
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic_message(&*panic))),
+    })
+    .await
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it panicked").to_owned()
+}
+
+/// Whether another attempt makes sense.
+fn is_retryable(error: &Error, policy: &RetryPolicy) -> bool {
+    match (error.kind(), error.service()) {
+        (ErrorKind::Service, Some(service)) => {
+            policy.retries(service.code())
+                || service.code() == Code::ResourceExhausted && service.retry_delay().is_some()
+        }
+        (ErrorKind::Timeout, _) => true,
+        (ErrorKind::Transport, _) => error.is_transient(),
+        // Only the innermost call retries: a source that has done so is not asked again.
+        (ErrorKind::Credentials, _) => error.is_transient() && !error.is_retried(),
+        _ => false,
+    }
+}
+
+/// Turns what tonic says into an error: the service's answer, or a failure on the way.
+///
+/// tonic gives both as a `Status`, and its codes for local failures vary; the chain of sources
+/// tells.
+fn classify(status: Status, head: &ReplyHead, transport: &Transport) -> Error {
+    if let Some(http) = head.foreign() {
+        let message = format!(
+            "the reply from {} is not gRPC (HTTP status {http}, {}): a proxy or another server answers there",
+            transport.origin(),
+            status
+                .metadata()
+                .get("content-type")
+                .and_then(|kind| kind.to_str().ok())
+                .unwrap_or("no content type"),
+        );
+        let transient = http == 429 || (500..600).contains(&http);
+        return Error::transport(message, Some(Arc::new(status)), transient);
+    }
+    let chain = || std::iter::successors(status.source(), |error| (*error).source());
+    if let Some(error) = chain().find_map(|error| error.downcast_ref::<Error>()) {
+        return Error::no_source_token(error.clone());
+    }
+    if chain().any(|error| error.is::<TimeoutExpired>()) {
+        return Error::timeout("no answer within the attempt's deadline", None);
+    }
+    if chain().next().is_some() && !chain().any(|error| error.is::<Status>()) {
+        let what = if chain().any(|error| error.is::<ConnectError>()) { "cannot connect to" } else { "lost" };
+        // A certificate that does not check out comes as invalid data, and stays so.
+        let lasting = chain()
+            .filter_map(|error| error.downcast_ref::<io::Error>())
+            .any(|error| matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
+        let mut causes: Vec<String> = chain().map(ToString::to_string).collect();
+        causes.dedup();
+        let message = format!("{what} {}: {}", transport.origin(), causes.join(": "));
+        return Error::transport(message, Some(Arc::new(status)), !lasting);
+    }
+    // hyper ends a stream that was reset as if it were whole, so tonic only misses the trailers.
+    if status.code() == Code::Unknown && status.message().starts_with("grpc-status header missing") {
+        let message = format!("the reply from {} broke off", transport.origin());
+        return Error::transport(message, Some(Arc::new(status)), true);
+    }
+    let transient = matches!(
+        status.code(),
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Internal
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::Cancelled
+    );
+    Error::status(ServiceError::new(status), transient)
+}
+
+/// The value of `grpc-timeout`: at most eight digits and a unit.
+fn timeout_value(timeout: Duration) -> HeaderValue {
+    const MOST: u128 = 99_999_999;
+    let (value, unit) = if timeout.as_micros() <= MOST {
+        (timeout.as_micros(), 'u')
+    } else if timeout.as_millis() <= MOST {
+        (timeout.as_millis(), 'm')
+    } else {
+        (u128::from(timeout.as_secs()).min(MOST), 'S')
+    };
+    HeaderValue::try_from(format!("{value}{unit}")).unwrap_or(HeaderValue::from_static("99999999S"))
+}
+
+/// An instant so far away that it never comes stands for one that cannot be told.
+fn later(now: Instant, by: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(86_400 * 365);
+    now + by.min(FAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_timeout_header_has_at_most_eight_digits() {
+        for (timeout, value) in [
+            (Duration::ZERO, "0u"),
+            (Duration::from_secs(20), "20000000u"),
+            (Duration::from_secs(100), "100000m"),
+            (Duration::from_secs(100_000), "100000S"),
+            (Duration::MAX, "99999999S"),
+        ] {
+            assert_eq!(timeout_value(timeout), value, "{timeout:?}");
+        }
+    }
+
+    #[test]
+    fn retries_spend_a_budget_that_successes_refill() {
+        let budget = TpsBudget::new(BUDGET_WINDOW, 0, BUDGET_RATIO);
+        assert!(!budget.withdraw());
+        for successes in 1..=10 {
+            assert!(!budget.withdraw(), "after {} successes", successes - 1);
+            budget.deposit();
+        }
+        assert!(budget.withdraw());
+        assert!(!budget.withdraw());
+    }
+}

@@ -1,0 +1,545 @@
+//! The four calls as builders: options first, then `.await`.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use prost::Message;
+use serde::Serialize;
+
+use super::IamCredentialsClient;
+use super::call::{
+    Call, CallSettings, GENERATE_ACCESS_TOKEN, GENERATE_ID_TOKEN, Method, SIGN_BLOB, SIGN_JWT,
+};
+use crate::proto::{
+    GenerateAccessTokenRequest, GenerateAccessTokenResponse, GenerateIdTokenRequest, GenerateIdTokenResponse,
+    SignBlobRequest, SignBlobResponse, SignJwtRequest, SignJwtResponse,
+};
+use crate::{BoxFuture, Error, RetryPolicy, ServiceAccountName, Token, jwt};
+
+/// The longest lifetime an access token can have: 12 hours, where the organisation allows more
+/// than the usual hour.
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(43_200);
+
+/// Names that the crate or gRPC itself sets.
+const RESERVED: [&str; 11] = [
+    "authorization",
+    "content-length",
+    "content-type",
+    "grpc-timeout",
+    "host",
+    "te",
+    "user-agent",
+    "x-goog-api-client",
+    "x-goog-api-key",
+    "x-goog-request-params",
+    "x-goog-user-project",
+];
+
+/// What every call has: a target, delegates and options. The first wrong argument is kept until
+/// the call is awaited.
+#[derive(Clone)]
+pub(crate) struct Request {
+    client: IamCredentialsClient,
+    target: Result<ServiceAccountName, Error>,
+    delegates: Vec<String>,
+    settings: CallSettings,
+    metadata: HeaderMap,
+    usage: Option<HeaderValue>,
+    problem: Option<Error>,
+}
+
+impl Request {
+    pub(crate) fn new(client: IamCredentialsClient, target: &str) -> Self {
+        Self {
+            target: ServiceAccountName::parse_field(target, "target"),
+            delegates: Vec::new(),
+            settings: client.settings().clone(),
+            metadata: HeaderMap::new(),
+            usage: None,
+            problem: None,
+            client,
+        }
+    }
+
+    pub(crate) fn check<T>(&mut self, checked: Result<T, Error>) -> Option<T> {
+        checked.map_err(|error| self.problem.get_or_insert(error)).ok()
+    }
+
+    pub(crate) fn delegates(&mut self, delegates: impl IntoIterator<Item = impl AsRef<str>>) {
+        let names = wire_names(delegates);
+        self.delegates = self.check(names).unwrap_or_default();
+    }
+
+    pub(crate) fn usage(&mut self, usage: HeaderValue) {
+        self.usage = Some(usage);
+    }
+
+    /// Bounds the whole call by what is left of a deadline.
+    pub(crate) fn within(&mut self, left: Duration) {
+        self.settings.timeout = self.settings.timeout.min(left);
+    }
+
+    fn metadata(&mut self, key: &str, value: &str) {
+        let checked = header(key, value);
+        if let Some((key, value)) = self.check(checked) {
+            self.metadata.append(key, value);
+        }
+    }
+
+    /// Encodes the message around the target's name and the delegates, makes the call, and reads
+    /// the reply.
+    async fn send<M, R, T>(
+        self,
+        method: &'static Method,
+        message: impl FnOnce(String, Vec<String>) -> M,
+        read: impl FnOnce(R) -> Result<T, Error>,
+    ) -> Result<T, Error>
+    where
+        M: Message,
+        R: Message + Default + 'static,
+    {
+        let Self { client, target, delegates, settings, metadata, usage, problem } = self;
+        let target = target.map_err(|error| error.of(method.operation))?;
+        let account: Box<str> = target.account().into();
+        if let Some(problem) = problem {
+            return Err(problem.during(method.operation, &account, 0));
+        }
+        let route = route(&account)?;
+        let message = Bytes::from(message(target.into_wire(), delegates).encode_to_vec());
+        let call = Call { method, account, message, route, metadata, usage, settings };
+        let (reply, attempts) = client.caller().call(&call).await?;
+        read(reply).map_err(|error| error.during(method.operation, &call.account, attempts))
+    }
+}
+
+/// The wire form of each delegate, in order.
+pub(crate) fn wire_names(delegates: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<String>, Error> {
+    let parse = |(index, delegate): (usize, _)| {
+        let name = ServiceAccountName::parse_field(AsRef::as_ref(&delegate), "delegates");
+        match name {
+            Ok(name) => Ok(name.into_wire()),
+            Err(error) => Err(error.at_index(index)),
+        }
+    };
+    delegates.into_iter().enumerate().map(parse).collect()
+}
+
+/// The scopes as they go out: each one there, and at least one.
+pub(crate) fn checked_scopes(
+    scopes: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Result<Vec<String>, Error> {
+    let scopes: Vec<String> = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
+    if scopes.is_empty() {
+        return Err(Error::invalid("scopes", "is empty: give at least one, such as scopes::CLOUD_PLATFORM"));
+    }
+    let bad = |scope: &String| scope.is_empty() || !scope.bytes().all(|b| b.is_ascii_graphic());
+    match scopes.iter().position(bad) {
+        Some(index) => Err(Error::invalid("scopes", "is empty or has a space").at_index(index)),
+        None => Ok(scopes),
+    }
+}
+
+pub(crate) fn checked_lifetime(lifetime: Duration) -> Result<Duration, Error> {
+    if lifetime < Duration::from_secs(1) || lifetime > MAX_LIFETIME {
+        let problem =
+            format!("is {lifetime:?}: it must be between 1 s and {} s (12 h)", MAX_LIFETIME.as_secs());
+        return Err(Error::invalid("lifetime", problem));
+    }
+    Ok(lifetime)
+}
+
+pub(crate) fn checked_audience(audience: &str) -> Result<String, Error> {
+    if audience.trim().is_empty() {
+        return Err(Error::invalid("audience", "is empty: give the URL or client id of the service called"));
+    }
+    Ok(audience.to_owned())
+}
+
+fn header(key: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
+    let field = || format!("metadata[{key:?}]");
+    let name = HeaderName::try_from(key)
+        .map_err(|_| Error::invalid(field(), "is not a legal key: use letters, digits and -_."))?;
+    if RESERVED.contains(&name.as_str()) || name.as_str().starts_with("grpc-") {
+        return Err(Error::invalid(field(), "is a reserved key: the crate or gRPC sets it"));
+    }
+    if name.as_str().ends_with("-bin") {
+        return Err(Error::invalid(field(), "is a binary key: only text is taken"));
+    }
+    let value = HeaderValue::try_from(value)
+        .ok()
+        .filter(|value| value.to_str().is_ok())
+        .ok_or_else(|| Error::invalid(field(), "has an illegal value: use visible ASCII and spaces"))?;
+    Ok((name, value))
+}
+
+/// The routing header: the request's name, percent-encoded.
+fn route(account: &str) -> Result<HeaderValue, Error> {
+    const PREFIX: &str = "name=projects%2F-%2FserviceAccounts%2F";
+    // Of what a checked account may hold, only these two are not unreserved.
+    let encoded = account.bytes().filter(|b| matches!(b, b'@' | b'+')).count();
+    let mut route = String::with_capacity(PREFIX.len() + account.len() + 2 * encoded);
+    route.push_str(PREFIX);
+    for part in account.split_inclusive(['@', '+']) {
+        match part.strip_suffix('@') {
+            Some(plain) => route.extend([plain, "%40"]),
+            None => match part.strip_suffix('+') {
+                Some(plain) => route.extend([plain, "%2B"]),
+                None => route.push_str(part),
+            },
+        }
+    }
+    HeaderValue::try_from(route).map_err(|_| Error::invalid("target", "cannot stand in a header"))
+}
+
+macro_rules! common_options {
+    () => {
+        /// The accounts between the caller and the target, nearest to the caller first: e-mail
+        /// addresses, unique ids or full names. Each must hold Token Creator on the next.
+        pub fn delegates(mut self, delegates: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+            self.request.delegates(delegates);
+            self
+        }
+
+        /// The time for the whole call, retries included. Default: the client's.
+        pub fn timeout(mut self, timeout: Duration) -> Self {
+            self.request.settings.timeout = timeout;
+            self
+        }
+
+        /// The time for one attempt. Default: the client's.
+        pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+            self.request.settings.attempt_timeout = timeout;
+            self
+        }
+
+        /// How failed attempts are repeated. Default: the client's.
+        pub fn retry(mut self, policy: RetryPolicy) -> Self {
+            self.request.settings.retry = policy;
+            self
+        }
+
+        /// Adds a header of one's own. A key that the crate or gRPC sets is an error, as is one
+        /// that is not legal.
+        pub fn metadata(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+            self.request.metadata(key.as_ref(), value.as_ref());
+            self
+        }
+    };
+}
+
+macro_rules! call_debug {
+    ($call:ident) => {
+        impl fmt::Debug for $call {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($call))
+                    .field("target", &self.request.target)
+                    .field("delegates", &self.request.delegates)
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+/// The call `generate_access_token`: `.await` it.
+///
+/// Made by [`IamCredentialsClient::generate_access_token`].
+#[must_use = "a call does nothing until it is awaited"]
+#[derive(Clone)]
+pub struct GenerateAccessToken {
+    pub(crate) request: Request,
+    scopes: Vec<String>,
+    lifetime: Option<Duration>,
+}
+
+call_debug!(GenerateAccessToken);
+
+impl GenerateAccessToken {
+    pub(crate) fn new(mut request: Request, scopes: Result<Vec<String>, Error>) -> Self {
+        let scopes = request.check(scopes).unwrap_or_default();
+        Self { request, scopes, lifetime: None }
+    }
+
+    common_options!();
+
+    /// How long the token shall live: 1 s to 43200 s (12 h). Default: the service's, one hour. More
+    /// than an hour needs the organisation policy
+    /// `constraints/iam.allowServiceAccountCredentialLifetimeExtension`.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = self.request.check(checked_lifetime(lifetime));
+        self
+    }
+}
+
+impl IntoFuture for GenerateAccessToken {
+    type Output = Result<Token, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { request, scopes: scope, lifetime } = self;
+            let message = |name, delegates| {
+                // A checked lifetime is short enough for the wire's signed seconds.
+                let lifetime = lifetime.and_then(|lifetime| prost_types::Duration::try_from(lifetime).ok());
+                GenerateAccessTokenRequest { name, delegates, scope, lifetime }
+            };
+            let read = |reply: GenerateAccessTokenResponse| {
+                let expiry = future_instant(access_token_expiry(reply.expire_time)?)?;
+                new_token(&reply.access_token, expiry)
+            };
+            request.send(&GENERATE_ACCESS_TOKEN, message, read).await
+        })
+    }
+}
+
+/// The call `generate_id_token`: `.await` it.
+///
+/// Made by [`IamCredentialsClient::generate_id_token`].
+#[must_use = "a call does nothing until it is awaited"]
+#[derive(Clone)]
+pub struct GenerateIdToken {
+    pub(crate) request: Request,
+    audience: String,
+    include_email: bool,
+}
+
+call_debug!(GenerateIdToken);
+
+impl GenerateIdToken {
+    pub(crate) fn new(mut request: Request, audience: Result<String, Error>) -> Self {
+        let audience = request.check(audience).unwrap_or_default();
+        Self { request, audience, include_email: false }
+    }
+
+    common_options!();
+
+    /// Whether the token has the claims `email` and `email_verified`. Default: no.
+    pub fn include_email(mut self, include: bool) -> Self {
+        self.include_email = include;
+        self
+    }
+}
+
+impl IntoFuture for GenerateIdToken {
+    type Output = Result<Token, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { request, audience, include_email } = self;
+            let message =
+                |name, delegates| GenerateIdTokenRequest { name, delegates, audience, include_email };
+            let read = |reply: GenerateIdTokenResponse| {
+                if reply.token.is_empty() {
+                    return Err(Error::invalid_reply("the reply has no token"));
+                }
+                let expiry = future_instant(jwt::expiry(&reply.token)?)?;
+                new_token(&reply.token, expiry)
+            };
+            request.send(&GENERATE_ID_TOKEN, message, read).await
+        })
+    }
+}
+
+/// The call `sign_blob`: `.await` it.
+///
+/// Made by [`IamCredentialsClient::sign_blob`].
+#[must_use = "a call does nothing until it is awaited"]
+#[derive(Clone)]
+pub struct SignBlob {
+    pub(crate) request: Request,
+    payload: Vec<u8>,
+}
+
+call_debug!(SignBlob);
+
+impl SignBlob {
+    pub(crate) fn new(request: Request, payload: Vec<u8>) -> Self {
+        Self { request, payload }
+    }
+
+    common_options!();
+}
+
+impl IntoFuture for SignBlob {
+    type Output = Result<SignedBlob, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { request, payload } = self;
+            let message = |name, delegates| SignBlobRequest { name, delegates, payload };
+            let read = |reply: SignBlobResponse| match reply.signed_blob {
+                signature if signature.is_empty() => Err(Error::invalid_reply("the reply has no signature")),
+                signature => Ok(SignedBlob { key_id: reply.key_id, signature }),
+            };
+            request.send(&SIGN_BLOB, message, read).await
+        })
+    }
+}
+
+/// The call `sign_jwt`: `.await` it.
+///
+/// Made by [`IamCredentialsClient::sign_jwt`].
+#[must_use = "a call does nothing until it is awaited"]
+#[derive(Clone)]
+pub struct SignJwt {
+    pub(crate) request: Request,
+    payload: String,
+}
+
+call_debug!(SignJwt);
+
+impl SignJwt {
+    pub(crate) fn new(mut request: Request, claims: &impl Serialize) -> Self {
+        let payload = request.check(jwt::payload(claims, SystemTime::now())).unwrap_or_default();
+        Self { request, payload }
+    }
+
+    common_options!();
+}
+
+impl IntoFuture for SignJwt {
+    type Output = Result<SignedJwt, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { request, payload } = self;
+            let message = |name, delegates| SignJwtRequest { name, delegates, payload };
+            let read = |reply: SignJwtResponse| match reply.signed_jwt {
+                jwt if jwt.is_empty() => Err(Error::invalid_reply("the reply has no signed JWT")),
+                jwt => Ok(SignedJwt { key_id: reply.key_id, jwt }),
+            };
+            request.send(&SIGN_JWT, message, read).await
+        })
+    }
+}
+
+/// A signature over some bytes: RSA PKCS#1 v1.5 with SHA-256. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedBlob {
+    key_id: String,
+    signature: Vec<u8>,
+}
+
+impl SignedBlob {
+    /// Names the key that signed, among the account's published keys.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The signature.
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    /// The signature, by value.
+    pub fn into_signature(self) -> Vec<u8> {
+        self.signature
+    }
+}
+
+impl fmt::Debug for SignedBlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedBlob").field("key_id", &self.key_id).finish_non_exhaustive()
+    }
+}
+
+/// A signed JSON Web Token. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedJwt {
+    key_id: String,
+    jwt: String,
+}
+
+impl SignedJwt {
+    /// Names the key that signed, among the account's published keys.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The token in compact form. Keep it out of logs.
+    pub fn secret(&self) -> &str {
+        &self.jwt
+    }
+
+    /// The token in compact form, by value.
+    pub fn into_secret(self) -> String {
+        self.jwt
+    }
+}
+
+impl fmt::Debug for SignedJwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedJwt").field("key_id", &self.key_id).finish_non_exhaustive()
+    }
+}
+
+fn access_token_expiry(expire_time: Option<prost_types::Timestamp>) -> Result<SystemTime, Error> {
+    let time = expire_time.ok_or_else(|| Error::invalid_reply("the reply has no expire_time"))?;
+    let seconds = u64::try_from(time.seconds).ok();
+    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    seconds
+        .zip(nanos)
+        .and_then(|(seconds, nanos)| UNIX_EPOCH.checked_add(Duration::new(seconds, nanos)))
+        .ok_or_else(|| Error::invalid_reply("the reply's expire_time is out of range"))
+}
+
+fn future_instant(expiry: SystemTime) -> Result<SystemTime, Error> {
+    match expiry.duration_since(SystemTime::now()) {
+        Ok(left) if !left.is_zero() => Ok(expiry),
+        _ => Err(Error::invalid_reply("the token has expired already: check the machine's clock")),
+    }
+}
+
+fn new_token(secret: &str, expiry: SystemTime) -> Result<Token, Error> {
+    Token::new(secret, expiry)
+        .map_err(|_| Error::invalid_reply("the token is empty, or may not stand in a header"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// conf: P62
+    #[test]
+    fn the_routing_header_is_the_encoded_name() {
+        for account in ["a@b.com", "a+x+@b.com", "1234567890", "a_b-c.d@e-f.com"] {
+            let route = route(account).unwrap();
+            let text = route.to_str().unwrap();
+            let decoded = percent_encoding::percent_decode_str(text).decode_utf8().unwrap();
+            assert_eq!(decoded, format!("name=projects/-/serviceAccounts/{account}"));
+            assert!(!text["name=".len()..].contains(['/', '@', '+', '=']), "{text}");
+        }
+    }
+
+    /// conf: M7
+    #[test]
+    fn an_expiry_out_of_range_is_an_error_and_a_far_one_is_not() {
+        let at = |seconds, nanos| access_token_expiry(Some(prost_types::Timestamp { seconds, nanos }));
+        assert!(access_token_expiry(None).is_err());
+        for (seconds, nanos) in
+            [(-1, 0), (i64::MIN, 0), (i64::MAX, 0), (0, -1), (0, 1_000_000_000), (0, i32::MIN)]
+        {
+            let result = at(seconds, nanos);
+            // On some systems the far end of time fits.
+            assert!(result.is_err() || seconds == i64::MAX, "{seconds} {nanos}");
+        }
+        const YEAR_9999: i64 = 253_402_300_799;
+        assert_eq!(
+            at(YEAR_9999, 999_999_999).unwrap(),
+            UNIX_EPOCH + Duration::new(YEAR_9999 as u64, 999_999_999)
+        );
+        assert!(future_instant(at(0, 0).unwrap()).is_err());
+    }
+
+    /// conf: P16
+    #[test]
+    fn the_expiry_is_exact() {
+        let expiry = access_token_expiry(Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 5 }));
+        assert_eq!(expiry.unwrap(), UNIX_EPOCH + Duration::new(1_800_000_000, 5));
+    }
+}

@@ -1,0 +1,177 @@
+//! What this crate has to read of a JSON Web Token, and to check before one is signed.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::Error;
+
+/// How far ahead the API lets `exp` of a JWT that it signs be.
+pub(crate) const MAX_EXPIRY: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// The instant in a token's `exp` claim. The signature is not looked at.
+pub(crate) fn expiry(jwt: &str) -> Result<SystemTime, Error> {
+    let mut parts = jwt.split('.');
+    let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Error::invalid_reply("the token is not a JWT: it has not three parts"));
+    };
+    let claims = URL_SAFE_NO_PAD
+        .decode(claims.trim_end_matches('='))
+        .ok()
+        .and_then(|json| serde_json::from_slice::<Value>(&json).ok())
+        .ok_or_else(|| {
+            Error::invalid_reply("the token is not a JWT: its claims are not JSON in base64url")
+        })?;
+    let seconds = match claims.get("exp") {
+        Some(exp) => exp.as_u64(),
+        None => return Err(Error::invalid_reply("the token has no exp claim")),
+    };
+    seconds
+        .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
+        .ok_or_else(|| Error::invalid_reply("the token's exp claim is not a time in whole seconds"))
+}
+
+/// The payload of a JWT to be signed: one JSON object as text.
+///
+/// A value that serialises to a string is that text, word for word; any other is written as JSON.
+pub(crate) fn payload(claims: &impl Serialize, now: SystemTime) -> Result<String, Error> {
+    let invalid = |problem: String| Error::invalid("claims", problem);
+    let value = serde_json::to_value(claims)
+        .map_err(|error| invalid(format!("cannot be written as JSON ({:?} error)", error.classify())))?;
+    let (text, claims) = match value {
+        Value::String(text) => {
+            // serde_json's message may quote the payload.
+            let claims = serde_json::from_str(&text).map_err(|error| {
+                invalid(format!("are not JSON: error at line {}, column {}", error.line(), error.column()))
+            })?;
+            (Some(text), claims)
+        }
+        claims => (None, claims),
+    };
+    let Value::Object(object) = &claims else {
+        return Err(invalid(format!("are not a JSON object but {}", kind(&claims))));
+    };
+    if let Some(exp) = object.get("exp") {
+        check_expiry(exp, now)?;
+    }
+    Ok(text.unwrap_or_else(|| claims.to_string()))
+}
+
+fn check_expiry(exp: &Value, now: SystemTime) -> Result<(), Error> {
+    let invalid = |problem: &'static str| Error::invalid("claims.exp", problem);
+    let seconds = match exp {
+        Value::Number(number) if number.is_u64() => number.as_u64().unwrap_or_default(),
+        Value::Number(number) if number.is_i64() => return Err(invalid("is in the past")),
+        _ => return Err(invalid("is not an integer: give seconds since 1970")),
+    };
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    if seconds <= now {
+        return Err(invalid("is in the past"));
+    }
+    if seconds - now > MAX_EXPIRY.as_secs() {
+        return Err(invalid("is more than 12 hours ahead"));
+    }
+    Ok(())
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(NOW)
+    }
+
+    fn token(claims: &str) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    /// conf: P45
+    #[test]
+    fn the_expiry_is_the_exp_claim() {
+        let expiry = expiry(&token(r#"{"aud":"a","exp":1564475051}"#)).unwrap();
+        assert_eq!(expiry, UNIX_EPOCH + Duration::from_secs(1_564_475_051));
+    }
+
+    /// conf: M7
+    #[test]
+    fn a_token_without_a_sensible_expiry_is_an_error() {
+        for jwt in [
+            "",
+            "one",
+            "one.two",
+            "a.b.c.d",
+            "e30.!!!.c2ln",
+            &token("not json"),
+            &token("{}"),
+            &token(r#"{"exp":"1564475051"}"#),
+            &token(r#"{"exp":1564475051.5}"#),
+            &token(r#"{"exp":-1}"#),
+            &token(r#"{"exp":18446744073709551615}"#),
+            &token(r#"{"exp":null}"#),
+            &token("[1]"),
+        ] {
+            let error = expiry(jwt).unwrap_err();
+            assert!(!error.is_transient(), "{jwt}");
+        }
+    }
+
+    #[test]
+    fn a_value_becomes_json_and_a_string_stays_as_it_is() {
+        let claims = json!({"sub": "ünïcode ✓", "exp": NOW + 60});
+        let text = payload(&claims, now()).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), claims);
+        let verbatim = "{ \"b\" : 1,\n \"a\":2 }";
+        assert_eq!(payload(&verbatim, now()).unwrap(), verbatim);
+        assert_eq!(payload(&verbatim.to_owned(), now()).unwrap(), verbatim);
+    }
+
+    #[test]
+    fn claims_that_the_service_would_refuse_are_refused_before_the_wire() {
+        for (claims, field) in [
+            (json!([1]), "claims"),
+            (json!(1), "claims"),
+            (Value::Null, "claims"),
+            (json!("secret, not JSON"), "claims"),
+            (json!("\"secret\""), "claims"),
+            (json!({"exp": NOW as f64 + 0.5}), "claims.exp"),
+            (json!({"exp": "secret"}), "claims.exp"),
+            (json!({"exp": null}), "claims.exp"),
+            (json!({"exp": -5}), "claims.exp"),
+            (json!({"exp": NOW}), "claims.exp"),
+            (json!({"exp": NOW + 12 * 3600 + 1}), "claims.exp"),
+            (json!({"exp": u64::MAX}), "claims.exp"),
+        ] {
+            let error = payload(&claims, now()).unwrap_err();
+            assert_eq!(error.field(), Some(field), "{claims}");
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+        }
+        assert!(payload(&json!({"exp": NOW + 12 * 3600}), now()).is_ok());
+    }
+
+    #[test]
+    fn claims_that_cannot_be_json_are_an_error_without_their_content() {
+        let claims = std::collections::HashMap::from([((1, "secret"), 2)]);
+        let error = payload(&claims, now()).unwrap_err();
+        assert_eq!(error.field(), Some("claims"));
+        assert!(!error.to_string().contains("secret"));
+    }
+}
