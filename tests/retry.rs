@@ -1,0 +1,225 @@
+//! What is tried again, how often and when. The clock is paused; the service is in memory.
+
+mod support;
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use gcp_iam_credentials::{Credentials, Error, ErrorKind, RetryPolicy, Token};
+use support::{Answer, CountedSource, Script, TARGET, builder};
+use tokio::time::Instant;
+use tonic::Code;
+use tonic_types::ErrorDetails;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// conf: G17
+#[tokio::test(start_paused = true)]
+async fn a_call_that_succeeds_is_made_once() {
+    let script = Script::default();
+    script.client().sign_blob(TARGET, "bytes").await.unwrap();
+    assert_eq!(script.calls(), 1);
+}
+
+/// conf: G18, P39, G67
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_tried_again() {
+    for code in [Code::PermissionDenied, Code::InvalidArgument, Code::NotFound, Code::Unknown, Code::DataLoss]
+    {
+        let script = Script::always(Answer::status(code, "no"));
+        let error = script.client().sign_blob(TARGET, "bytes").await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient(), script.calls()), (code, false, 1));
+        assert_eq!(error.attempts(), 1);
+    }
+}
+
+/// conf: G19, G69, M15
+#[tokio::test(start_paused = true)]
+async fn passing_failures_are_tried_again_until_one_succeeds() {
+    for code in [Code::Unavailable, Code::DeadlineExceeded, Code::Internal] {
+        let script = Script::new([Answer::status(code, "busy"), Answer::status(code, "busy")]);
+        script.client().generate_access_token(TARGET, ["scope"]).await.unwrap();
+        assert_eq!(script.calls(), 3, "{code}");
+    }
+}
+
+/// conf: G20
+#[tokio::test(start_paused = true)]
+async fn a_refusal_ends_the_retries() {
+    let refusal = Answer::status(Code::PermissionDenied, "no");
+    let script = Script::new([Answer::unavailable(), Answer::unavailable(), refusal]);
+    let error = script.client().sign_blob(TARGET, "bytes").await.unwrap_err();
+    assert_eq!((error.code(), error.attempts(), script.calls()), (Code::PermissionDenied, 3, 3));
+}
+
+/// conf: G21, P40, G70
+#[tokio::test(start_paused = true)]
+async fn retries_end_at_the_limit_with_the_last_error() {
+    for (policy, attempts) in
+        [(RetryPolicy::default(), 5), (RetryPolicy::new().max_attempts(2), 2), (RetryPolicy::none(), 1)]
+    {
+        let script = Script::always(Answer::unavailable());
+        let client = script.client_with(builder().retry(policy));
+        let error = client.sign_blob(TARGET, "bytes").await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.attempts(), script.calls()),
+            (Code::Unavailable, attempts, attempts as usize)
+        );
+        assert!(error.is_transient());
+        assert!(error.to_string().contains("come back later"), "{error}");
+    }
+}
+
+/// conf: P65
+#[tokio::test(start_paused = true)]
+async fn a_call_may_have_a_policy_of_its_own() {
+    let script = Script::always(Answer::unavailable());
+    let client = script.client();
+    client.sign_blob(TARGET, "bytes").retry(RetryPolicy::none()).await.unwrap_err();
+    assert_eq!(script.calls(), 1);
+    let not_found = Script::new([Answer::status(Code::NotFound, "new account")]);
+    let patient = RetryPolicy::new().also_retry(Code::NotFound);
+    not_found.client().sign_blob(TARGET, "bytes").retry(patient).await.unwrap();
+    assert_eq!(not_found.calls(), 2);
+}
+
+/// conf: G30
+#[tokio::test(start_paused = true)]
+async fn exhausted_resources_are_retried_only_where_the_server_says_when() {
+    let bare = Script::always(Answer::status(Code::ResourceExhausted, "quota"));
+    bare.client().sign_blob(TARGET, "bytes").await.unwrap_err();
+    assert_eq!(bare.calls(), 1);
+
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(7)));
+    let dated = Script::new([Answer::details(Code::ResourceExhausted, "quota", details)]);
+    let start = Instant::now();
+    dated.client().sign_blob(TARGET, "bytes").await.unwrap();
+    assert_eq!(dated.calls(), 2);
+    assert!((7.0..7.2).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
+}
+
+/// conf: G25
+#[tokio::test(start_paused = true)]
+async fn no_wait_goes_past_the_deadline_and_the_last_error_stays() {
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(90)));
+    let script = Script::always(Answer::details(Code::Unavailable, "in a while", details));
+    let start = Instant::now();
+    let error = script.client().sign_blob(TARGET, "bytes").await.unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert_eq!(error.service().unwrap().message(), "in a while");
+    assert_eq!(script.calls(), 1);
+}
+
+/// conf: G23, G24
+#[tokio::test(start_paused = true)]
+async fn a_retry_storm_ends_when_the_shared_budget_is_spent() {
+    let script = Script::always(Answer::unavailable());
+    let client = script.client_with(builder().retry(RetryPolicy::new().initial_backoff(MILLISECOND)));
+    for _ in 0..100 {
+        client.sign_blob(TARGET, "bytes").await.unwrap_err();
+    }
+    // Without a budget it would be 500; with one, the free retries of ten seconds and no more.
+    let stormed = script.calls();
+    assert!((190..=230).contains(&stormed), "{stormed}");
+
+    // Time brings the free ones back.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let before = script.calls();
+    client.sign_blob(TARGET, "bytes").await.unwrap_err();
+    assert_eq!(script.calls() - before, 5);
+}
+
+/// conf: G33
+#[tokio::test(start_paused = true)]
+async fn waits_are_drawn_between_zero_and_a_growing_bound() {
+    let mut longest = Duration::ZERO;
+    let mut shortest = Duration::MAX;
+    for _ in 0..40 {
+        let script = Script::new([Answer::unavailable()]);
+        let start = Instant::now();
+        script.client().sign_blob(TARGET, "bytes").await.unwrap();
+        longest = longest.max(start.elapsed());
+        shortest = shortest.min(start.elapsed());
+    }
+    assert!(longest <= Duration::from_millis(102), "{longest:?}");
+    assert!(shortest < longest, "no jitter: {shortest:?}");
+}
+
+/// conf: G2
+#[tokio::test(start_paused = true)]
+async fn a_passing_failure_of_the_source_is_retried_and_its_type_survives() {
+    let source = CountedSource::new([Err(Error::transient(std::io::Error::other("vault asleep")))]);
+    let script = Script::default();
+    let error = script
+        .client_with(builder().credentials(source.credentials()))
+        .sign_blob(TARGET, "bytes")
+        .await
+        .unwrap_err();
+    assert_eq!((source.fetches(), script.calls()), (5, 0));
+    assert_eq!(error.kind(), ErrorKind::Credentials);
+    assert!(error.is_transient());
+    assert!(error.to_string().contains("vault asleep"), "{error}");
+    let mut causes = std::iter::successors(error.source(), |error| (*error).source());
+    assert!(causes.any(|cause| cause.is::<std::io::Error>()));
+}
+
+/// conf: G3, P25, G66
+#[tokio::test(start_paused = true)]
+async fn a_lasting_failure_of_the_source_is_asked_once_and_no_call_is_made() {
+    let source = CountedSource::new([Err(Error::permanent("no such key"))]);
+    let script = Script::default();
+    let client = script.client_with(builder().credentials(source.credentials()));
+    let error = client.sign_blob(TARGET, "bytes").await.unwrap_err();
+    assert_eq!((source.fetches(), script.calls()), (1, 0));
+    assert!(!error.is_transient());
+    assert!(error.to_string().contains("no source token: no such key"), "{error}");
+}
+
+/// conf: G2
+#[tokio::test(start_paused = true)]
+async fn a_source_that_has_retried_by_itself_is_not_retried_again() {
+    let inner = Script::always(Answer::unavailable());
+    let source = inner.client().impersonate("source@example.com").access_token(["scope"]).unwrap();
+    let outer = Script::default();
+    let error =
+        outer.client_with(builder().credentials(source)).sign_blob(TARGET, "bytes").await.unwrap_err();
+    assert_eq!((inner.calls(), outer.calls()), (5, 0));
+    assert!(error.is_transient());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_source_token_is_replaced_once() {
+    let refusal = Answer::status(Code::Unauthenticated, "expired");
+    let source = CountedSource::tokens(["old", "new"]);
+    let script = Script::new([refusal.clone()]);
+    let client = script.client_with(builder().credentials(source.credentials()));
+    client.sign_blob(TARGET, "bytes").await.unwrap();
+    let sent: Vec<String> =
+        script.seen().iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect();
+    assert_eq!(sent, ["Bearer old", "Bearer new"]);
+    assert_eq!(source.fetches(), 2);
+
+    let script = Script::always(refusal);
+    let source = CountedSource::tokens(["first", "second", "third"]);
+    let client = script.client_with(builder().credentials(source.credentials()));
+    let error = client.sign_blob(TARGET, "bytes").await.unwrap_err();
+    assert_eq!((error.code(), script.calls()), (Code::Unauthenticated, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_with_only_the_refused_token_is_not_tried_again() {
+    let script = Script::always(Answer::status(Code::Unauthenticated, "expired"));
+    let error = script.client().sign_blob(TARGET, "bytes").await.unwrap_err();
+    assert_eq!((error.code(), script.calls()), (Code::Unauthenticated, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_refused_token_is_forgotten() {
+    let source = CountedSource::tokens(["one", "two"]);
+    let credentials: Credentials = source.credentials();
+    let old = credentials.token().await.unwrap();
+    credentials.invalidate(&Token::new("another", None).unwrap());
+    assert!(credentials.is_valid());
+    credentials.invalidate(&old);
+    assert!(!credentials.is_valid());
+}
