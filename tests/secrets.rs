@@ -1,0 +1,152 @@
+//! No secret shows: not in `Debug`, `Display`, errors, or tracing at any level.
+
+mod support;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use gcp_iam_credentials::proto::*;
+use gcp_iam_credentials::{Credentials, IamCredentialsClient, RetryPolicy, Token};
+use support::{Answer, SOURCE_TOKEN, Script, TARGET};
+use tonic::Code;
+use tracing_subscriber::layer::SubscriberExt;
+
+const MINTED: &str = "minted-token-that-must-stay-secret";
+const PAYLOAD: &str = "payload-that-must-stay-secret";
+const SIGNATURE: &str = "signature-that-must-stay-secret";
+const SECRETS: [&str; 4] = [SOURCE_TOKEN, MINTED, PAYLOAD, SIGNATURE];
+
+fn assert_clean(text: &str) {
+    for secret in SECRETS {
+        // A part of it would be too much as well; and binary data is shown as numbers or escapes.
+        for part in [&secret[..12], &format!("{:?}", &secret.as_bytes()[..6]).replace(['[', ']'], "")] {
+            let found = text.find(part).map(|at| &text[at.saturating_sub(300)..(at + 40).min(text.len())]);
+            assert_eq!(found, None, "a secret shows");
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn replies() -> [Answer; 4] {
+    let expire_time = Some((SystemTime::now() + Duration::from_secs(3600)).into());
+    let token = support::id_token(&serde_json::json!({"exp": 4_000_000_000_u64, "jti": MINTED}));
+    [
+        Answer::reply(&GenerateAccessTokenResponse { access_token: MINTED.to_owned(), expire_time }),
+        Answer::reply(&GenerateIdTokenResponse { token }),
+        Answer::reply(&SignBlobResponse { key_id: "k".to_owned(), signed_blob: SIGNATURE.into() }),
+        Answer::reply(&SignJwtResponse { key_id: "k".to_owned(), signed_jwt: SIGNATURE.to_owned() }),
+    ]
+}
+
+/// Makes every call, and shows whatever comes of it in every way.
+async fn exercise(client: IamCredentialsClient) -> String {
+    let claims = serde_json::json!({ "sub": PAYLOAD });
+    let acting = client.impersonate(TARGET).access_token(["s"]).unwrap();
+    let mut shown = vec![format!("{client:?} {acting:?} {:?}", client.impersonate(TARGET))];
+    let calls = (
+        client.generate_access_token(TARGET, ["s"]),
+        client.generate_id_token(TARGET, "aud"),
+        client.sign_blob(TARGET, PAYLOAD),
+        client.sign_jwt(TARGET, &claims),
+    );
+    shown.push(format!("{calls:?}"));
+    macro_rules! show {
+        ($call:expr) => {
+            shown.push(match $call.await {
+                Ok(reply) => format!("{reply:?} {reply:#?}"),
+                Err(error) => format!("{error} {error:?} {error:#?} {:?}", error.hint()),
+            });
+        };
+    }
+    show!(calls.0);
+    show!(calls.1);
+    show!(calls.2);
+    show!(calls.3);
+    show!(acting.token());
+    shown.push(format!("{acting:?} {acting:#?}"));
+    shown.join("\n")
+}
+
+/// conf: M18, R5, R13, G83
+#[test]
+fn nothing_shows_a_secret_not_even_tracing_at_trace_level() {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone()));
+    // Connections are tasks of their own: they must log here as well.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let shown = runtime.block_on(async {
+        let mut shown = Vec::new();
+        let refusal = || Answer::status(Code::PermissionDenied, "no");
+        let late = || Answer::Hang;
+        let page = || Answer::Http(502, vec![("content-type", "text/html")], "<html></html>");
+        let bad = || {
+            Answer::Http(
+                200,
+                vec![
+                    ("content-type", "application/grpc"),
+                    ("grpc-status-details-bin", "!"),
+                    ("grpc-status", "7"),
+                ],
+                "",
+            )
+        };
+        for answer in [None, Some(refusal()), Some(late()), Some(page()), Some(bad()), Some(Answer::Break)] {
+            let script = match answer {
+                None => Script::new(replies()).then(replies()[0].clone()),
+                Some(answer) => Script::always(answer),
+            };
+            let server = script.serve().await;
+            let client = server.client_with(
+                IamCredentialsClient::builder()
+                    .attempt_timeout(Duration::from_millis(100))
+                    .retry(RetryPolicy::new().max_attempts(2)),
+            );
+            shown.push(exercise(client).await);
+            assert!(script.calls() >= 5, "{}", script.calls());
+        }
+        shown
+    });
+    drop(runtime);
+
+    shown.iter().for_each(|text| assert_clean(text));
+    let logged = String::from_utf8_lossy(&captured.0.lock().unwrap()).into_owned();
+    for expected in ["gcp_iam_credentials", "trying again", "TRACE", "h2"] {
+        assert!(logged.contains(expected), "the log has no {expected:?}: nothing was captured?");
+    }
+    assert_clean(&logged);
+}
+
+/// conf: M18
+#[test]
+fn messages_and_tokens_show_sizes_at_most() {
+    let token = Token::new(SOURCE_TOKEN, None).unwrap();
+    let messages = (
+        GenerateAccessTokenResponse { access_token: MINTED.to_owned(), expire_time: None },
+        GenerateIdTokenResponse { token: MINTED.to_owned() },
+        SignBlobRequest { payload: PAYLOAD.into(), ..Default::default() },
+        SignBlobResponse { signed_blob: SIGNATURE.into(), ..Default::default() },
+        SignJwtRequest { payload: PAYLOAD.to_owned(), ..Default::default() },
+        SignJwtResponse { signed_jwt: SIGNATURE.to_owned(), ..Default::default() },
+    );
+    let shown = format!("{messages:?} {messages:#?} {token:?} {:?}", Credentials::fixed(token.clone()));
+    assert!(shown.contains("<redacted, 29 bytes>"), "{shown}");
+    assert_clean(&shown);
+}

@@ -1,0 +1,165 @@
+//! TLS as users set it up, in a build that holds both crypto providers.
+#![cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gcp_iam_credentials::{ClientBuilder, ErrorKind, IamCredentialsClient};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use support::{Script, TARGET, fixed};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+/// A certificate authority of the test's own.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for `name` and its key, in PEM form.
+    fn issue(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+/// A TLS server for `name`; returns its port. `clients` is whose certificates it asks for.
+async fn serve(script: &Script, authority: &Authority, name: &str, clients: Option<&Authority>) -> u16 {
+    let (certificate, key) = authority.issue(name);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let config = match clients {
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            config.with_client_cert_verifier(verifier.build().unwrap())
+        }
+        None => config.with_no_client_auth(),
+    };
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let mut config = config.with_single_cert(vec![certificate], key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = script.clone();
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let (acceptor, script) = (acceptor.clone(), script.clone());
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(socket).await else { return };
+                let service = hyper::service::service_fn(move |request| script.clone().handle(request));
+                let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    port
+}
+
+fn client(host: &str, port: u16) -> ClientBuilder {
+    IamCredentialsClient::builder()
+        .credentials(fixed())
+        .endpoint(format!("https://{host}:{port}"))
+        .timeout(Duration::from_secs(20))
+}
+
+/// conf: G9, M26
+#[tokio::test]
+async fn an_authority_of_ones_own_is_trusted_where_it_is_given() {
+    let (script, authority) = (Script::default(), Authority::new());
+    let port = serve(&script, &authority, "localhost", None).await;
+    let trusting = client("localhost", port).root_certificates(authority.pem()).build().unwrap();
+    trusting.sign_blob(TARGET, "").await.unwrap();
+    assert_eq!(script.calls(), 1);
+}
+
+/// conf: G9
+#[tokio::test]
+async fn a_stranger_or_another_name_is_refused_at_once() {
+    let (script, authority) = (Script::default(), Authority::new());
+    let port = serve(&script, &authority, "localhost", None).await;
+    let misnamed = serve(&script, &authority, "another.example", None).await;
+    for builder in [
+        client("localhost", port).root_certificates(Authority::new().pem()),
+        client("localhost", misnamed).root_certificates(authority.pem()),
+        client("127.0.0.1", port).root_certificates(authority.pem()),
+    ] {
+        let error = builder.build().unwrap().sign_blob(TARGET, "").await.unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Transport, false), "{error}");
+        assert_eq!(error.attempts(), 1);
+        assert!(error.to_string().contains("certificate"), "{error}");
+    }
+    assert_eq!(script.calls(), 0);
+}
+
+/// conf: G9
+#[tokio::test]
+async fn a_server_that_asks_for_a_client_certificate_gets_it() {
+    let (script, authority) = (Script::default(), Authority::new());
+    let port = serve(&script, &authority, "localhost", Some(&authority)).await;
+    let anonymous = || client("localhost", port).root_certificates(authority.pem());
+    let (certificate, key) = authority.issue("client");
+    anonymous().client_identity(certificate, key).build().unwrap().sign_blob(TARGET, "").await.unwrap();
+    assert_eq!(script.calls(), 1);
+
+    let (strange, key) = Authority::new().issue("client");
+    for builder in [anonymous(), anonymous().client_identity(strange, key)] {
+        let error = builder.build().unwrap().sign_blob(TARGET, "").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+    }
+    assert_eq!(script.calls(), 1);
+}
+
+/// conf: G9
+#[tokio::test]
+async fn plaintext_to_a_tls_port_and_tls_to_a_plain_port_fail_as_transport() {
+    let (script, authority) = (Script::default(), Authority::new());
+    let port = serve(&script, &authority, "localhost", None).await;
+    let plain =
+        IamCredentialsClient::builder().credentials(fixed()).endpoint(format!("http://localhost:{port}"));
+    let error = plain.build().unwrap().sign_blob(TARGET, "").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+
+    let server = script.serve().await;
+    let secure = client("localhost", server.address.port()).root_certificates(authority.pem());
+    let error = secure.build().unwrap().sign_blob(TARGET, "").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+}
+
+/// conf: M26
+#[tokio::test]
+async fn both_crypto_providers_in_one_build_are_no_panic() {
+    // Neither is installed for the process, so whoever asks rustls for "the" provider panics.
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+    let _ = (rustls::crypto::ring::default_provider(), rustls::crypto::aws_lc_rs::default_provider());
+    let (certificate, key) = Authority::new().issue("client");
+    client("localhost", 1).build().unwrap();
+    client("localhost", 1).client_identity(certificate, key).build().unwrap();
+    assert!(
+        rustls::crypto::CryptoProvider::get_default().is_none(),
+        "the crate installed one for the process"
+    );
+}

@@ -1,0 +1,332 @@
+//! Connections that cannot be made, break, or hang: real sockets, short times.
+
+mod support;
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient, RetryPolicy};
+use support::{Answer, Script, Server, TARGET, builder, fixed};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// A socket that takes connections and never says a word; each ends when its peer leaves.
+async fn silent() -> (String, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    (listener.local_addr().unwrap().to_string(), listener)
+}
+
+async fn swallow(listener: TcpListener) {
+    loop {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            let mut sink = vec![0; 1024];
+            while socket.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+        });
+    }
+}
+
+/// conf: G4, G86
+#[tokio::test]
+async fn an_endpoint_that_is_not_there_builds_and_then_fails_to_connect() {
+    let (address, listener) = silent().await;
+    drop(listener);
+    let client = IamCredentialsClient::builder().credentials(fixed()).endpoint(format!("http://{address}"));
+    let client = client.build().unwrap();
+    let error = client.sign_blob(TARGET, "").timeout(ms(2000)).await.unwrap_err();
+    assert_eq!((error.kind(), error.code(), error.attempts()), (ErrorKind::Transport, Code::Unavailable, 5));
+    assert!(error.is_transient());
+    assert!(error.to_string().contains("cannot connect to http://"), "{error}");
+}
+
+/// conf: G7
+#[tokio::test]
+async fn an_endpoint_may_be_an_address_of_either_kind() {
+    for bind in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(listener) = TcpListener::bind(bind).await else {
+            assert!(bind.starts_with('['), "no IPv4 loopback");
+            continue;
+        };
+        let script = Script::default();
+        let server = Server::start(script.clone(), listener);
+        let client = server.client();
+        client.sign_blob(TARGET, "").await.unwrap();
+        assert_eq!(client.endpoint(), server.endpoint());
+    }
+}
+
+/// conf: M19
+#[tokio::test]
+async fn many_calls_and_identities_share_one_connection() {
+    let script = Script::default();
+    let server = script.serve().await;
+    let client = server.client();
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let acting = client.impersonate(format!("sa-{number}@example.com")).access_token(["s"]).unwrap();
+        calls.spawn(async move { acting.token().await });
+    }
+    while let Some(outcome) = calls.join_next().await {
+        outcome.unwrap().unwrap();
+    }
+    assert_eq!((server.connections(), script.calls()), (1, 50));
+}
+
+/// conf: M6, G86
+#[tokio::test]
+async fn a_connection_that_is_cut_during_a_call_is_made_anew() {
+    let script = Script::always(Answer::Hang);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::start(script.clone(), listener);
+    let client = server.client();
+    let call = tokio::spawn(client.sign_blob(TARGET, "").into_future());
+    while script.calls() == 0 {
+        tokio::time::sleep(ms(5)).await;
+    }
+    server.stop();
+    script.answer_from_now(Answer::Ok);
+    // The port may take a moment to become free.
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(ms(5)).await,
+        }
+    };
+    let restarted = Server::start(script.clone(), listener);
+    call.await.unwrap().unwrap();
+    assert_eq!(restarted.connections(), 1);
+}
+
+/// conf: M6
+#[tokio::test]
+async fn a_goaway_during_a_call_harms_neither_it_nor_the_next() {
+    let script = Script::new([Answer::Ok.after(ms(200))]);
+    let server = script.serve().await;
+    let client = server.client();
+    let call = tokio::spawn(client.sign_blob(TARGET, "").into_future());
+    while script.calls() == 0 {
+        tokio::time::sleep(ms(5)).await;
+    }
+    server.goaway();
+    tokio::time::sleep(ms(20)).await;
+    client.sign_blob(TARGET, "").await.unwrap();
+    call.await.unwrap().unwrap();
+    assert_eq!(server.connections(), 2);
+}
+
+/// conf: M6, G86
+#[tokio::test]
+async fn a_stream_that_is_reset_is_tried_again() {
+    let script = Script::new([Answer::Break, Answer::Break]);
+    let server = script.serve().await;
+    server.client().sign_blob(TARGET, "").await.unwrap();
+    assert_eq!(script.calls(), 3);
+}
+
+/// conf: M35
+#[tokio::test]
+async fn after_a_black_hole_the_next_attempt_takes_a_new_connection() {
+    let script = Script::default();
+    let server = script.serve().await;
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", proxy.local_addr().unwrap());
+    let target = server.address;
+    // The first connection swallows all it gets; later ones lead to the server.
+    tokio::spawn(async move {
+        let (mut hole, _) = proxy.accept().await.unwrap();
+        tokio::spawn(async move {
+            let mut sink = vec![0; 1024];
+            while hole.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+        });
+        loop {
+            let (mut near, _) = proxy.accept().await.unwrap();
+            let mut far = tokio::net::TcpStream::connect(target).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    let client = IamCredentialsClient::builder().credentials(fixed()).endpoint(endpoint);
+    let client = client.attempt_timeout(ms(400)).build().unwrap();
+    let start = Instant::now();
+    client.sign_blob(TARGET, "").await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert_eq!((server.connections(), script.calls()), (1, 1));
+}
+
+#[tokio::test]
+async fn one_slow_call_does_not_cost_the_others_their_connection() {
+    let script = Script::new([Answer::Hang]);
+    let server = script.serve().await;
+    let client = server.client();
+    let slow = client.sign_blob(TARGET, "").attempt_timeout(ms(400)).retry(RetryPolicy::none());
+    let slow = tokio::spawn(slow.into_future());
+    while script.calls() == 0 {
+        tokio::time::sleep(ms(5)).await;
+    }
+    client.sign_blob(TARGET, "").await.unwrap();
+    assert_eq!(slow.await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+    client.sign_blob(TARGET, "").await.unwrap();
+    assert_eq!(server.connections(), 1);
+}
+
+/// conf: M5
+#[tokio::test]
+async fn a_peer_that_is_silent_after_tcp_is_bounded() {
+    let (address, listener) = silent().await;
+    tokio::spawn(swallow(listener));
+    for scheme in ["http", "https"] {
+        let client =
+            IamCredentialsClient::builder().credentials(fixed()).endpoint(format!("{scheme}://{address}"));
+        let client = client.attempt_timeout(ms(150)).timeout(ms(500)).build().unwrap();
+        let start = Instant::now();
+        let error = client.sign_blob(TARGET, "").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        let took = start.elapsed();
+        assert!((ms(300)..Duration::from_secs(5)).contains(&took), "{scheme}: {took:?}");
+    }
+}
+
+/// conf: M10
+#[test]
+fn a_client_outlives_the_runtime_that_made_its_connection() {
+    let servers = tokio::runtime::Runtime::new().unwrap();
+    let script = Script::default();
+    let server = servers.block_on(script.serve());
+    let client = server.client();
+    for round in 1..=3 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(client.sign_blob(TARGET, "").into_future()).unwrap();
+        drop(runtime);
+        assert_eq!(server.connections(), round);
+    }
+}
+
+/// conf: M17
+#[tokio::test]
+async fn a_dropped_client_leaves_no_task_behind() {
+    let script = Script::default();
+    let server = script.serve().await;
+    let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let client = server.client();
+    client.sign_blob(TARGET, "").await.unwrap();
+    drop(client);
+    let start = Instant::now();
+    // The server's end of the connection is a task of this runtime too, and ends with it.
+    while tokio::runtime::Handle::current().metrics().num_alive_tasks() > before {
+        assert!(start.elapsed() < Duration::from_secs(10), "a task is left");
+        tokio::time::sleep(ms(10)).await;
+    }
+}
+
+/// conf: R14, G48
+#[tokio::test]
+async fn a_proxys_page_is_explained_and_its_502_is_tried_again() {
+    let html = vec![("content-type", "text/html; charset=utf-8")];
+    for (status, transient, calls) in
+        [(502, true, 5), (503, true, 5), (500, true, 5), (200, false, 1), (404, false, 1)]
+    {
+        let script = Script::always(Answer::Http(status, html.clone(), "<html>hidden</html>"));
+        let server = script.serve().await;
+        let error = server.client().sign_blob(TARGET, "").await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.is_transient()),
+            (ErrorKind::Transport, transient),
+            "{status}: {error}"
+        );
+        assert_eq!(script.calls(), calls, "{status}: {error}");
+        for word in ["not gRPC", &status.to_string(), "text/html"] {
+            assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+    let script = Script::new([Answer::Http(502, html, "<html></html>")]);
+    script.serve().await.client().sign_blob(TARGET, "").await.unwrap();
+}
+
+/// conf: R17
+#[tokio::test]
+async fn status_details_that_are_not_base64_are_an_error_and_no_panic() {
+    let bad = vec![
+        ("content-type", "application/grpc"),
+        ("grpc-status", "7"),
+        ("grpc-status-details-bin", "!!! not base64 !!!"),
+    ];
+    let script = Script::always(Answer::Http(200, bad, ""));
+    let server = script.serve().await;
+    let client = server.client();
+    let error = client.sign_blob(TARGET, "").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidReply, "{error}");
+    script.answer_from_now(Answer::Ok);
+    client.sign_blob(TARGET, "").await.unwrap();
+}
+
+/// conf: G49
+#[tokio::test]
+async fn the_metadata_of_an_error_is_kept() {
+    let mut status = Status::new(Code::PermissionDenied, "no");
+    status.metadata_mut().insert("x-request-id", "42".parse().unwrap());
+    let script = Script::always(Answer::Status(status));
+    let server = script.serve().await;
+    let error = server.client().sign_blob(TARGET, "").await.unwrap_err();
+    assert_eq!(error.service().unwrap().metadata().get("x-request-id").unwrap(), "42");
+}
+
+/// conf: G47, G46
+#[tokio::test]
+async fn a_failure_of_the_service_below_is_a_transport_error_with_its_cause() {
+    let broken = tower::service_fn(|_: http::Request<tonic::body::Body>| async {
+        Err::<http::Response<tonic::body::Body>, _>(std::io::Error::other("cable cut"))
+    });
+    let client = builder().retry(RetryPolicy::none()).build_with(broken).unwrap();
+    let error = client.sign_blob(TARGET, "").await.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Transport, true));
+    assert!(error.to_string().contains("cable cut"), "{error}");
+    let mut chain = std::iter::successors(error.source(), |error| (*error).source());
+    assert!(chain.any(|cause| cause.is::<Status>()));
+    let mut chain = std::iter::successors(error.source(), |error| (*error).source());
+    assert!(chain.any(|cause| cause.is::<std::io::Error>()));
+}
+
+/// conf: G47
+#[tokio::test]
+async fn a_status_from_a_layer_below_is_taken_as_the_services() {
+    let refusing = tower::service_fn(|_: http::Request<tonic::body::Body>| async {
+        Err::<http::Response<tonic::body::Body>, _>(Status::permission_denied("by the layer"))
+    });
+    let error = builder().build_with(refusing).unwrap().sign_blob(TARGET, "").await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Service, Code::PermissionDenied));
+}
+
+#[tokio::test]
+async fn a_failure_of_credentials_in_a_layer_below_keeps_its_nature() {
+    for (cause, transient) in [(Error::transient("asleep"), true), (Error::permanent("gone"), false)] {
+        let failing = tower::service_fn(move |_: http::Request<tonic::body::Body>| {
+            let cause = cause.clone();
+            async move { Err::<http::Response<tonic::body::Body>, _>(cause) }
+        });
+        let client = builder().retry(RetryPolicy::none()).build_with(failing).unwrap();
+        let error = client.sign_blob(TARGET, "").await.unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Credentials, transient), "{error}");
+    }
+}
+
+/// conf: G6
+#[tokio::test]
+async fn the_user_agent_names_the_program_the_crate_and_tonic() {
+    let script = Script::default();
+    let server = script.serve().await;
+    let client = server.client_with(IamCredentialsClient::builder().user_agent("my-app/1.2"));
+    client.sign_blob(TARGET, "").await.unwrap();
+    let sent = script.only().header("user-agent").unwrap().to_owned();
+    let parts: Vec<&str> = sent.split(' ').collect();
+    assert_eq!(parts[0], "my-app/1.2");
+    assert!(parts[1].starts_with("gcp-iam-credentials/"), "{sent}");
+    assert!(parts[2].starts_with("tonic/"), "{sent}");
+    let error = IamCredentialsClient::builder().credentials(fixed()).user_agent("a\nb").build().unwrap_err();
+    assert_eq!(error.field(), Some("user_agent"));
+}
