@@ -1,4 +1,5 @@
 //! x
+mod bearer;
 mod credentials;
 mod error;
 mod name;
@@ -7,6 +8,7 @@ mod retry;
 pub mod scopes;
 mod source;
 mod token;
+pub use bearer::{BearerError, BearerInterceptor, BearerLayer, BearerService, NoToken, ResponseFuture};
 pub use credentials::Credentials;
 pub use error::{Error, ErrorKind, ServiceError};
 pub use name::{ServiceAccountName, parse_service_account_path, service_account_path};
