@@ -1,5 +1,47 @@
-//! x
+//! Google's IAM Service Account Credentials API over gRPC: act as another service account, from
+//! any tonic client.
+//!
+//! Three nouns carry the crate:
+//!
+//! * a [`TokenSource`] fetches one token,
+//! * [`Credentials`] put a cache around a source: whatever authenticates takes them,
+//! * an [`IamCredentialsClient`] makes the four calls of the API, and with
+//!   [`impersonate`](IamCredentialsClient::impersonate) makes new [`Credentials`] that act as a
+//!   target service account.
+//!
+//! ```no_run
+//! use gcp_iam_credentials::{IamCredentialsClient, scopes::CLOUD_PLATFORM};
+//! use tonic::transport::{Channel, ClientTlsConfig};
+//! use tower::ServiceBuilder;
+//!
+//! # async fn act() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = IamCredentialsClient::new()?;
+//! let acting = client.impersonate("deployer@project.iam.gserviceaccount.com").access_token([CLOUD_PLATFORM])?;
+//!
+//! let tls = ClientTlsConfig::new().with_enabled_roots();
+//! let channel = Channel::from_static("https://pubsub.googleapis.com").tls_config(tls)?.connect_lazy();
+//! let channel = ServiceBuilder::new().layer(acting.layer()).service(channel);
+//! // Any generated client over `channel` now calls as the deployer, with tokens kept fresh.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | Feature | Default | Adds |
+//! |---|---|---|
+//! | `gcp-auth` | yes | gcp_auth as a source: key files, the metadata server, `gcloud` |
+//! | `tls-ring` | yes | TLS with ring |
+//! | `tls-aws-lc` | no | TLS with aws-lc; both may be on, and ring is then used unless the process chose |
+//! | `tls-native-roots` | yes | trust in the machine's certificate store |
+//! | `tls-webpki-roots` | no | trust in Mozilla's roots, compiled in |
+//! | `emulator` | no | an emulator of the API, for tests without a Google account |
+//!
+//! Features only add; none changes what another does.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod adc;
+mod bearer;
 mod client;
 mod credentials;
 mod error;
@@ -12,6 +54,8 @@ mod retry;
 pub mod scopes;
 mod source;
 mod token;
+
+pub use bearer::{BearerError, BearerInterceptor, BearerLayer, BearerService, NoToken, ResponseFuture};
 pub use client::{
     ClientBuilder, GenerateAccessToken, GenerateIdToken, IamCredentialsClient, SignBlob, SignJwt, SignedBlob,
     SignedJwt,

@@ -70,6 +70,7 @@ const METHODS: [(&str, &str, &str); 4] = [
     ("SignJwt", "SignJwtRequest", "SignJwtResponse"),
 ];
 
+#[allow(clippy::unwrap_used)]
 fn files() -> BTreeMap<String, prost_types::FileDescriptorProto> {
     let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
     set.file.into_iter().map(|file| (file.name().to_owned(), file)).collect()

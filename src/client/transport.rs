@@ -26,13 +26,13 @@ pub(crate) struct Transport {
 }
 
 enum Kind {
-    Channel(LazyChannel),
+    Channel(Box<LazyChannel>),
     Service(BoxedService),
 }
 
 impl Transport {
     pub(crate) fn channel(endpoint: Endpoint, origin: Uri) -> Self {
-        Self { kind: Kind::Channel(LazyChannel::new(endpoint)), origin }
+        Self { kind: Kind::Channel(Box::new(LazyChannel::new(endpoint))), origin }
     }
 
     pub(crate) fn service(service: BoxedService, origin: Uri) -> Self {

@@ -1,5 +1,5 @@
 //! A scripted IAM Credentials service: in memory for the paused clock, or on a real socket.
-#![allow(dead_code, unreachable_pub, missing_debug_implementations)]
+#![allow(dead_code, unreachable_pub, missing_debug_implementations, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

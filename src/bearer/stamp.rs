@@ -1,0 +1,68 @@
+//! What a request is given: the token, and the project it is counted against.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::{Credentials, Error, Token};
+
+const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
+
+/// The headers that a request gets, or why it can get none.
+#[derive(Clone, Debug)]
+pub(super) struct Stamp {
+    header: HeaderName,
+    quota: Quota,
+}
+
+#[derive(Clone, Debug)]
+enum Quota {
+    None,
+    /// The credentials' own project: the request's counts more.
+    Default(HeaderValue),
+    /// Counts more than the request's.
+    Always(HeaderValue),
+    /// The name given cannot stand in a header.
+    Invalid,
+}
+
+impl Stamp {
+    pub(super) fn new(credentials: &Credentials) -> Self {
+        let info = credentials.info();
+        let project = info.known_quota_project().and_then(|project| HeaderValue::from_str(project).ok());
+        Self { header: header::AUTHORIZATION, quota: project.map_or(Quota::None, Quota::Default) }
+    }
+
+    pub(super) fn header_name(&mut self, name: HeaderName) {
+        self.header = name;
+    }
+
+    pub(super) fn quota_project(&mut self, project: &str) {
+        let value = HeaderValue::from_str(project).ok().filter(|value| !value.is_empty());
+        self.quota = value.map_or(Quota::Invalid, Quota::Always);
+    }
+
+    pub(super) fn is_for_proxies(&self) -> bool {
+        self.header == header::PROXY_AUTHORIZATION
+    }
+
+    /// Whether requests can be stamped at all.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.quota {
+            Quota::Invalid => Err(Error::invalid("quota_project", "cannot stand in a header")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the token on a request, in the place of any that is there.
+    pub(super) fn put(&self, headers: &mut HeaderMap, token: &Token) {
+        headers.insert(self.header.clone(), token.header_value().clone());
+        match &self.quota {
+            Quota::Always(project) => {
+                headers.insert(QUOTA_PROJECT, project.clone());
+            }
+            Quota::Default(project) if !headers.contains_key(QUOTA_PROJECT) => {
+                headers.insert(QUOTA_PROJECT, project.clone());
+            }
+            Quota::None | Quota::Default(_) | Quota::Invalid => {}
+        }
+    }
+}
