@@ -1,5 +1,6 @@
 //! TLS as users set it up, in a build that holds both crypto providers.
 #![cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
