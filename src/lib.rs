@@ -1,5 +1,7 @@
 //! x
 mod credentials;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 mod error;
 mod name;
 pub mod proto;
