@@ -44,6 +44,8 @@ mod adc;
 mod bearer;
 mod client;
 mod credentials;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 mod error;
 mod host;
 mod impersonation;

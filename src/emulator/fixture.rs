@@ -1,0 +1,26 @@
+//! Credential files that lead to this emulator.
+
+use serde_json::{Value, json};
+
+use super::account::Account;
+use super::refusal::Refusal;
+use super::world::World;
+
+/// A service account's key file. Blocks while it makes the key, once per account.
+pub(super) fn service_account_key(world: &World, account: &Account) -> Result<Value, Refusal> {
+    let key = account.keys().file(world.clock.now())?;
+    let endpoint = &world.endpoint;
+    Ok(json!({
+        "type": "service_account",
+        "project_id": account.project(),
+        "private_key_id": key.id(),
+        "private_key": key.pkcs8_pem()?,
+        "client_email": account.email(),
+        "client_id": account.unique_id(),
+        "auth_uri": format!("{endpoint}/o/oauth2/auth"),
+        "token_uri": format!("{endpoint}/token"),
+        "auth_provider_x509_cert_url": format!("{endpoint}/oauth2/v1/certs"),
+        "client_x509_cert_url": format!("{endpoint}/robot/v1/metadata/x509/{}", account.email()),
+        "universe_domain": "googleapis.com",
+    }))
+}

@@ -1,0 +1,191 @@
+//! Sockets: the emulator's own thread, its listener and its connections.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use super::exchange::{Connection, Ending, Exchange};
+use super::router::Door;
+
+/// How long a connection lives on after its GOAWAY was queued.
+const GOODBYE: Duration = Duration::from_millis(50);
+
+/// How long a client may take over the head of an HTTP/1 request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many streams one HTTP/2 connection may have open.
+const MAX_STREAMS: u32 = 10_000;
+
+/// A running server; it stops when dropped.
+///
+/// It has a thread and a runtime of its own. So it serves blocking callers and callers on a paused
+/// clock, leaves no task behind on their runtime, and survives it.
+#[derive(Debug)]
+pub(super) struct Running {
+    address: SocketAddr,
+    connections: Arc<AtomicU64>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Running {
+    pub(super) fn start(listener: StdListener, door: Door) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // RSA work happens there: more threads than cores would only get in each other's way.
+            .max_blocking_threads(cores.max(2))
+            .thread_name("iam-emulator-keys")
+            .build()?;
+        let listener = {
+            let _inside = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        let (stop, stopped) = oneshot::channel();
+        let connections = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&connections);
+        let thread = thread::Builder::new().name("iam-emulator".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept(listener, door, counter) => {}
+                    _ = stopped => {}
+                }
+            });
+            // A key that is being made is nobody's business any more.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { address, connections, stop: Some(stop), thread: Some(thread) })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections were accepted so far.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // The port is free again once this returns. A panic in there has been reported already.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, door: Door, counter: Arc<AtomicU64>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let number = counter.fetch_add(1, Ordering::Relaxed) + 1;
+                tokio::spawn(serve(stream, door.clone(), Arc::new(Connection::new(number))));
+            }
+            // Out of file descriptors, most likely: give the others time to finish.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, door: Door, connection: Arc<Connection>) {
+    // Small replies must not wait for each other; a socket that refuses is slower, not wrong.
+    let _ = stream.set_nodelay(true);
+    let service = {
+        let connection = Arc::clone(&connection);
+        service_fn(move |request: Request<Incoming>| {
+            let (door, exchange) = (door.clone(), Exchange::new(Arc::clone(&connection)));
+            async move { Ok::<_, Infallible>(door.answer(request.map(Body::new), exchange).await) }
+        })
+    };
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
+    let socket = TokioIo::new(Socket { stream, connection: Arc::clone(&connection) });
+    let mut served = pin!(builder.serve_connection(socket, service));
+    let ending = tokio::select! {
+        // What a client sends or leaves unsent is its own affair.
+        _ = served.as_mut() => None,
+        ending = connection.ended() => Some(ending),
+    };
+    if ending == Some(Ending::GoAway) {
+        served.as_mut().graceful_shutdown();
+        // Calls that finish by then are answered; the faulted one never is.
+        let _ = tokio::time::timeout(GOODBYE, served).await;
+    }
+}
+
+/// A TCP stream that resets, rather than closes, if it was told to.
+struct Socket {
+    stream: TcpStream,
+    connection: Arc<Connection>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.connection.ending() == Some(Ending::Reset) {
+            // Without it the peer sees a close in place of a reset: a fault all the same.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, buffer)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
