@@ -1,51 +1,67 @@
 //! The handle that everything which authenticates takes.
 
+mod flight;
+mod held;
+mod shared;
+mod snapshot;
+mod state;
+mod status;
+#[cfg(test)]
+pub(crate) mod testing;
+mod warm;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwapOption;
 use http::{HeaderMap, header};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use self::shared::{Shared, Want};
+use self::state::Now;
+pub use self::status::CacheStatus;
+pub use self::warm::KeepWarm;
 use crate::source::{FixedToken, FunctionSource};
-use crate::{Error, FetchReason, FetchRequest, SourceInfo, Token, TokenSource};
+use crate::{Error, FetchReason, SourceInfo, Token, TokenSource};
 
 /// A source of tokens behind a cache.
 ///
 /// Cheap to clone; clones share the cache. Building one needs no runtime and sends nothing: the
-/// first use fetches the first token. One fetch runs at a time, and all who wait for it share its
-/// outcome.
+/// first use fetches the first token.
+///
+/// * One fetch runs at a time, in a task of its own, and all who wait for it share its outcome,
+///   be it a token or an error. A caller that leaves hurts nobody.
+/// * A token is replaced ahead of its expiry ([`REFRESH_AHEAD`](Self::REFRESH_AHEAD)) by the first
+///   use after that, which still gets the old one and waits for nothing. No task exists between
+///   fetches, unless [`keep_warm`](Self::keep_warm) asks for one.
+/// * A failed refresh leaves a good token alone: it is handed out until its expiry, while further
+///   refreshes are tried with growing waits of 1 to 30 s. Where there is no token, a transient
+///   failure is handed out again for up to 1 s and a permanent one for up to 5 s; then the source
+///   is asked anew.
+/// * A token is not handed out past its expiry, by the monotonic or by the wall clock, which is
+///   read at most once a second.
 #[derive(Clone)]
 pub struct Credentials {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    source: Box<dyn TokenSource>,
-    token: ArcSwapOption<Token>,
-    /// Held while a fetch runs.
-    flight: Mutex<()>,
-}
-
 impl Credentials {
-    /// How long a fetch may take.
+    /// How long a fetch may take. After that it counts as failed.
     pub const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// How long before its expiry a token is replaced.
-    pub const REFRESH_AHEAD: Duration = Duration::from_secs(225);
+    /// How long before its expiry a token is replaced: this, or a quarter of its life if that is
+    /// less, and up to a fifth more by chance, so that many tokens made together are not replaced
+    /// together. It is what Google's libraries for other languages use.
+    pub const REFRESH_AHEAD: Duration = held::STALE_MARGIN;
+
+    /// How long before its expiry a token is handed out only if no newer one can be had: this, or
+    /// a tenth of its life if that is less.
+    pub const USE_UNTIL: Duration = held::HARD_MARGIN;
 
     /// Credentials from a source of one's own.
     pub fn from_source(source: impl TokenSource + 'static) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                source: Box::new(source),
-                token: ArcSwapOption::empty(),
-                flight: Mutex::new(()),
-            }),
-        }
+        Self { shared: Arc::new(Shared::new(Arc::new(source))) }
     }
 
     /// Credentials from an async closure, which is called for every new token.
@@ -82,25 +98,19 @@ impl Credentials {
 
     /// A token that is good now: the cached one, or a new one.
     ///
+    /// It waits only where there is no token, or none that lives for long enough. Call it inside a
+    /// tokio runtime with timers enabled; elsewhere it is of use only while a token is cached.
+    ///
     /// # Errors
     ///
     /// The source's, or a timeout after [`FETCH_TIMEOUT`](Self::FETCH_TIMEOUT).
     pub async fn token(&self) -> Result<Token, Error> {
-        match self.cached() {
-            Some(token) => Ok(token),
-            None => self.fetch(FetchReason::Empty, None).await,
-        }
+        self.token_within(Self::patience()).await
     }
 
-    /// The cached token, if it is good now. Never waits.
+    /// The cached token, if it is good now. Never waits, and starts no fetch.
     pub fn cached(&self) -> Option<Token> {
-        let token = self.shared.token.load();
-        let token = token.as_deref()?;
-        let fresh = match token.expires_at() {
-            Some(expiry) => SystemTime::now() + Self::REFRESH_AHEAD < expiry,
-            None => true,
-        };
-        fresh.then(|| token.clone())
+        self.shared.fresh().or_else(|| self.shared.servable())
     }
 
     /// Whether a token is cached and good now.
@@ -110,27 +120,61 @@ impl Credentials {
 
     /// When the cached token expires; `None` where there is none, or it has no expiry.
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.shared.token.load().as_deref()?.expires_at()
+        self.shared.read(|state, _| state.token()?.expires_at())
     }
 
-    /// Fetches a new token, whatever the cache holds.
+    /// Fetches a new token, whatever the cache holds and however the last fetch ended. Joins the
+    /// fetch that is under way, if one is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token). The cached token stays as it is.
     pub async fn refresh(&self) -> Result<Token, Error> {
-        let old = self.shared.token.load_full();
-        self.fetch(FetchReason::Requested, old.as_deref()).await
+        some(self.shared.wait(Want::Fetched(FetchReason::Requested), Self::patience()).await)
     }
 
-    /// Forgets `token`, which an API refused, if it is still the cached one.
+    /// Waits until a token is there, so that the first use need not.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token): at start-up it tells whether the credentials work.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.token().await.map(drop)
+    }
+
+    /// Keeps a token ready, with no call to ask for it, until the guard is dropped.
+    ///
+    /// It fetches the first token at once, and each next one when it falls due, in a task on the
+    /// runtime that this is called in; outside of a runtime nothing is kept warm, and a warning
+    /// is logged. Failures end up in [`status`](Self::status). The guard is a handle like any
+    /// other: while it lives, so does the cache.
+    pub fn keep_warm(&self) -> KeepWarm {
+        KeepWarm::start(self.clone())
+    }
+
+    /// Tells the cache that an API refused `token`, so that the next use gets another one.
+    ///
+    /// It acts only if that token is still the cached one, and once for each token. Refused
+    /// tokens start at most one refresh in 30 s: an API that refuses everything gets what is
+    /// there. Should the refresh fail, the refused token is handed out meanwhile, for another
+    /// API may well take it.
     pub fn invalidate(&self, token: &Token) {
-        let cached = self.shared.token.load_full();
-        if cached.as_deref().is_some_and(|cached| cached.is_same(token)) {
-            self.shared.token.compare_and_swap(&cached, None);
-        }
+        self.shared.refuse(token);
     }
 
     /// Sets the `authorization` header, replacing any that is there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token).
     pub async fn apply(&self, headers: &mut HeaderMap) -> Result<(), Error> {
         headers.insert(header::AUTHORIZATION, self.token().await?.header_value().clone());
         Ok(())
+    }
+
+    /// How the tokens fare: the last refresh, the last error, the next attempt, counts.
+    pub fn status(&self) -> CacheStatus {
+        self.shared.read(CacheStatus::new)
     }
 
     /// Who the tokens speak for, as far as that is known without a fetch.
@@ -138,21 +182,52 @@ impl Credentials {
         self.shared.source.info()
     }
 
-    async fn fetch(&self, reason: FetchReason, old: Option<&Token>) -> Result<Token, Error> {
-        let deadline = Instant::now() + Self::FETCH_TIMEOUT;
-        let fetch = async {
-            let _flight = self.shared.flight.lock().await;
-            if let Some(token) = self.cached().filter(|token| old.is_none_or(|old| !token.is_same(old))) {
-                return Ok(token);
-            }
-            let rejected = old.filter(|_| reason == FetchReason::Rejected);
-            let token = self.shared.source.fetch(FetchRequest::new(reason, rejected, deadline)).await?;
-            self.shared.token.store(Some(Arc::new(token.clone())));
-            Ok(token)
-        };
-        let outcome = tokio::time::timeout_at(deadline, fetch).await;
-        outcome.unwrap_or_else(|_| Err(Error::timeout("the source gave no token in time", None)))
+    /// The token, if it may be handed out without waiting. Where a fetch is due it is started, in
+    /// the background.
+    ///
+    /// While the token is fresh: no lock, no allocation, one read of the monotonic clock.
+    #[inline]
+    pub(crate) fn poll_fast(&self) -> Option<Token> {
+        self.shared.fresh().or_else(|| self.shared.poll_slow())
     }
+
+    /// As [`token`](Self::token), for a caller that leaves at `deadline`. The fetch goes on for
+    /// the others.
+    pub(crate) async fn token_within(&self, deadline: Instant) -> Result<Token, Error> {
+        match self.poll_fast() {
+            Some(token) => Ok(token),
+            None => some(self.shared.wait(Want::Good, deadline).await),
+        }
+    }
+
+    /// As [`token_within`](Self::token_within), for a caller that retries by itself: a transient
+    /// failure of a moment ago is not handed out again, the source is asked.
+    pub(crate) async fn token_anew_within(&self, deadline: Instant) -> Result<Token, Error> {
+        match self.poll_fast() {
+            Some(token) => Ok(token),
+            None => some(self.shared.wait(Want::Anew, deadline).await),
+        }
+    }
+
+    /// Invalidates `refused` and returns another token, or `None` if there is no other to be had:
+    /// the source gives the same one again, or the last refusal was a moment ago.
+    pub(crate) async fn token_instead_of(
+        &self,
+        refused: &Token,
+        deadline: Instant,
+    ) -> Result<Option<Token>, Error> {
+        self.invalidate(refused);
+        self.shared.wait(Want::OtherThan(refused), deadline).await
+    }
+
+    /// When a caller without a deadline leaves: late enough to see the fetch end at its own.
+    fn patience() -> Instant {
+        Instant::now() + Self::FETCH_TIMEOUT + state::OVERDUE
+    }
+}
+
+fn some(waited: Result<Option<Token>, Error>) -> Result<Token, Error> {
+    waited?.ok_or_else(|| Error::credentials("no token", true))
 }
 
 impl fmt::Debug for Credentials {
@@ -162,4 +237,43 @@ impl fmt::Debug for Credentials {
             .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()
     }
+}
+
+/// The clocks of one cache. All reads of a clock are here.
+struct Clock {
+    /// The monotonic clock counts from here.
+    origin: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { origin: Instant::now() }
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: self.mono(), wall: wall() }
+    }
+
+    fn mono(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.origin)
+    }
+
+    #[inline]
+    fn nanos(&self) -> u64 {
+        snapshot::nanos(self.mono())
+    }
+
+    /// The instant that stands at `mono`.
+    fn instant(&self, mono: Duration) -> Instant {
+        // Only ever a minute ahead of now.
+        self.origin.checked_add(mono).unwrap_or(self.origin)
+    }
+}
+
+fn wall() -> SystemTime {
+    #[cfg(test)]
+    if let Some(wall) = testing::wall() {
+        return wall;
+    }
+    SystemTime::now()
 }

@@ -62,10 +62,10 @@ pub use client::{
     ClientBuilder, GenerateAccessToken, GenerateIdToken, IamCredentialsClient, SignBlob, SignJwt, SignedBlob,
     SignedJwt,
 };
-pub use credentials::Credentials;
+pub use credentials::{CacheStatus, Credentials, KeepWarm};
 pub use error::{Error, ErrorKind, ServiceError};
 pub use impersonation::Impersonation;
 pub use name::{ServiceAccountName, parse_service_account_path, service_account_path};
 pub use retry::RetryPolicy;
-pub use source::{BoxFuture, FetchReason, FetchRequest, SourceInfo, TokenSource};
+pub use source::{BoxFuture, CacheHints, FetchReason, FetchRequest, SourceInfo, TokenSource};
 pub use token::Token;

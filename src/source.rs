@@ -4,6 +4,7 @@ mod fixed;
 mod function;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth;
+mod hints;
 
 use std::fmt;
 use std::future::Future;
@@ -18,6 +19,7 @@ pub(crate) use self::function::FunctionSource;
 pub(crate) use self::gcp_auth::KeyFileSource;
 #[cfg(feature = "gcp-auth")]
 pub(crate) use self::gcp_auth::{GcpAuthSource, MachineSource, WellKnownUserSource};
+pub use self::hints::CacheHints;
 use crate::{Error, Token};
 
 /// A boxed future that may move between threads.
@@ -54,6 +56,11 @@ pub trait TokenSource: Send + Sync {
 
     /// Who the tokens speak for, as far as that is known without a fetch.
     fn info(&self) -> SourceInfo;
+
+    /// What the cache should know of the tokens. Asked once, when the cache is made.
+    fn cache_hints(&self) -> CacheHints {
+        CacheHints::new()
+    }
 }
 
 /// Why and under which conditions a token is fetched.

@@ -226,6 +226,7 @@ async fn a_request_waits_for_its_token_and_is_sent_once() {
     let mut service = credentials.layer().layer(counting(&requests));
     let mut reply = by_hand(service.ready().await.unwrap().call(request()));
     assert!(reply.poll().is_pending());
+    tokio::task::yield_now().await;
     assert_eq!((fetches.load(Ordering::SeqCst), requests.load(Ordering::SeqCst)), (1, 0));
     gate.add_permits(1);
     reply.future.await.unwrap();

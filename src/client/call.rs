@@ -210,11 +210,7 @@ impl Caller {
         else {
             return false;
         };
-        self.credentials.invalidate(refused);
-        match timeout_at(deadline, self.credentials.token()).await {
-            Ok(Ok(token)) => !token.is_same(refused),
-            Ok(Err(_)) | Err(_) => false,
-        }
+        matches!(self.credentials.token_instead_of(refused, deadline).await, Ok(Some(_)))
     }
 }
 
@@ -239,20 +235,23 @@ impl Attempt<'_> {
     {
         let mut token = None;
         let mut silence = None;
-        let within = async { timeout_at(self.deadline, self.send(&mut token, &mut silence)).await };
-        let error = match caught(within).await {
-            Ok(Ok(Ok(reply))) => return Ok(reply),
-            Ok(Ok(Err(error))) => error,
-            Ok(Err(_elapsed)) => {
-                if let Some(silence) = &silence {
-                    self.caller.transport.went_silent(silence);
-                }
+        let within = async { timeout_at(self.deadline, self.send(number, &mut token, &mut silence)).await };
+        let outcome = match caught(within).await {
+            Ok(outcome) => outcome.unwrap_or_else(|_elapsed| {
                 let waited = if token.is_none() { "no source token" } else { "no answer" };
-                Error::timeout(format!("{waited} within {:?}", self.allowed), None)
-            }
+                Err(Error::timeout(format!("{waited} within {:?}", self.allowed), None))
+            }),
             // tonic panics on a reply whose status details are not base64, for one.
-            Err(panic) => Error::invalid_reply(format!("the reply could not be read: {panic}")),
+            Err(panic) => Err(Error::invalid_reply(format!("the reply could not be read: {panic}"))),
         };
+        let error = match outcome {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        // tonic's own timer may be the first to end the attempt.
+        if let (ErrorKind::Timeout, Some(silence)) = (error.kind(), &silence) {
+            self.caller.transport.went_silent(silence);
+        }
         tracing::debug!(
             operation = self.call.method.operation,
             account = &*self.call.account,
@@ -263,15 +262,25 @@ impl Attempt<'_> {
         Err(Failure { error, token })
     }
 
-    async fn send<R>(&self, used: &mut Option<Token>, silence: &mut Option<Silence>) -> Result<R, Error>
+    async fn send<R>(
+        &self,
+        number: u32,
+        used: &mut Option<Token>,
+        silence: &mut Option<Silence>,
+    ) -> Result<R, Error>
     where
         R: prost::Message + Default + 'static,
     {
         let Caller { transport, credentials, .. } = self.caller;
-        let (token, allowed) = match credentials.cached() {
+        let (token, allowed) = match credentials.poll_fast() {
             Some(token) => (token, self.allowed),
             None => {
-                let token = credentials.token().await.map_err(Error::no_source_token)?;
+                let fetched = match number {
+                    1 => credentials.token_within(self.deadline).await,
+                    // The failure that brought this attempt about is not to be handed out again.
+                    _ => credentials.token_anew_within(self.deadline).await,
+                };
+                let token = fetched.map_err(Error::no_source_token)?;
                 (token, self.deadline.saturating_duration_since(Instant::now()))
             }
         };

@@ -1,6 +1,8 @@
 //! One token, handed out for ever.
 
-use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
+use std::time::Duration;
+
+use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
 /// A token that somebody else got.
@@ -14,5 +16,9 @@ impl TokenSource for FixedToken {
 
     fn info(&self) -> SourceInfo {
         SourceInfo::new()
+    }
+
+    fn cache_hints(&self) -> CacheHints {
+        CacheHints::new().renews_at(Duration::ZERO)
     }
 }

@@ -8,16 +8,19 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use gcp_auth::{ConfigDefaultCredentials, GCloudAuthorizedUser, MetadataServiceAccount, TokenProvider};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
 type Provider = Arc<dyn TokenProvider>;
+
+/// What is left of a token's life when gcp_auth replaces it (`Token::has_expired`).
+const RENEWAL: Duration = Duration::from_secs(20);
 
 /// A caller's own provider, which has a cache of its own.
 pub(crate) struct GcpAuthSource {
@@ -44,6 +47,10 @@ impl TokenSource for GcpAuthSource {
 
     fn info(&self) -> SourceInfo {
         SourceInfo::new()
+    }
+
+    fn cache_hints(&self) -> CacheHints {
+        CacheHints::new().renews_at(RENEWAL)
     }
 }
 
