@@ -69,3 +69,8 @@ pub use name::{ServiceAccountName, parse_service_account_path, service_account_p
 pub use retry::RetryPolicy;
 pub use source::{BoxFuture, CacheHints, FetchReason, FetchRequest, SourceInfo, TokenSource};
 pub use token::Token;
+
+/// The samples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,7 +13,6 @@ use crate::{Credentials, Error, SourceInfo};
 /// No credential file comes near this size.
 const MAX_SIZE: u64 = 1 << 20;
 
-#[cfg_attr(not(feature = "gcp-auth"), allow(dead_code))]
 const DEFAULT_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 
 /// A JSON object, and where it came from.
@@ -88,11 +87,7 @@ impl CredentialFile {
     /// Credentials from a service account's key.
     #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
     pub(super) fn service_account(&self, scopes: &Arc<[Box<str>]>) -> Result<Credentials, Error> {
-        self.check_service_account()?;
-        let info = self.info()?.principal(self.text("client_email")?);
-        let token_uri = self.optional_text("token_uri")?.unwrap_or(DEFAULT_TOKEN_URI);
-        let universe = info.known_universe_domain().unwrap_or(DEFAULT_UNIVERSE);
-        host::check_credential_url(token_uri, universe, "token_uri").map_err(|error| self.locate(error))?;
+        let (info, token_uri) = self.check_service_account()?;
         // gcp_auth gets what has been checked, and nothing else.
         let key = serde_json::json!({
             "client_email": self.text("client_email")?,
@@ -114,14 +109,18 @@ impl CredentialFile {
         ))
     }
 
-    fn check_service_account(&self) -> Result<(), Error> {
+    /// The key's principal and universe, and where it is exchanged for tokens.
+    fn check_service_account(&self) -> Result<(SourceInfo, &str), Error> {
         if self.text("type")? != "service_account" {
             return Err(self.invalid("type", "is not \"service_account\""));
         }
-        for field in ["client_email", "private_key"] {
-            self.text(field)?;
-        }
-        Ok(())
+        let principal = self.text("client_email")?;
+        self.text("private_key")?;
+        let info = self.info()?.principal(principal);
+        let token_uri = self.optional_text("token_uri")?.unwrap_or(DEFAULT_TOKEN_URI);
+        let universe = info.known_universe_domain().unwrap_or(DEFAULT_UNIVERSE);
+        host::check_credential_url(token_uri, universe, "token_uri").map_err(|error| self.locate(error))?;
+        Ok((info, token_uri))
     }
 
     /// What files of every type may tell about their credentials.
