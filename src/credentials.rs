@@ -2,6 +2,8 @@
 
 mod flight;
 mod held;
+#[cfg(test)]
+mod scenarios;
 mod shared;
 mod snapshot;
 mod state;

@@ -68,7 +68,7 @@ impl BearerInterceptor {
 
     /// A good token without waiting for one. Where none is cached, a refresh begins.
     fn token(&self) -> Result<Token, Error> {
-        if let Some(token) = self.credentials.cached() {
+        if let Some(token) = self.credentials.poll_fast() {
             return Ok(token);
         }
         match pin!(self.credentials.token()).poll(&mut Context::from_waker(Waker::noop())) {

@@ -40,7 +40,7 @@ where
             self.release();
             return ResponseFuture::failed(NoToken::new(error));
         }
-        match self.settings.credentials.cached() {
+        match self.settings.credentials.poll_fast() {
             Some(token) => {
                 self.settings.stamp.put(request.headers_mut(), &token);
                 ResponseFuture::sent(self.inner.call(request), token, Arc::clone(&self.settings))

@@ -241,11 +241,15 @@ impl State {
         match &mut self.held {
             Some(held) if held.token().is_same(new.token()) => {
                 held.came_again(&new);
-                if flight.reason == FetchReason::Rejected {
+                let told = flight.reason == FetchReason::Rejected;
+                if told && self.refusal == Refusal::Pending {
                     self.refusal = Refusal::Spent;
                 }
-                // Each further try comes when half of what is left has gone.
-                self.retry_at = now.mono.saturating_add(FIRST_BACKOFF.max(held.left(now) / 2));
+                // Where the source did not know of a refusal, it is asked again at once. Else each
+                // further try comes when half of what is left has gone.
+                if self.refusal != Refusal::Pending {
+                    self.retry_at = now.mono.saturating_add(FIRST_BACKOFF.max(held.left(now) / 2));
+                }
             }
             held => {
                 *held = Some(new);
@@ -263,8 +267,8 @@ impl State {
 
         self.replay_until = match failure {
             Failure::Panicked => now.mono,
-            Failure::Told if error.is_transient() => now.mono + jittered(TRANSIENT_REPLAY),
-            Failure::Told => now.mono + jittered(PERMANENT_REPLAY),
+            Failure::Told if error.is_transient() => now.mono.saturating_add(jittered(TRANSIENT_REPLAY)),
+            Failure::Told => now.mono.saturating_add(jittered(PERMANENT_REPLAY)),
         };
         let doubled = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(10));
         let mut wait = jittered(doubled.min(LAST_BACKOFF));

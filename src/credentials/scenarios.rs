@@ -1,0 +1,22 @@
+//! What callers see of the cache, told as tables of steps on a paused clock.
+
+mod clocks;
+mod failures;
+mod flights;
+mod interpreter;
+mod life;
+mod outages;
+mod refusals;
+mod source;
+
+/// One test for each named list of steps.
+macro_rules! scenarios {
+    ($($(#[$attribute:meta])* $name:ident: [$($step:expr),* $(,)?];)*) => {$(
+        $(#[$attribute])*
+        #[test]
+        fn $name() {
+            super::interpreter::run(vec![$($step),*]);
+        }
+    )*};
+}
+use scenarios;

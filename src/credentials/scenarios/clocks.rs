@@ -1,0 +1,112 @@
+//! Clocks that are wrong, are mended, or stand still.
+
+use std::time::{Duration, SystemTime};
+
+use super::interpreter::Expect::*;
+use super::interpreter::Step::*;
+use super::interpreter::{millis, secs};
+use super::scenarios;
+use super::source::Answer::Lives;
+use crate::credentials::testing;
+use crate::{CacheHints, Credentials};
+
+const AN_HOUR_AT_MOST: CacheHints = CacheHints::new().max_lifetime(secs(3600));
+
+scenarios! {
+    /// conf: M9
+    a_token_past_its_expiry_by_the_wall_clock_is_not_served: [
+        // As after a night in which the machine slept.
+        Get(Token(1)), WallAhead(secs(8 * 3600)), Advance(secs(1)), Cached(None),
+    ];
+
+    /// conf: M9
+    a_machine_that_slept_for_a_part_of_the_life_refreshes_in_time: [
+        Get(Token(1)), WallAhead(secs(3600 - 225 - 1)), Advance(secs(1)), Get(Token(1)), Fetches(2),
+    ];
+
+    /// conf: M9
+    the_wall_clock_is_looked_at_within_a_second: [
+        Get(Token(1)), Advance(millis(500)), Get(Token(1)), WallAhead(secs(3600)),
+        Advance(millis(500)), Cached(None),
+    ];
+
+    /// conf: M8
+    a_clock_ten_minutes_ahead_shortens_the_life_and_causes_no_storm: [
+        WallAhead(secs(600)), Get(Token(1)),
+        Advance(secs(3000 - 225 - 1)), Get(Token(1)), Fetches(1),
+        Advance(secs(1)), Get(Token(1)), Fetches(2), Every(secs(10), 1000, AnyToken), FetchesBetween(5, 6),
+    ];
+
+    /// conf: M8
+    a_clock_ahead_of_a_short_tokens_expiry_is_an_error_and_causes_no_storm: [
+        WallAhead(secs(600)), Source(Lives(secs(300))), Every(secs(1), 60, InvalidReply), FetchesBetween(11, 13),
+        WallBack(secs(600)), Advance(secs(5)), Get(AnyToken),
+    ];
+
+    /// conf: M8
+    a_clock_ten_minutes_behind_does_not_stretch_the_life: [
+        Hints(AN_HOUR_AT_MOST), WallBack(secs(600)), Get(Token(1)),
+        Advance(secs(3600 - 225 - 1)), Get(Token(1)), Fetches(1),
+        Advance(secs(1)), Get(Token(1)), Fetches(2), Every(secs(10), 1000, AnyToken), FetchesBetween(4, 5),
+    ];
+
+    /// conf: M8
+    a_clock_ten_minutes_behind_serves_nothing_past_the_real_expiry: [
+        Hints(AN_HOUR_AT_MOST), WallBack(secs(600)), Get(Token(1)), Advance(secs(3600)), Cached(None),
+    ];
+
+    /// conf: M8, M9
+    a_clock_behind_and_a_night_of_sleep_serve_nothing_past_the_real_expiry: [
+        Hints(AN_HOUR_AT_MOST), WallBack(secs(600)), Get(Token(1)),
+        WallAhead(secs(3600)), Advance(secs(1)), Cached(None),
+    ];
+
+    /// conf: M8
+    a_clock_set_back_leaves_the_monotonic_deadline: [
+        Get(Token(1)), WallBack(secs(7200)), Advance(secs(3600 - 225)), Get(Token(1)), Fetches(2),
+        // The new token counts from the clock as it is now.
+        Get(Token(2)), Fetches(2),
+    ];
+
+    /// conf: M8
+    a_clock_set_right_again_brings_the_token_back: [
+        Get(Token(1)), WallAhead(secs(7200)), Advance(secs(1)), Cached(None),
+        WallBack(secs(7200)), Cached(Some(1)), Get(Token(1)), Fetches(1),
+    ];
+
+    /// conf: M8
+    a_clock_that_is_mended_ahead_causes_no_storm: [
+        Hints(AN_HOUR_AT_MOST), WallBack(secs(600)), Get(Token(1)), WallAhead(secs(600)),
+        Every(secs(1), 100, Token(1)), Fetches(1),
+    ];
+}
+
+/// conf: P16
+#[test]
+fn the_expiry_told_is_the_tokens_own() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let expiry = SystemTime::now() + Duration::new(1800, 123_456_789);
+        let credentials = Credentials::fixed(crate::Token::new("t", expiry).unwrap());
+        assert_eq!(credentials.expires_at(), None);
+        credentials.ready().await.unwrap();
+        assert_eq!(credentials.expires_at(), Some(expiry));
+        assert_eq!(credentials.status().expires_at(), Some(expiry));
+    });
+}
+
+/// conf: M9
+#[tokio::test(start_paused = true)]
+async fn the_wall_clock_is_read_at_most_once_a_second() {
+    testing::set_wall(SystemTime::UNIX_EPOCH + secs(1_780_000_000));
+    let expiry = SystemTime::UNIX_EPOCH + secs(1_780_003_600);
+    let credentials = Credentials::fixed(crate::Token::new("t", expiry).unwrap());
+    credentials.ready().await.unwrap();
+    let before = testing::wall_reads();
+    for _ in 0..10_000 {
+        tokio::time::advance(millis(1)).await;
+        assert!(credentials.poll_fast().is_some());
+    }
+    let reads = testing::wall_reads() - before;
+    assert!((9..=10).contains(&reads), "{reads} reads in ten seconds");
+}

@@ -1,0 +1,302 @@
+//! Runs the steps of a scenario.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::{Instant, sleep};
+
+use super::source::{Answer, Script};
+use crate::credentials::testing;
+use crate::{CacheHints, Credentials, Error, ErrorKind, FetchReason, KeepWarm, Token};
+
+/// Where all wall clocks start.
+const EPOCH: Duration = Duration::from_secs(1_780_000_000);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// The source's habits. Only as the first step.
+    Hints(CacheHints),
+    /// Chance comes out so from now on; at first as zero.
+    Jitter(f64),
+    /// So the source answers from now on; at first with tokens of one hour.
+    Source(Answer),
+    /// Time passes, on all clocks.
+    Advance(Duration),
+    /// The local wall clock alone moves ahead, or back.
+    WallAhead(Duration),
+    WallBack(Duration),
+
+    /// Asks for a token; the answer comes with no time passing.
+    Get(Expect),
+    /// As a caller that retries by itself does.
+    Anew(Expect),
+    /// Asks for a token other than the last one.
+    Other(Expect),
+    Refresh(Expect),
+    /// The token to be had without waiting, or none.
+    Cached(Option<u32>),
+    /// Lets time pass and asks for a token, so many times.
+    Every(Duration, u32, Expect),
+    /// So many callers at once.
+    Herd(usize, Expect),
+
+    /// Somebody starts to wait for a token, without a deadline or with one.
+    Wait(&'static str),
+    WaitWithin(&'static str, Duration),
+    StillWaiting(&'static str),
+    Got(&'static str, Expect),
+    /// Somebody stops waiting.
+    Leave(&'static str),
+
+    /// An API refuses the token that the source gave last.
+    Refuse,
+    /// Many replies refuse it at once.
+    RefuseBurst(u32),
+    /// So often as `Every`, each answer refused.
+    RefuseEvery(Duration, u32),
+    /// An API refuses the source's first token.
+    RefuseFirst,
+
+    KeepWarm,
+    CoolDown,
+    /// The last handle goes.
+    Drop,
+    /// How many tasks there are.
+    Tasks(usize),
+    /// No task and no holder of the source is left.
+    NothingLeft,
+
+    /// How often the source has been asked so far.
+    Fetches(usize),
+    FetchesBetween(usize, usize),
+    /// Why it was asked last, and instead of which token.
+    Asked(FetchReason, Option<u32>),
+    Failing(bool),
+}
+
+/// How an answer turns out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expect {
+    /// The source's token of this number.
+    Token(u32),
+    /// Any token, as long as it lives.
+    AnyToken,
+    Transient,
+    Permanent,
+    Timeout,
+    InvalidReply,
+    /// There is no other token.
+    NoOther,
+}
+
+pub(super) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(super) const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(super) fn run(steps: Vec<Step>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let mut world = World::new(match steps.first() {
+            Some(Step::Hints(hints)) => *hints,
+            _ => CacheHints::new(),
+        });
+        for (number, step) in steps.into_iter().enumerate() {
+            world.context = format!("step {number}, {step:?}");
+            world.take(step).await;
+        }
+    });
+}
+
+struct World {
+    source: Script,
+    credentials: Option<Credentials>,
+    waiters: HashMap<&'static str, JoinHandle<Result<Token, Error>>>,
+    warm: Option<KeepWarm>,
+    first: Option<Token>,
+    context: String,
+}
+
+impl World {
+    fn new(hints: CacheHints) -> Self {
+        let wall = SystemTime::UNIX_EPOCH + EPOCH;
+        testing::set_wall(wall);
+        testing::set_jitter(0.0);
+        let source = Script::new(wall, hints);
+        let credentials = Some(Credentials::from_source(source.clone()));
+        let (waiters, context) = Default::default();
+        Self { source, credentials, waiters, warm: None, first: None, context }
+    }
+
+    fn credentials(&self) -> &Credentials {
+        self.credentials.as_ref().expect("dropped")
+    }
+
+    async fn take(&mut self, step: Step) {
+        match step {
+            Step::Hints(_) => {}
+            Step::Jitter(fraction) => testing::set_jitter(fraction),
+            Step::Source(answer) => self.source.set(answer),
+            Step::Advance(time) => sleep(time).await,
+            Step::WallAhead(time) => testing::jump_wall(|wall| wall + time),
+            Step::WallBack(time) => testing::jump_wall(|wall| wall - time),
+
+            Step::Get(expected) => self.get(expected).await,
+            Step::Anew(expected) => {
+                let outcome = self.credentials().token_anew_within(later(secs(600))).await;
+                self.check(outcome, expected);
+            }
+            Step::Other(expected) => {
+                let last = self.source.last_given();
+                match self.credentials().token_instead_of(&last, later(secs(600))).await.transpose() {
+                    Some(outcome) => self.check(outcome, expected),
+                    None => assert_eq!(expected, Expect::NoOther, "{}", self.context),
+                }
+            }
+            Step::Refresh(expected) => {
+                let outcome = self.credentials().refresh().await;
+                self.check(outcome, expected);
+            }
+            Step::Cached(expected) => {
+                let cached = self.credentials().cached();
+                assert_eq!(self.credentials().is_valid(), expected.is_some(), "{}", self.context);
+                let secret = cached.as_ref().map(Token::secret);
+                assert_eq!(secret.map(str::to_owned), expected.map(secret_of), "{}", self.context);
+            }
+            Step::Every(interval, times, expected) => {
+                for _ in 0..times {
+                    sleep(interval).await;
+                    settle().await;
+                    self.get(expected).await;
+                }
+            }
+            Step::Herd(size, expected) => {
+                let tasks: Vec<_> = (0..size).map(|_| self.spawn_token(None)).collect();
+                for task in tasks {
+                    let outcome = task.await.unwrap();
+                    self.check(outcome, expected);
+                }
+            }
+
+            Step::Wait(who) => {
+                let task = self.spawn_token(None);
+                self.waiters.insert(who, task);
+            }
+            Step::WaitWithin(who, time) => {
+                let task = self.spawn_token(Some(later(time)));
+                self.waiters.insert(who, task);
+            }
+            Step::StillWaiting(who) => assert!(!self.waiters[who].is_finished(), "{}", self.context),
+            Step::Got(who, expected) => {
+                let task = self.waiters.remove(who).expect("nobody of that name waits");
+                assert!(task.is_finished(), "still waiting at {}", self.context);
+                let outcome = task.await.unwrap();
+                self.check(outcome, expected);
+            }
+            Step::Leave(who) => self.waiters.remove(who).expect("nobody of that name waits").abort(),
+
+            Step::Refuse => self.credentials().invalidate(&self.source.last_given()),
+            Step::RefuseBurst(times) => {
+                for _ in 0..times {
+                    self.credentials().invalidate(&self.source.last_given());
+                }
+            }
+            Step::RefuseEvery(interval, times) => {
+                for _ in 0..times {
+                    sleep(interval).await;
+                    let token = self.credentials().token().await.expect(&self.context);
+                    self.credentials().invalidate(&token);
+                }
+            }
+            Step::RefuseFirst => {
+                let first = self.first.clone().expect("no token so far");
+                self.credentials().invalidate(&first);
+            }
+
+            Step::KeepWarm => self.warm = Some(self.credentials().keep_warm()),
+            Step::CoolDown => self.warm = None,
+            Step::Drop => self.credentials = None,
+            Step::Tasks(count) => assert_eq!(tasks(), count, "{}", self.context),
+            Step::NothingLeft => {
+                assert_eq!((tasks(), self.source.holders()), (0, 0), "tasks, holders at {}", self.context);
+            }
+
+            Step::Fetches(count) => assert_eq!(self.source.fetches(), count, "{}", self.context),
+            Step::FetchesBetween(least, most) => {
+                let fetches = self.source.fetches();
+                assert!((least..=most).contains(&fetches), "{fetches} fetches at {}", self.context);
+            }
+            Step::Asked(reason, rejected) => {
+                assert_eq!(self.source.last_asked(), (reason, rejected.map(secret_of)), "{}", self.context);
+            }
+            Step::Failing(failing) => {
+                assert_eq!(self.credentials().status().is_failing(), failing, "{}", self.context);
+            }
+        }
+        settle().await;
+    }
+
+    async fn get(&mut self, expected: Expect) {
+        let before = Instant::now();
+        let outcome = self.credentials().token().await;
+        assert_eq!(before.elapsed(), Duration::ZERO, "had to wait at {}", self.context);
+        self.check(outcome, expected);
+    }
+
+    fn spawn_token(&self, deadline: Option<Instant>) -> JoinHandle<Result<Token, Error>> {
+        let credentials = self.credentials().clone();
+        tokio::spawn(async move {
+            match deadline {
+                Some(deadline) => credentials.token_within(deadline).await,
+                None => credentials.token().await,
+            }
+        })
+    }
+
+    fn check(&mut self, outcome: Result<Token, Error>, expected: Expect) {
+        let context = &self.context;
+        if let Ok(token) = &outcome {
+            // Whatever the scenario: no token is handed out past its real expiry.
+            let expiry = token.expires_at();
+            assert!(expiry.is_none_or(|expiry| expiry > self.source.wall()), "expired token at {context}");
+            self.first.get_or_insert_with(|| token.clone());
+        }
+        match (outcome, expected) {
+            (Ok(_), Expect::AnyToken) => {}
+            (Ok(token), Expect::Token(number)) => assert_eq!(token.secret(), secret_of(number), "{context}"),
+            (Ok(token), expected) => panic!("{} instead of {expected:?} at {context}", token.secret()),
+            (Err(error), expected) => {
+                let as_expected = match (error.kind(), error.is_transient()) {
+                    (ErrorKind::Timeout, _) => Expect::Timeout,
+                    (ErrorKind::InvalidReply, _) => Expect::InvalidReply,
+                    (_, true) => Expect::Transient,
+                    (_, false) => Expect::Permanent,
+                };
+                assert_eq!(as_expected, expected, "{error} at {context}");
+            }
+        }
+    }
+}
+
+fn secret_of(number: u32) -> String {
+    format!("t{number}")
+}
+
+fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+fn later(time: Duration) -> Instant {
+    Instant::now() + time
+}
+
+/// Lets everything happen that can happen without time passing.
+async fn settle() {
+    for _ in 0..32 {
+        yield_now().await;
+    }
+}

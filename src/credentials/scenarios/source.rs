@@ -1,0 +1,137 @@
+//! A source that answers as the scenario says.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep};
+
+use crate::{BoxFuture, CacheHints, Error, FetchReason, FetchRequest, SourceInfo, Token, TokenSource};
+
+/// What the source does when it is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    /// A new token that lives so long by the issuer's clock.
+    Lives(Duration),
+    /// A new token without expiry.
+    ForEver,
+    /// The token it gave last.
+    Same,
+    /// The same after so long.
+    SameAfter(Duration),
+    /// A token that expired a second ago.
+    Expired,
+    /// A failure that may pass.
+    Transient,
+    /// A failure that stays.
+    Permanent,
+    /// Nothing, ever.
+    Hang,
+    Panic,
+    /// A new token of an hour, after so long.
+    After(Duration),
+    /// A failure that may pass, after so long.
+    FailAfter(Duration),
+}
+
+#[derive(Clone)]
+pub(super) struct Script(Arc<Mutex<Inner>>);
+
+struct Inner {
+    answer: Answer,
+    hints: CacheHints,
+    epoch: (SystemTime, Instant),
+    asked: Vec<(FetchReason, Option<String>)>,
+    given: u32,
+    last: Option<Token>,
+}
+
+impl Script {
+    /// A source whose issuer's clock stands at `wall` now.
+    pub(super) fn new(wall: SystemTime, hints: CacheHints) -> Self {
+        let epoch = (wall, Instant::now());
+        let answer = Answer::Lives(Duration::from_secs(3600));
+        Self(Arc::new(Mutex::new(Inner { answer, hints, epoch, asked: Vec::new(), given: 0, last: None })))
+    }
+
+    pub(super) fn set(&self, answer: Answer) {
+        self.0.lock().unwrap().answer = answer;
+    }
+
+    /// How often it was asked.
+    pub(super) fn fetches(&self) -> usize {
+        self.0.lock().unwrap().asked.len()
+    }
+
+    /// Why it was asked last, and instead of which token.
+    pub(super) fn last_asked(&self) -> (FetchReason, Option<String>) {
+        self.0.lock().unwrap().asked.last().cloned().expect("never asked")
+    }
+
+    pub(super) fn last_given(&self) -> Token {
+        self.0.lock().unwrap().last.clone().expect("nothing given")
+    }
+
+    /// The issuer's clock.
+    pub(super) fn wall(&self) -> SystemTime {
+        self.0.lock().unwrap().wall()
+    }
+
+    /// How many hold the source: the cache, and a flight.
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+}
+
+impl Inner {
+    fn wall(&self) -> SystemTime {
+        self.epoch.0 + self.epoch.1.elapsed()
+    }
+
+    /// The tokens are called t1, t2 and so on.
+    fn give(&mut self, expires_at: Option<SystemTime>) -> Result<Token, Error> {
+        self.given += 1;
+        let token = Token::new(format!("t{}", self.given), expires_at)?;
+        self.last = Some(token.clone());
+        Ok(token)
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl TokenSource for Script {
+    fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        let answer = {
+            let mut inner = self.0.lock().unwrap();
+            let rejected = request.rejected().map(|token| token.secret().to_owned());
+            inner.asked.push((request.reason(), rejected));
+            inner.answer
+        };
+        Box::pin(async move {
+            match answer {
+                Answer::After(wait) | Answer::FailAfter(wait) | Answer::SameAfter(wait) => sleep(wait).await,
+                Answer::Hang => std::future::pending().await,
+                Answer::Panic => panic!("the scripted source panics"),
+                _ => {}
+            }
+            let mut inner = self.0.lock().unwrap();
+            let now = inner.wall();
+            match answer {
+                Answer::Lives(life) => inner.give(Some(now + life)),
+                Answer::After(_) => inner.give(Some(now + HOUR)),
+                Answer::ForEver => inner.give(None),
+                Answer::Expired => inner.give(Some(now - Duration::from_secs(1))),
+                Answer::Same | Answer::SameAfter(_) => Ok(inner.last.clone().expect("nothing given yet")),
+                Answer::Permanent => Err(Error::permanent("the scripted source refuses")),
+                _ => Err(Error::transient("the scripted source is away")),
+            }
+        })
+    }
+
+    fn info(&self) -> SourceInfo {
+        SourceInfo::new().principal("scripted@example.com")
+    }
+
+    fn cache_hints(&self) -> CacheHints {
+        self.0.lock().unwrap().hints
+    }
+}
