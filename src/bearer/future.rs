@@ -73,9 +73,8 @@ where
                     return Poll::Ready(Ok(reply));
                 }
                 StateProjection::Waiting { waiting } => {
-                    let (reply, token) = ready!(waiting.poll_sent(cx))?;
-                    let settings = Arc::clone(&waiting.settings);
-                    state.set(State::Sent { reply, token, settings });
+                    let next = ready!(waiting.poll(cx)).map_err(BearerError::Inner)?;
+                    state.set(next);
                 }
                 StateProjection::Failed { error } => {
                     return Poll::Ready(Err(BearerError::NoToken(error.clone())));
@@ -130,35 +129,34 @@ where
         Self { inner, request: Some(request), settings, token, deadline }
     }
 
-    /// Waits until the request is on its way, or the caller's time is over.
-    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(S::Future, Token), BearerError<S::Error>>> {
-        if let sent @ Poll::Ready(_) = self.poll_in_time(cx) {
-            return sent;
+    /// Waits until the request is on its way, or there is no token in the caller's time.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<State<S, B>, S::Error>> {
+        if let next @ Poll::Ready(_) = self.poll_in_time(cx) {
+            return next;
         }
         match &mut self.deadline {
             Some(deadline) => {
                 ready!(deadline.as_mut().poll(cx));
                 let error = Error::timeout("no token within the caller's grpc-timeout", None);
-                Poll::Ready(Err(BearerError::NoToken(NoToken::new(error))))
+                Poll::Ready(Ok(State::Failed { error: NoToken::new(error) }))
             }
             None => Poll::Pending,
         }
     }
 
-    fn poll_in_time(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(S::Future, Token), BearerError<S::Error>>> {
+    fn poll_in_time(&mut self, cx: &mut Context<'_>) -> Poll<Result<State<S, B>, S::Error>> {
         let token = match &mut self.token {
             TokenState::Fetching(fetch) => {
-                let token = ready!(fetch.as_mut().poll(cx));
-                let token = token.map_err(|error| BearerError::NoToken(NoToken::new(error)))?;
+                let token = match ready!(fetch.as_mut().poll(cx)) {
+                    Ok(token) => token,
+                    Err(error) => return Poll::Ready(Ok(State::Failed { error: NoToken::new(error) })),
+                };
                 self.token = TokenState::Fetched(token.clone());
                 token
             }
             TokenState::Fetched(token) => token.clone(),
         };
-        ready!(self.inner.poll_ready(cx)).map_err(BearerError::Inner)?;
+        ready!(self.inner.poll_ready(cx))?;
         // The service may have kept the request waiting for long.
         let token = self.settings.credentials.cached().unwrap_or(token);
         let Some(mut request) = self.request.take() else { return Poll::Pending };
@@ -167,6 +165,7 @@ where
             let left = deadline.deadline().saturating_duration_since(Instant::now());
             grpc_timeout::write(request.headers_mut(), left);
         }
-        Poll::Ready(Ok((self.inner.call(request), token)))
+        let settings = Arc::clone(&self.settings);
+        Poll::Ready(Ok(State::Sent { reply: self.inner.call(request), token, settings }))
     }
 }

@@ -1,0 +1,302 @@
+//! The layer around real clients, which call real servers: tonic's and hyper's.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gcp_iam_credentials::{BearerError, BearerService, Credentials, Error, NoToken, Token};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+use tonic::service::interceptor::InterceptorLayer;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tower::{Layer, Service, ServiceExt};
+
+/// Every value of `authorization` that servers saw.
+type Seen = Arc<Mutex<Vec<String>>>;
+
+/// Credentials whose tokens are `token-1`, `token-2` and so on, and the number of fetches.
+fn counted() -> (Credentials, Arc<AtomicUsize>) {
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&fetches);
+    let credentials = Credentials::from_fn(move || {
+        let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
+        std::future::ready(Token::new(format!("token-{number}"), None))
+    });
+    (credentials, fetches)
+}
+
+fn failing(error: Error) -> Credentials {
+    Credentials::from_fn(move || std::future::ready(Err(error.clone())))
+}
+
+/// A health service, which refuses the tokens that `accept` does not like.
+async fn health_server(seen: &Seen, accept: fn(&str) -> bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::clone(seen);
+    let check = move |request: tonic::Request<()>| {
+        let values = request.metadata().get_all("authorization");
+        let values: Vec<_> = values.iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+        let accepted = matches!(&values[..], [value] if accept(value));
+        seen.lock().unwrap().extend(values);
+        if accepted { Ok(request) } else { Err(Status::unauthenticated("by the API")) }
+    };
+    let (_, service) = tonic_health::server::health_reporter();
+    let server = Server::builder().layer(InterceptorLayer::new(check)).add_service(service);
+    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    address
+}
+
+fn channel(address: SocketAddr) -> Endpoint {
+    Endpoint::from_shared(format!("http://{address}")).unwrap()
+}
+
+fn health(credentials: &Credentials, channel: Channel) -> HealthClient<BearerService<Channel>> {
+    HealthClient::new(credentials.layer().layer(channel))
+}
+
+fn whole_server() -> HealthCheckRequest {
+    HealthCheckRequest { service: String::new() }
+}
+
+/// conf: P31, G1
+#[tokio::test]
+async fn a_tonic_client_works_over_a_channel() {
+    let seen = Seen::default();
+    let address = health_server(&seen, |_| true).await;
+    let (credentials, fetches) = counted();
+    let mut client = health(&credentials, channel(address).connect_lazy());
+    for _ in 0..2 {
+        let reply = client.check(whole_server()).await.unwrap().into_inner();
+        assert_eq!(reply.status(), ServingStatus::Serving);
+    }
+    let mut changes = client.watch(whole_server()).await.unwrap().into_inner();
+    assert_eq!(changes.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    assert_eq!(*seen.lock().unwrap(), ["Bearer token-1"; 3]);
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_tonic_client_works_over_a_balanced_channel() {
+    let [seen_by_one, seen_by_other] = [Seen::default(), Seen::default()];
+    let one = health_server(&seen_by_one, |_| true).await;
+    let other = health_server(&seen_by_other, |_| true).await;
+    let (credentials, fetches) = counted();
+    let balanced = Channel::balance_list([channel(one), channel(other)].into_iter());
+    let mut client = health(&credentials, balanced);
+    let count = |seen: &Seen| seen.lock().unwrap().len();
+    // Which server gets a call is left to chance: 1 of 2^199 runs of 200 calls knows one alone.
+    let mut calls = 0;
+    while (count(&seen_by_one) == 0 || count(&seen_by_other) == 0) && calls < 200 {
+        client.check(whole_server()).await.unwrap();
+        calls += 1;
+    }
+    for seen in [seen_by_one, seen_by_other] {
+        let seen = seen.lock().unwrap();
+        assert!(!seen.is_empty() && seen.iter().all(|value| value == "Bearer token-1"), "{seen:?}");
+    }
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+}
+
+/// conf: M14
+#[tokio::test]
+async fn a_tonic_client_sees_the_refusal_and_its_next_call_has_a_fresh_token() {
+    let seen = Seen::default();
+    let address = health_server(&seen, |value| value != "Bearer token-1").await;
+    let (credentials, fetches) = counted();
+    let mut client = health(&credentials, channel(address).connect_lazy());
+    let status = client.check(whole_server()).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "by the API"));
+    assert!(NoToken::find_in(&status).is_none(), "the API refused, not the source");
+    for _ in 0..3 {
+        client.check(whole_server()).await.unwrap();
+    }
+    assert_eq!(seen.lock().unwrap()[..2], ["Bearer token-1", "Bearer token-2"]);
+    assert_eq!(fetches.load(Ordering::SeqCst), 2);
+}
+
+/// conf: M32, G3
+#[tokio::test]
+async fn a_tonic_client_sees_a_constant_status_and_finds_the_cause_behind_it() {
+    let seen = Seen::default();
+    let address = health_server(&seen, |_| true).await;
+    let denied = || Status::permission_denied("Permission 'iam.serviceAccounts.getAccessToken' denied");
+    for (cause, code) in
+        [(Error::permanent(denied()), Code::Unauthenticated), (Error::transient(denied()), Code::Unavailable)]
+    {
+        let mut client = health(&failing(cause), channel(address).connect_lazy());
+        let status = client.check(whole_server()).await.unwrap_err();
+        assert_eq!(status.code(), code, "IAM's own code would be taken for the API's");
+        assert!(!status.to_string().contains("iam"), "{status}");
+        assert!(status.details().is_empty() && status.metadata().is_empty());
+        let cause = NoToken::find_in(&status).unwrap();
+        assert!(cause.to_string().contains("getAccessToken"), "{cause}");
+        assert!(cause.source().unwrap().is::<Status>(), "IAM's answer is reachable");
+    }
+    assert!(seen.lock().unwrap().is_empty(), "nothing was sent");
+}
+
+/// conf: M32
+#[tokio::test]
+async fn the_status_of_a_failure_keeps_its_cause_through_other_layers() {
+    let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+    let service = failing(Error::permanent("no grant")).layer().layer(channel);
+    let service = tower::ServiceBuilder::new().buffer(8).timeout(Duration::from_secs(5)).service(service);
+    let status = HealthClient::new(service).check(whole_server()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(NoToken::find_in(&status).map(ToString::to_string).as_deref(), Some("no grant"));
+}
+
+#[tokio::test]
+async fn tonic_classifies_the_errors_of_the_channel_as_without_the_layer() {
+    let (credentials, _) = counted();
+    // Nobody listens: the port was taken and given back.
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let bare = HealthClient::new(channel(address).connect_lazy()).check(whole_server()).await.unwrap_err();
+    let ours = health(&credentials, channel(address).connect_lazy());
+    for path in ["slow", "fast"] {
+        let ours = ours.clone().check(whole_server()).await.unwrap_err();
+        assert_eq!((ours.code(), ours.message()), (bare.code(), bare.message()), "{path} path");
+        assert_eq!(ours.code(), Code::Unavailable);
+        assert!(NoToken::find_in(&ours).is_none());
+    }
+
+    let busy = tower::service_fn(|_: Request<tonic::body::Body>| {
+        std::future::pending::<Result<Response<tonic::body::Body>, Infallible>>()
+    });
+    let shed = tower::ServiceBuilder::new().load_shed().concurrency_limit(1).service(busy);
+    let mut first = shed.clone();
+    let _busy = first.ready().await.unwrap().call(Request::new(tonic::body::Body::empty()));
+    let bare = HealthClient::new(shed.clone()).check(whole_server()).await;
+    let ours = HealthClient::new(credentials.layer().layer(shed)).check(whole_server()).await;
+    let codes = [bare, ours].map(|outcome| outcome.unwrap_err().code());
+    assert_eq!(codes, [Code::ResourceExhausted; 2]);
+}
+
+/// conf: M11
+#[tokio::test]
+async fn a_tonic_requests_timeout_bounds_the_wait_for_a_token() {
+    let seen = Seen::default();
+    let address = health_server(&seen, |_| true).await;
+    let endless = Credentials::from_fn(std::future::pending);
+    let mut client = health(&endless, channel(address).connect_lazy());
+    let mut request = tonic::Request::new(whole_server());
+    request.set_timeout(Duration::from_millis(100));
+    let outcome = tokio::time::timeout(Duration::from_secs(10), client.check(request)).await;
+    let status = outcome.expect("the wait outlasts the caller's deadline").unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(NoToken::find_in(&status).unwrap().is_transient());
+}
+
+#[tokio::test]
+async fn a_client_with_a_plaintext_origin_is_refused_off_loopback() {
+    let (credentials, fetches) = counted();
+    let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+    let service = credentials.layer().layer(channel);
+    let mut client =
+        HealthClient::with_origin(service, http::Uri::from_static("http://pubsub.googleapis.com"));
+    let status = client.check(whole_server()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(NoToken::find_in(&status).unwrap().field(), Some("uri"));
+    assert_eq!(fetches.load(Ordering::SeqCst), 0);
+}
+
+/// A server that refuses the first token by HTTP status 401.
+async fn http_server(seen: &Seen) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::clone(seen);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let values = request.headers().get_all(header::AUTHORIZATION).into_iter();
+        let values: Vec<_> = values.map(|value| value.to_str().unwrap().to_owned()).collect();
+        let status = match &values[..] {
+            [value] if value != "Bearer token-1" => StatusCode::OK,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        seen.lock().unwrap().extend(values);
+        std::future::ready(Response::builder().status(status).body(Empty::<Bytes>::new()))
+    });
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            let service = service.clone();
+            tokio::spawn(async move {
+                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    address
+}
+
+/// conf: M23
+#[tokio::test]
+async fn a_hyper_client_works_over_http1_and_http2() {
+    for http2 in [false, true] {
+        let seen = Seen::default();
+        let address = http_server(&seen).await;
+        let (credentials, fetches) = counted();
+        let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http::<Empty<Bytes>>();
+        let mut client = credentials.layer().layer(client);
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            let request = Request::get(format!("http://{address}/"))
+                .header(header::AUTHORIZATION, "Basic of-the-caller")
+                .body(Empty::new())
+                .unwrap();
+            statuses.push(client.ready().await.unwrap().call(request).await.unwrap().status().as_u16());
+        }
+        assert_eq!(statuses, [401, 200, 200], "http2: {http2}");
+        assert_eq!(*seen.lock().unwrap(), ["Bearer token-1", "Bearer token-2", "Bearer token-2"]);
+        assert_eq!(fetches.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_hyper_client_sees_its_own_errors_and_ours_apart() {
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let get = |uri: String| Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let (credentials, _) = counted();
+    let client = credentials.layer().layer(client);
+    match client.clone().oneshot(get(format!("http://{address}/"))).await {
+        Err(BearerError::Inner(error)) => assert!(error.is_connect()),
+        other => panic!("{other:?}"),
+    }
+    match client.oneshot(get("http://storage.googleapis.com/".to_owned())).await {
+        Err(BearerError::NoToken(error)) => assert_eq!(error.cause().field(), Some("uri")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_mock_sees_the_token_and_its_backpressure_is_kept() {
+    let (credentials, _) = counted();
+    let (mock, mut handle) = tower_test::mock::pair::<Request<()>, Response<&str>>();
+    let mut service = credentials.layer().layer(mock);
+    handle.allow(0);
+    let mut ready = Box::pin(service.ready());
+    let waker = std::task::Waker::noop();
+    assert!(ready.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+    drop(ready);
+
+    handle.allow(2);
+    let reply = tokio::spawn(service.ready().await.unwrap().call(Request::new(())));
+    let (request, send) = handle.next_request().await.unwrap();
+    assert_eq!(request.headers()[header::AUTHORIZATION], "Bearer token-1");
+    send.send_response(Response::new("hello"));
+    assert_eq!(reply.await.unwrap().unwrap().into_body(), "hello");
+}
