@@ -77,7 +77,8 @@ impl World {
         let gcp_auth = gcp_auth::CustomServiceAccount::from_file(&key_file)?;
         let source = Credentials::from_gcp_auth(Arc::new(gcp_auth), [CLOUD_PLATFORM]);
         let token = source.token().await?;
-        let known = emulator.verify_access_token(token.secret()).ok_or("the emulator does not know the token")?;
+        let known =
+            emulator.verify_access_token(token.secret()).ok_or("the emulator does not know the token")?;
         println!("source: gcp_auth read {} and got a token of {}", key_file.display(), known.principal);
 
         let client =
@@ -127,9 +128,12 @@ async fn calls(world: &World) -> Result<(), Failure> {
     rules.set_audience(&[AUDIENCE]);
     rules.set_issuer(&["https://accounts.google.com"]);
     let claims =
-        jsonwebtoken::decode::<Value>(token.secret(), &world.key("/oauth2/v3/certs", &id).await?, &rules)?.claims;
+        jsonwebtoken::decode::<Value>(token.secret(), &world.key("/oauth2/v3/certs", &id).await?, &rules)?
+            .claims;
     check("the ID token's email", claims["email"].as_str().unwrap_or_default(), target)?;
-    println!("generate_id_token: signature, issuer, audience, expiry and email verified with Google's key {id}");
+    println!(
+        "generate_id_token: signature, issuer, audience, expiry and email verified with Google's key {id}"
+    );
 
     let payload = b"quickstart payload";
     let blob = client.sign_blob(target, payload.as_slice()).await?;
@@ -140,7 +144,8 @@ async fn calls(world: &World) -> Result<(), Failure> {
     }
     println!("sign_blob: signature verified with the account's key {}", blob.key_id());
 
-    let claims = json!({ "iss": target, "aud": AUDIENCE, "exp": jsonwebtoken::get_current_timestamp() + 600 });
+    let claims =
+        json!({ "iss": target, "aud": AUDIENCE, "exp": jsonwebtoken::get_current_timestamp() + 600 });
     let jwt = client.sign_jwt(target, &claims).await?;
     let key = world.key(&page, jwt.key_id()).await?;
     rules.set_issuer(&[target]);
@@ -193,7 +198,8 @@ impl Health for Guarded {
         let bearer = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let token = bearer.and_then(|value| value.strip_prefix("Bearer "));
         let token = token.ok_or_else(|| Status::unauthenticated("no bearer token"))?;
-        let principal = self.0.principal(token).await.map_err(|error| Status::unauthenticated(error.to_string()))?;
+        let principal =
+            self.0.principal(token).await.map_err(|error| Status::unauthenticated(error.to_string()))?;
         if principal != request.get_ref().service {
             return Err(Status::permission_denied(format!("you are {principal}")));
         }
