@@ -158,7 +158,7 @@ impl State {
 
     /// Until when the token may be handed out with nothing else to do; `None` is not at all.
     pub(super) fn offer(&self, now: Now) -> Option<Offer> {
-        let held = self.held.as_ref()?;
+        let held = self.held.as_ref().filter(|held| held.is_alive(now))?;
         let (margin, cap) = match (self.classify(now), self.in_flight) {
             (Phase::Fresh, _) if self.refusal == Refusal::Pending => {
                 (held.stale_margin(), self.refusals_from)
@@ -340,3 +340,6 @@ impl State {
         self.counts
     }
 }
+
+#[cfg(test)]
+mod tests;
