@@ -412,6 +412,7 @@ fn usual_roots(
     endpoint: &Endpoint,
     config: tonic::transport::ClientTlsConfig,
 ) -> Option<Result<Endpoint, tonic::transport::Error>> {
+    #[cfg(not(feature = "tls-webpki-roots"))]
     let outcome: Option<Result<Endpoint, tonic::transport::Error>> = None;
     #[cfg(feature = "tls-webpki-roots")]
     let (config, outcome) = {
