@@ -32,12 +32,15 @@
 //!
 //! Nothing in here is secret, and nothing that comes from here is worth anything elsewhere.
 
+mod access;
 mod access_token;
 mod account;
 mod api;
 mod builder;
 mod caller;
+mod certificate;
 mod clock;
+mod control;
 mod exchange;
 mod fault;
 mod fixture;
@@ -46,12 +49,16 @@ mod journal;
 mod jwt;
 mod key;
 mod keys_page;
+mod metadata;
 mod method;
 mod oauth;
+mod policy;
 mod proto_json;
 mod refusal;
+mod rest;
 mod router;
 mod serve;
+mod visit;
 mod world;
 
 use std::net::SocketAddr;
@@ -69,6 +76,10 @@ pub use self::builder::{DEFAULT_ADDRESS, EmulatorBuilder, EmulatorError};
 pub use self::fault::{Fault, FaultId};
 pub use self::journal::{JOURNAL_CAPACITY, JournalEntry, Outcome, Protocol, RequestFields};
 pub use self::method::{Method, UnknownMethod};
+pub use self::policy::{
+    DisabledAccount, MiddleHop, OPENID_TOKEN_CREATOR, Policy, PolicyError, ProjectInName,
+    SERVICE_ACCOUNT_USER, SERVICE_USAGE_CONSUMER, TOKEN_CREATOR, UnknownAccount, WORKLOAD_IDENTITY_USER,
+};
 
 /// A running emulator; it stops when dropped, and its port is free then.
 ///
@@ -126,6 +137,34 @@ impl Emulator {
         Ok(format!("{file:#}"))
     }
 
+    /// The credential file of a user who logged in with gcloud, with a refresh token for this emulator.
+    pub fn authorized_user_json(&self, email: &str) -> String {
+        format!("{:#}", fixture::authorized_user(&self.world, email))
+    }
+
+    /// A credential file that acts as `target`, through `delegates`, from a source credential: the
+    /// text of another credential file.
+    ///
+    /// # Errors
+    /// The source is not JSON.
+    pub fn impersonated_service_account_json<D: AsRef<str>>(
+        &self,
+        source: &str,
+        target: &str,
+        delegates: impl IntoIterator<Item = D>,
+    ) -> Result<String, EmulatorError> {
+        let source = serde_json::from_str(source)
+            .map_err(|error| EmulatorError::Fixture(format!("the source credential is not JSON: {error}")))?;
+        let delegates: Vec<D> = delegates.into_iter().collect();
+        let delegates: Vec<&str> = delegates.iter().map(AsRef::as_ref).collect();
+        Ok(format!("{:#}", fixture::impersonated(&self.world, source, target, &delegates)))
+    }
+
+    /// The certificate authority of the TLS certificate, in PEM; `None` on plaintext.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.world.ca_pem.as_deref()
+    }
+
     /// Makes an account's signing key now, so that the first call that needs it is fast.
     ///
     /// # Errors
@@ -175,6 +214,54 @@ impl Emulator {
     /// The numeric unique id of an account.
     pub fn unique_id(&self, email: &str) -> String {
         self.world.accounts.get(email).unique_id().to_owned()
+    }
+
+    /// The policy in force, if there is one.
+    pub fn policy(&self) -> Option<Policy> {
+        self.world.policy().map(|rules| rules.policy.clone())
+    }
+
+    /// Puts another policy into force, or none. Tokens stay.
+    ///
+    /// # Errors
+    /// The policy is wrong; the old one stays in force.
+    pub fn set_policy(&self, policy: impl Into<Option<Policy>>) -> Result<(), PolicyError> {
+        let policy = policy.into();
+        policy.as_ref().map_or(Ok(()), Policy::validate)?;
+        self.world.set_policy(policy);
+        Ok(())
+    }
+
+    /// Adds a grant to the policy in force, as [`Policy::grant`] does.
+    ///
+    /// # Errors
+    /// The grant makes no sense; nothing has changed.
+    pub fn grant(&self, member: &str, role: &str, email: &str) -> Result<(), PolicyError> {
+        self.grant_after(Duration::ZERO, member, role, email)
+    }
+
+    /// [`grant`](Self::grant), in force once `propagation` has passed from now on.
+    ///
+    /// # Errors
+    /// The grant makes no sense; nothing has changed.
+    pub fn grant_after(
+        &self,
+        propagation: Duration,
+        member: &str,
+        role: &str,
+        email: &str,
+    ) -> Result<(), PolicyError> {
+        self.world.change_policy(|policy, age| {
+            // A grant in force at once must not wait for a clock that has not moved.
+            let from = if propagation.is_zero() { Duration::ZERO } else { age + propagation };
+            policy.add_grant(from, member, role, email);
+        })
+    }
+
+    /// Takes a role from a member, at once; `false` if there was no such grant.
+    pub fn revoke(&self, member: &str, role: &str, email: &str) -> bool {
+        self.policy().is_some()
+            && self.world.change_policy(|policy, _| policy.remove_grant(member, role, email)).unwrap_or(false)
     }
 
     /// Injects a fault.

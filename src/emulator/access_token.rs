@@ -33,10 +33,9 @@ pub(super) struct Record {
 }
 
 /// All live tokens.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct AccessTokens(Mutex<Table>);
 
-#[derive(Debug)]
 struct Table {
     records: HashMap<[u8; ENTROPY], Record>,
     sweep_at: usize,

@@ -87,8 +87,25 @@ impl Accounts {
         }
     }
 
+    /// Sees to it that the account exists and has that unique id. It keeps its keys.
+    pub(super) fn declare(&self, email: &str, unique_id: &str) {
+        let known = self.find(email);
+        if known.as_ref().is_some_and(|account| account.unique_id() == unique_id) {
+            return;
+        }
+        let mut account = Account::new(email, unique_id.to_owned());
+        let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known {
+            tables.by_id.remove(known.unique_id());
+            account.keys = Arc::clone(&known.keys);
+        }
+        let account = Arc::new(account);
+        tables.by_email.insert(Arc::clone(&account.email), Arc::clone(&account));
+        tables.by_id.insert(Arc::clone(&account.unique_id), account);
+    }
+
     /// The account of that e-mail address, made with that unique id if need be.
-    pub(super) fn add(&self, email: &str, unique_id: String) -> Arc<Account> {
+    fn add(&self, email: &str, unique_id: String) -> Arc<Account> {
         let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = tables.by_email.get(email) {
             return Arc::clone(found);

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::Emulator;
+use super::certificate::tls_identity;
+use super::policy::{Policy, PolicyError};
 use super::router::Door;
 use super::serve::Running;
 use super::world::World;
@@ -15,11 +17,13 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 #[derive(Clone, Debug)]
 pub struct EmulatorBuilder {
     address: SocketAddr,
+    policy: Option<Policy>,
+    tls: bool,
 }
 
 impl EmulatorBuilder {
     pub(super) fn new() -> Self {
-        Self { address: DEFAULT_ADDRESS }
+        Self { address: DEFAULT_ADDRESS, policy: None, tls: false }
     }
 
     /// Listens there; port 0 picks a free port. Default: [`DEFAULT_ADDRESS`].
@@ -32,10 +36,27 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Enforces this policy. Default: none, so any bearer is an all-powerful principal.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Speaks TLS, with a certificate whose authority is [`Emulator::ca_pem`]. Default: plaintext.
+    ///
+    /// The certificate is good for the address, for loopback and `localhost`, and for the names of
+    /// Google's services that the emulator stands in for.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
     /// Starts the emulator: it answers once this returns.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// The policy is wrong, or the address cannot be listened on.
     pub async fn start(self) -> Result<Emulator, EmulatorError> {
         self.start_blocking()
     }
@@ -43,13 +64,23 @@ impl EmulatorBuilder {
     /// [`start`](Self::start) for callers outside async code.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// The policy is wrong, or the address cannot be listened on.
     pub fn start_blocking(self) -> Result<Emulator, EmulatorError> {
+        if let Some(policy) = &self.policy {
+            policy.validate()?;
+        }
         let failed = |cause| EmulatorError::Listen { address: self.address, cause: Arc::new(cause) };
         let listener = TcpListener::bind(self.address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let world = Arc::new(World::new(format!("http://{address}")));
-        let running = Running::start(listener, Door::new(Arc::clone(&world))).map_err(failed)?;
+        let identity = match self.tls {
+            true => Some(tls_identity(address.ip()).map_err(|cause| EmulatorError::Key(cause.to_string()))?),
+            false => None,
+        };
+        let scheme = if self.tls { "https" } else { "http" };
+        let ca_pem = identity.as_ref().map(|identity| identity.ca_pem.clone());
+        let world = Arc::new(World::new(format!("{scheme}://{address}"), ca_pem, self.policy));
+        let tls = identity.map(|identity| identity.config);
+        let running = Running::start(listener, tls, Door::new(Arc::clone(&world))).map_err(failed)?;
         Ok(Emulator { world, running })
     }
 }
@@ -66,7 +97,13 @@ pub enum EmulatorError {
         /// What the operating system says.
         cause: Arc<std::io::Error>,
     },
-    /// A key could not be made or written.
+    /// The policy is wrong.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A key or certificate could not be made or written.
     #[error("{0}")]
     Key(String),
+    /// A credential file cannot be made of what was given.
+    #[error("{0}")]
+    Fixture(String),
 }

@@ -28,9 +28,22 @@ impl Caller {
         &self.member
     }
 
+    /// The e-mail address, if it is a service account.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.member.strip_prefix("serviceAccount:")
+    }
+
     /// Finds out who asks.
     pub(super) fn identify(world: &World, headers: &HeaderMap, method: Method) -> Result<Self, Refusal> {
         let token = bearer(headers).ok_or_else(|| Refusal::credentials_missing(method))?;
+        let caller = Self::of_token(world, token, method)?;
+        let disabled = world
+            .policy()
+            .is_some_and(|rules| caller.account().is_some_and(|email| rules.policy.is_disabled(email)));
+        if disabled { Err(Refusal::disabled_caller(method)) } else { Ok(caller) }
+    }
+
+    fn of_token(world: &World, token: &str, method: Method) -> Result<Self, Refusal> {
         if let Some(record) = world.tokens.find(token) {
             if record.expires <= world.clock.now() {
                 return Err(Refusal::expired_token(method));
@@ -40,7 +53,24 @@ impl Caller {
         if world.id_token_claims(token).is_some() {
             return Err(Refusal::unsupported_token(method));
         }
-        Ok(Self::self_signed(world, token).unwrap_or_else(|| Self { member: ANYONE.into(), scopes: None }))
+        if let Some(caller) = Self::self_signed(world, token) {
+            return Ok(caller);
+        }
+        match world.policy() {
+            None => Ok(Self { member: ANYONE.into(), scopes: None }),
+            Some(rules) => match rules.policy.fixed_token(token) {
+                Some(fixed) => Ok(Self {
+                    member: fixed.principal.as_str().into(),
+                    scopes: fixed.scopes.clone().map(Into::into),
+                }),
+                None => Err(Refusal::unsupported_token(method)),
+            },
+        }
+    }
+
+    /// The principal of that name, with all scopes.
+    pub(super) fn named(member: &str) -> Self {
+        Self { member: member.into(), scopes: None }
     }
 
     /// A service account's own JWT in place of an access token, which Google's APIs take too.

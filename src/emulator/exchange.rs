@@ -39,10 +39,6 @@ impl Connection {
         Self { number, ending: AtomicU8::new(0), changed: Notify::new() }
     }
 
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
     pub(super) fn end(&self, ending: Ending) {
         let ending = match ending {
             Ending::Reset => 1,

@@ -166,6 +166,34 @@ impl Fault {
         self
     }
 
+    pub(super) fn effect_name(&self) -> &'static str {
+        match &self.effect {
+            Effect::None => "delay",
+            Effect::Refuse(_) => "status",
+            Effect::Hang => "hang",
+            Effect::Wire(wire) => match wire {
+                WireFault::Reset => "reset",
+                WireFault::GoAway => "goAway",
+                WireFault::StallBody => "stallBody",
+                WireFault::Truncate => "truncate",
+                WireFault::Html(_) => "html",
+                WireFault::BadDetails => "badDetails",
+            },
+        }
+    }
+
+    pub(super) fn delay_before(&self) -> Duration {
+        self.delay
+    }
+
+    pub(super) fn struck_share(&self) -> f64 {
+        self.share
+    }
+
+    pub(super) fn narrowed_to(&self) -> (Option<Method>, Option<&str>, Option<u64>) {
+        (self.method, self.account.as_deref(), self.times)
+    }
+
     fn matches(&self, method: Method, account: &str) -> bool {
         self.method.is_none_or(|wanted| wanted == method)
             && self.account.as_deref().is_none_or(|wanted| wanted == account)

@@ -1,34 +1,69 @@
 //! The pages of public keys.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use super::key::{KeyRing, blocking};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::certificate;
+use super::key::{KeyRing, SigningKey, blocking};
 use super::refusal::Refusal;
 use super::world::World;
 
-/// The JSON Web Key Set of "Google's" own keys.
-pub(super) async fn google_jwks(world: &World) -> Result<Value, Refusal> {
-    let (google, now) = (std::sync::Arc::clone(&world.google), world.clock.now());
-    // A verifier may ask before the first token is signed, and remember what it was told.
-    blocking(move || {
-        google.current(now)?;
-        Ok(jwks(&google))
-    })
-    .await
+/// The name in the certificates of "Google's" own keys.
+const GOOGLE: &str = "federated-signon.system.gserviceaccount.com";
+
+/// How public keys are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A JSON Web Key Set.
+    Jwk,
+    /// Certificates in PEM by key id.
+    X509,
+    /// Modulus and exponent.
+    Raw,
 }
 
-/// The JSON Web Key Set of an account.
-pub(super) async fn account_jwks(world: &World, email: &str) -> Result<Value, Refusal> {
-    let account = world.accounts.find(email).ok_or_else(|| Refusal::unknown_account(email))?;
-    let (ring, now) = (std::sync::Arc::clone(account.keys()), world.clock.now());
+/// "Google's" own keys, which sign ID tokens.
+pub(super) async fn of_google(world: &World, form: Form) -> Result<Value, Refusal> {
+    page(world, Arc::clone(&world.google), GOOGLE.to_owned(), form).await
+}
+
+/// The keys of an account.
+pub(super) async fn of_account(world: &World, email: &str, form: Form) -> Result<Value, Refusal> {
+    let account = world.account(email).ok_or_else(|| Refusal::unknown_account(email))?;
+    page(world, Arc::clone(account.keys()), account.email().to_owned(), form).await
+}
+
+async fn page(world: &World, ring: Arc<KeyRing>, owner: String, form: Form) -> Result<Value, Refusal> {
+    let now = world.clock.now();
     blocking(move || {
+        // A verifier may ask before the first signature, and remember what it was told.
         ring.current(now)?;
-        Ok(jwks(&ring))
+        let keys = ring.published();
+        match form {
+            Form::Jwk => Ok(json!({ "keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>() })),
+            Form::X509 => x509(&keys, &owner),
+            Form::Raw => Ok(json!({ "keyvalues": keys.iter().map(|key| raw(key)).collect::<Vec<_>>() })),
+        }
     })
     .await
 }
 
-fn jwks(ring: &KeyRing) -> Value {
-    let keys: Vec<_> = ring.published().iter().map(|key| key.jwk()).collect();
-    json!({ "keys": keys })
+fn x509(keys: &[Arc<SigningKey>], owner: &str) -> Result<Value, Refusal> {
+    let mut page = Map::new();
+    for key in keys {
+        page.insert(key.id().to_owned(), certificate::of_key(key, owner)?.into());
+    }
+    Ok(page.into())
+}
+
+fn raw(key: &SigningKey) -> Value {
+    json!({
+        "algorithm": "RSA",
+        "keyid": key.id(),
+        "modulus": BASE64_STANDARD.encode(key.modulus()),
+        "exponent": BASE64_STANDARD.encode(key.exponent()),
+    })
 }

@@ -4,21 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Json};
 use http::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tonic::Code;
 
-use super::account::Account;
-use super::api::{self, Recorder};
+use crate::scopes;
+
+use super::account::{Account, unique_id_of};
+use super::api::Recorder;
 use super::exchange::Exchange;
-use super::journal::{JournalEntry, Protocol, RequestFields, presentable};
+use super::journal::RequestFields;
 use super::jwt::Parsed;
 use super::method::Method;
 use super::refusal::Refusal;
+use super::visit::Visit;
 use super::world::{IdClaims, World};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const REFRESH_TOKEN: &str = "refresh_token";
 
 /// How long an access token from this endpoint lives.
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -29,7 +34,8 @@ const LONGEST_ASSERTION: i64 = 3600;
 /// How far a caller's clock may be off, in seconds.
 const CLOCK_SKEW: i64 = 300;
 
-/// The audiences of Google's own token endpoints, which libraries write down without looking at the key file.
+/// The audiences of Google's own token endpoints, which libraries write down without looking at the
+/// key file.
 const GOOGLE_AUDIENCES: [&str; 4] = [
     "https://oauth2.googleapis.com/token",
     "https://accounts.google.com/o/oauth2/token",
@@ -37,12 +43,19 @@ const GOOGLE_AUDIENCES: [&str; 4] = [
     "https://www.googleapis.com/oauth2/v4/token",
 ];
 
+/// The scopes that a user consented to, for want of a consent page.
+const CONSENTED: [&str; 3] = ["openid", scopes::USERINFO_EMAIL, scopes::CLOUD_PLATFORM];
+
 /// The form of a request for tokens.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct TokenForm {
     grant_type: String,
     assertion: String,
+    refresh_token: String,
+    client_id: String,
+    client_secret: String,
+    scope: String,
 }
 
 /// An OAuth error.
@@ -54,7 +67,7 @@ pub(super) struct OauthError {
 }
 
 impl OauthError {
-    fn new(error: &'static str, description: impl Into<String>) -> Self {
+    pub(super) fn new(error: &'static str, description: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, error, description: description.into() }
     }
 
@@ -62,8 +75,16 @@ impl OauthError {
         Self::new("invalid_grant", description)
     }
 
-    fn to_json(&self) -> Value {
-        json!({"error": self.error, "error_description": self.description})
+    fn client(error: &'static str, description: &str) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, error, description: description.to_owned() }
+    }
+
+    fn code(&self) -> Code {
+        match self.status {
+            StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+            StatusCode::BAD_REQUEST => Code::InvalidArgument,
+            _ => Code::Internal,
+        }
     }
 }
 
@@ -71,13 +92,20 @@ impl From<Refusal> for OauthError {
     /// For faults, and for failures of the emulator itself.
     fn from(refusal: Refusal) -> Self {
         let error = match refusal.code() {
-            tonic::Code::Unavailable => "temporarily_unavailable",
-            tonic::Code::PermissionDenied => "access_denied",
-            tonic::Code::InvalidArgument => "invalid_request",
-            tonic::Code::Unauthenticated => "invalid_grant",
+            Code::Unavailable => "temporarily_unavailable",
+            Code::PermissionDenied => "access_denied",
+            Code::InvalidArgument => "invalid_request",
+            Code::Unauthenticated => "invalid_grant",
             _ => "server_error",
         };
         Self { status: refusal.http_status(), error, description: refusal.message().to_owned() }
+    }
+}
+
+impl IntoResponse for OauthError {
+    fn into_response(self) -> Response<Body> {
+        let body = json!({"error": self.error, "error_description": self.description});
+        (self.status, Json(body)).into_response()
     }
 }
 
@@ -88,68 +116,49 @@ pub(super) async fn token(
     exchange: &Exchange,
     form: TokenForm,
 ) -> Response<Body> {
-    let claims = Parsed::from_token(&form.assertion);
-    let issuer = claims.as_ref().and_then(|claims| claims.text("iss")).unwrap_or_default().to_owned();
-    let sequence = world.journal.begin(JournalEntry {
-        sequence: 0,
-        received_at: world.clock.now(),
+    let assertion = Parsed::from_token(&form.assertion);
+    let claim = |name| assertion.as_ref().and_then(|assertion| assertion.text(name));
+    let visit = Visit {
+        world,
+        headers,
+        exchange,
         method: Method::Token,
-        protocol: Protocol::Rest,
-        connection: exchange.connection(),
-        caller: None,
-        name: issuer.clone(),
-        delegates: Vec::new(),
+        name: claim("iss").unwrap_or_default(),
         fields: RequestFields {
-            scopes: scopes(claims.as_ref().and_then(|claims| claims.text("scope"))),
-            audience: claims.as_ref().and_then(|claims| claims.text("target_audience")).map(str::to_owned),
+            scopes: split(claim("scope").unwrap_or(&form.scope)),
+            audience: claim("target_audience").map(str::to_owned),
             grant_type: Some(form.grant_type.clone()),
             ..RequestFields::default()
         },
-        metadata: presentable(headers),
-        outcome: None,
-    });
-    let mut record = Recorder::new(world, sequence);
-    let result = match api::suffer(world, exchange, Method::Token, &issuer, &mut record).await {
-        Ok(()) => grant(world, &form, claims, &mut record).await,
-        Err(refusal) => Err(refusal.into()),
     };
-    match result {
+    let mut record = match visit.begin().await {
+        Ok(record) => record,
+        Err(refusal) => return OauthError::from(refusal).into_response(),
+    };
+    match grant(world, &form, assertion.as_ref(), &mut record).await {
         Ok(body) => {
             record.finish(None);
-            axum::Json(body).into_response()
+            Json(body).into_response()
         }
         Err(error) => {
-            record.finish_oauth(&error);
-            (error.status, axum::Json(error.to_json())).into_response()
+            record.finish_with(error.code(), Some(error.error.to_owned()), Some(error.description.clone()));
+            error.into_response()
         }
-    }
-}
-
-impl Recorder<'_> {
-    fn finish_oauth(self, error: &OauthError) {
-        let code = match error.status {
-            StatusCode::UNAUTHORIZED => tonic::Code::Unauthenticated,
-            StatusCode::FORBIDDEN => tonic::Code::PermissionDenied,
-            StatusCode::BAD_REQUEST => tonic::Code::InvalidArgument,
-            StatusCode::SERVICE_UNAVAILABLE => tonic::Code::Unavailable,
-            _ => tonic::Code::Internal,
-        };
-        self.finish_with(code, Some(error.error.to_owned()), Some(error.description.clone()));
     }
 }
 
 async fn grant(
     world: &World,
     form: &TokenForm,
-    assertion: Option<Parsed<'_>>,
+    assertion: Option<&Parsed<'_>>,
     record: &mut Recorder<'_>,
 ) -> Result<Value, OauthError> {
     match form.grant_type.as_str() {
         JWT_BEARER => {
-            let assertion = assertion
-                .ok_or_else(|| OauthError::grant("Invalid JWT: it cannot be read, or is not RS256."))?;
-            jwt_bearer(world, &assertion, record).await
+            let unreadable = || OauthError::grant("Invalid JWT: it cannot be read, or is not RS256.");
+            jwt_bearer(world, assertion.ok_or_else(unreadable)?, record).await
         }
+        REFRESH_TOKEN => refresh(world, form, record).await,
         "" => Err(OauthError::new("invalid_request", "Missing required parameter: grant_type")),
         _ => Err(OauthError::new("unsupported_grant_type", "Invalid grant_type")),
     }
@@ -163,15 +172,24 @@ async fn jwt_bearer(
     let account = check_assertion(world, assertion)?;
     record.caller = Some(account.member().to_string());
     if let Some(audience) = assertion.text("target_audience") {
-        let wanted = IdClaims { audience, include_email: true, email_azp: true };
-        return Ok(json!({ "id_token": world.id_token(&account, &wanted).await? }));
+        let wanted = IdClaims {
+            audience,
+            subject: account.unique_id(),
+            azp: account.email(),
+            email: Some(account.email()),
+            organization: None,
+        };
+        return Ok(json!({ "id_token": world.id_token(&wanted).await? }));
     }
-    let scopes = scopes(assertion.text("scope"));
+    let scopes = split(assertion.text("scope").unwrap_or_default());
     if scopes.is_empty() {
         return Err(OauthError::new("invalid_scope", "Invalid OAuth scope or ID token audience provided."));
     }
     let principal = match assertion.text("sub") {
-        Some(user) if user != account.email() => format!("user:{user}").into(),
+        Some(user) if user != account.email() => {
+            check_delegation(world, &account, &scopes)?;
+            format!("user:{user}").into()
+        }
         _ => Arc::clone(account.member()),
     };
     let (token, _) = world.issue(&principal, scopes.into(), LIFETIME)?;
@@ -183,7 +201,11 @@ fn check_assertion(world: &World, assertion: &Parsed<'_>) -> Result<Arc<Account>
     let account = assertion
         .text("iss")
         .and_then(|issuer| world.accounts.find(issuer))
+        .filter(|account| world.policy().is_none_or(|rules| rules.policy.knows(account.email())))
         .ok_or_else(|| OauthError::grant("Invalid grant: account not found"))?;
+    if world.policy().is_some_and(|rules| rules.policy.is_disabled(account.email())) {
+        return Err(OauthError::grant("Invalid grant: account disabled"));
+    }
     let keys = account.keys().published();
     if !assertion.is_signed_by(keys.iter().map(|key| &**key)) {
         return Err(OauthError::grant("Invalid JWT Signature."));
@@ -208,6 +230,97 @@ fn check_assertion(world: &World, assertion: &Parsed<'_>) -> Result<Arc<Account>
     Ok(account)
 }
 
-fn scopes(text: Option<&str>) -> Vec<String> {
-    text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+/// Whether the account may act as a user of its domain.
+fn check_delegation(world: &World, account: &Account, scopes: &[String]) -> Result<(), OauthError> {
+    match world.policy() {
+        Some(rules) if !rules.policy.may_act_as_users(account.email(), scopes) => Err(OauthError::client(
+            "unauthorized_client",
+            "Client is unauthorized to retrieve access tokens using this method, or client not authorized \
+             for any of the scopes requested.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+async fn refresh(world: &World, form: &TokenForm, record: &mut Recorder<'_>) -> Result<Value, OauthError> {
+    if form.client_id.is_empty() || form.client_secret.is_empty() {
+        return Err(OauthError::client("invalid_client", "The OAuth client was not found."));
+    }
+    let user = world
+        .user_of(&form.refresh_token)
+        .ok_or_else(|| OauthError::grant("Token has been expired or revoked."))?;
+    let principal: Arc<str> = format!("user:{user}").into();
+    record.caller = Some(principal.to_string());
+    let scopes = match split(&form.scope) {
+        none if none.is_empty() => CONSENTED.map(str::to_owned).to_vec(),
+        wanted => wanted,
+    };
+    let wants_id = scopes.iter().any(|scope| scope == "openid");
+    let (token, _) = world.issue(&principal, scopes.clone().into(), LIFETIME)?;
+    let mut reply = json!({
+        "access_token": token,
+        "expires_in": LIFETIME.as_secs() - 1,
+        "scope": scopes.join(" "),
+        "token_type": "Bearer",
+    });
+    if wants_id {
+        let wanted = IdClaims {
+            audience: &form.client_id,
+            subject: &unique_id_of(&user),
+            azp: &form.client_id,
+            email: Some(&user),
+            organization: None,
+        };
+        reply["id_token"] = world.id_token(&wanted).await?.into();
+    }
+    Ok(reply)
+}
+
+/// What a token is good for, as `/tokeninfo` tells it. Values are text there, numbers included.
+pub(super) fn token_info(world: &World, access_token: &str, id_token: &str) -> Result<Value, OauthError> {
+    let now = world.clock.now();
+    if let Some(record) = world.tokens.find(access_token).filter(|record| record.expires > now) {
+        let (kind, email) = record.principal.split_once(':').unwrap_or_default();
+        let id = match kind {
+            "serviceAccount" => world.accounts.get(email).unique_id().to_owned(),
+            _ => unique_id_of(email),
+        };
+        let left = record.expires.duration_since(now).unwrap_or_default().as_secs();
+        let mut info = json!({
+            "azp": id,
+            "aud": id,
+            "sub": id,
+            "scope": record.scopes.join(" "),
+            "exp": super::clock::unix(world.clock.shown(record.expires)).to_string(),
+            "expires_in": left.to_string(),
+            "access_type": "online",
+        });
+        if record.scopes.iter().any(|scope| scope == scopes::USERINFO_EMAIL || scope == "email") {
+            info["email"] = email.into();
+            info["email_verified"] = "true".into();
+        }
+        return Ok(info);
+    }
+    let parsed = Parsed::from_token(id_token);
+    let claims = world.id_token_claims(id_token);
+    let expires = claims.as_ref().and_then(|claims| claims.get("exp")).and_then(Value::as_i64);
+    match (parsed, claims) {
+        (Some(parsed), Some(claims)) if expires.unwrap_or_default() > world.clock.shown_unix() => {
+            let text = |value: Value| match value {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            let mut info: Value =
+                claims.into_iter().map(|(name, value)| (name, Value::String(text(value)))).collect();
+            info["alg"] = "RS256".into();
+            info["typ"] = "JWT".into();
+            info["kid"] = parsed.key_id.into();
+            Ok(info)
+        }
+        _ => Err(OauthError::new("invalid_token", "Invalid Value")),
+    }
+}
+
+fn split(scopes: &str) -> Vec<String> {
+    scopes.split_whitespace().map(str::to_owned).collect()
 }

@@ -108,6 +108,56 @@ impl Refusal {
         Self::bad_token(method, "ACCESS_TOKEN_TYPE_UNSUPPORTED")
     }
 
+    /// The bearer's service account is disabled.
+    pub(super) fn disabled_caller(method: Method) -> Self {
+        Self::bad_token(method, "ACCOUNT_STATE_INVALID")
+    }
+
+    /// The API is not enabled in the project of that number.
+    pub(super) fn service_disabled(number: u64) -> Self {
+        let url =
+            format!("https://console.developers.google.com/apis/api/{SERVICE}/overview?project={number}");
+        let mut refusal = Self::with_reason(
+            Code::PermissionDenied,
+            format!(
+                "IAM Service Account Credentials API has not been used in project {number} before or it is \
+                 disabled. Enable it by visiting {url} then retry. If you enabled this API recently, wait a \
+                 few minutes for the action to propagate to our systems and retry."
+            ),
+            "SERVICE_DISABLED",
+            GOOGLE,
+            [
+                ("service", SERVICE.to_owned()),
+                ("serviceTitle", "IAM Service Account Credentials API".to_owned()),
+                ("consumer", format!("projects/{number}")),
+                ("containerInfo", number.to_string()),
+                ("activationUrl", url.clone()),
+            ],
+        );
+        refusal.0.details.add_help_link("Google developers console API activation", url);
+        refusal
+    }
+
+    /// The caller may not name that project as quota project.
+    pub(super) fn user_project_denied(project: &str) -> Self {
+        let project = shorten(project);
+        let url = format!("https://console.developers.google.com/iam-admin/iam/project?project={project}");
+        let mut refusal = Self::with_reason(
+            Code::PermissionDenied,
+            format!(
+                "Caller does not have required permission to use project {project}. Grant the caller the \
+                 roles/serviceusage.serviceUsageConsumer role, or a custom role with the \
+                 serviceusage.services.use permission, by visiting {url} and then retry. Propagation of the \
+                 new permission may take a few minutes."
+            ),
+            "USER_PROJECT_DENIED",
+            GOOGLE,
+            [("service", SERVICE.to_owned()), ("consumer", format!("projects/{project}"))],
+        );
+        refusal.0.details.add_help_link("Google developer console IAM admin", url);
+        refusal
+    }
+
     pub(super) fn expired_token(method: Method) -> Self {
         Self::bad_token(method, "ACCESS_TOKEN_EXPIRED")
     }

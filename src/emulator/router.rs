@@ -4,18 +4,26 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Form, Path, State};
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Extension, Form, Path, Query, State};
 use axum::response::{IntoResponse, Json};
 use axum::routing::{get, post};
-use http::{HeaderMap, Request, Response, StatusCode, header};
-use serde_json::json;
+use http::{HeaderMap, Request, Response, Uri, header};
+use serde::Deserialize;
+use tonic::Code;
 use tower_service::Service;
 
+use super::control;
 use super::exchange::Exchange;
 use super::grpc;
-use super::keys_page;
-use super::oauth::{self, TokenForm};
-use super::refusal::Refusal;
+use super::journal::RequestFields;
+use super::keys_page::{self, Form as KeyForm};
+use super::metadata;
+use super::method::Method;
+use super::oauth::{self, OauthError, TokenForm};
+use super::refusal::{Refusal, shorten};
+use super::rest;
+use super::visit::Visit;
 use super::world::World;
 
 /// All the emulator's services behind one door.
@@ -25,14 +33,28 @@ pub(super) struct Door {
     pages: Router,
 }
 
+type TheWorld = State<Arc<World>>;
+type TheExchange = Extension<Exchange>;
+
 impl Door {
     pub(super) fn new(world: Arc<World>) -> Self {
         let pages = Router::new()
             .route("/token", post(token))
-            .route("/oauth2/v3/certs", get(google_jwks))
-            .route("/service_accounts/v1/metadata/jwk/{email}", get(account_jwks))
+            .route("/oauth2/v4/token", post(token))
+            .route("/tokeninfo", get(token_info).post(token_info))
+            .route("/oauth2/v1/tokeninfo", get(token_info).post(token_info))
+            .route("/oauth2/v3/tokeninfo", get(token_info).post(token_info))
+            .route("/oauth2/v3/certs", get(google_jwk))
+            .route("/oauth2/v1/certs", get(google_x509))
+            .route("/service_accounts/v1/metadata/{form}/{email}", get(account_keys))
+            .route("/robot/v1/metadata/{form}/{email}", get(account_keys))
             .route("/healthz", get(|| async { "ok\n" }))
-            .fallback(not_found)
+            .route("/emulator", get(control::index))
+            .route("/emulator/", get(control::index))
+            .nest("/emulator", control::routes())
+            .route("/", get(metadata_page))
+            .route("/computeMetadata/{*path}", get(metadata_page))
+            .fallback(custom_method)
             .with_state(Arc::clone(&world));
         Self { grpc: grpc::server(world), pages }
     }
@@ -58,31 +80,128 @@ fn is_grpc(request: &Request<Body>) -> bool {
         .is_some_and(|rest| rest.is_empty() || matches!(rest[0], b'+' | b';'))
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response<Body> {
-        (self.http_status(), Json(self.to_json())).into_response()
+async fn token(
+    State(world): TheWorld,
+    Extension(exchange): TheExchange,
+    headers: HeaderMap,
+    form: Result<Form<TokenForm>, FormRejection>,
+) -> Response<Body> {
+    match form {
+        Ok(Form(form)) => oauth::token(&world, &headers, &exchange, form).await,
+        Err(rejection) => OauthError::new("invalid_request", rejection.body_text()).into_response(),
     }
 }
 
-async fn token(
-    State(world): State<Arc<World>>,
-    Extension(exchange): Extension<Exchange>,
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TokenInfoQuery {
+    access_token: String,
+    id_token: String,
+}
+
+async fn token_info(
+    State(world): TheWorld,
+    Extension(exchange): TheExchange,
     headers: HeaderMap,
-    Form(form): Form<TokenForm>,
+    Query(query): Query<TokenInfoQuery>,
+    form: Result<Form<TokenInfoQuery>, FormRejection>,
 ) -> Response<Body> {
-    oauth::token(&world, &headers, &exchange, form).await
+    let visit = Visit {
+        world: &world,
+        headers: &headers,
+        exchange: &exchange,
+        method: Method::TokenInfo,
+        name: "",
+        fields: RequestFields::default(),
+    };
+    let record = match visit.begin().await {
+        Ok(record) => record,
+        Err(refusal) => return OauthError::from(refusal).into_response(),
+    };
+    record.finish(None);
+    let form = form.map(|Form(form)| form).unwrap_or_default();
+    let either = |query: String, form: String| if query.is_empty() { form } else { query };
+    let access_token = either(query.access_token, form.access_token);
+    let id_token = either(query.id_token, form.id_token);
+    oauth::token_info(&world, &access_token, &id_token).map(Json).into_response()
 }
 
-async fn google_jwks(State(world): State<Arc<World>>) -> Response<Body> {
-    keys_page::google_jwks(&world).await.map(Json).into_response()
+async fn google_jwk(world: TheWorld, exchange: TheExchange, headers: HeaderMap) -> Response<Body> {
+    google_keys(world, exchange, headers, KeyForm::Jwk).await
 }
 
-async fn account_jwks(State(world): State<Arc<World>>, Path(email): Path<String>) -> Response<Body> {
-    keys_page::account_jwks(&world, &email).await.map(Json).into_response()
+async fn google_x509(world: TheWorld, exchange: TheExchange, headers: HeaderMap) -> Response<Body> {
+    google_keys(world, exchange, headers, KeyForm::X509).await
 }
 
-async fn not_found(request: Request<Body>) -> Response<Body> {
-    let message = format!("Not found: {} {}", request.method(), request.uri().path());
-    let error = json!({"error": {"code": 404, "message": message, "status": "NOT_FOUND"}});
-    (StatusCode::NOT_FOUND, Json(error)).into_response()
+async fn google_keys(
+    State(world): TheWorld,
+    Extension(exchange): TheExchange,
+    headers: HeaderMap,
+    form: KeyForm,
+) -> Response<Body> {
+    keys_visit(&world, &headers, &exchange, "").answer(keys_page::of_google(&world, form)).await
+}
+
+async fn account_keys(
+    State(world): TheWorld,
+    Extension(exchange): TheExchange,
+    headers: HeaderMap,
+    Path((form, email)): Path<(String, String)>,
+) -> Response<Body> {
+    let form = match form.as_str() {
+        "jwk" => KeyForm::Jwk,
+        "x509" => KeyForm::X509,
+        "raw" => KeyForm::Raw,
+        _ => return not_found("GET", &format!("/service_accounts/v1/metadata/{form}")),
+    };
+    keys_visit(&world, &headers, &exchange, &email).answer(keys_page::of_account(&world, &email, form)).await
+}
+
+fn keys_visit<'a>(
+    world: &'a World,
+    headers: &'a HeaderMap,
+    exchange: &'a Exchange,
+    name: &'a str,
+) -> Visit<'a> {
+    Visit { world, headers, exchange, method: Method::Keys, name, fields: RequestFields::default() }
+}
+
+async fn metadata_page(
+    State(world): TheWorld,
+    Extension(exchange): TheExchange,
+    headers: HeaderMap,
+    uri: Uri,
+    Query(query): Query<metadata::Query>,
+) -> Response<Body> {
+    let visit = Visit {
+        world: &world,
+        headers: &headers,
+        exchange: &exchange,
+        method: Method::Metadata,
+        name: uri.path(),
+        fields: RequestFields::default(),
+    };
+    match visit.begin().await {
+        Ok(record) => {
+            let (result, response) = metadata::answer(&world, &headers, uri.path(), &query).await;
+            record.finish(result.as_ref().err());
+            response
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// A custom method on a resource, or nothing known. One fallback for all: two routers that both have
+/// one cannot be merged, and no pattern can split a segment at its last colon.
+async fn custom_method(State(world): TheWorld, request: Request<Body>) -> Response<Body> {
+    match rest::Target::from_path(request.uri().path()) {
+        Some(target) => rest::answer(&world, target, request).await,
+        None => not_found(request.method().as_str(), request.uri().path()),
+    }
+}
+
+fn not_found(method: &str, path: &str) -> Response<Body> {
+    let message = format!("Not found: {method} {}; GET /emulator/ tells what there is", shorten(path));
+    Refusal::new(Code::NotFound, message).into_response()
 }

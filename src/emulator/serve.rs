@@ -16,9 +16,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
 use super::exchange::{Connection, Ending, Exchange};
 use super::router::Door;
@@ -28,6 +30,9 @@ const GOODBYE: Duration = Duration::from_millis(50);
 
 /// How long a client may take over the head of an HTTP/1 request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take over the TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many streams one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 10_000;
@@ -45,7 +50,11 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn start(listener: StdListener, door: Door) -> io::Result<Self> {
+    pub(super) fn start(
+        listener: StdListener,
+        tls: Option<Arc<ServerConfig>>,
+        door: Door,
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let cores = thread::available_parallelism().map_or(2, usize::from);
@@ -62,10 +71,11 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let connections = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&connections);
+        let tls = tls.map(TlsAcceptor::from);
         let thread = thread::Builder::new().name("iam-emulator".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = accept(listener, door, counter) => {}
+                    () = accept(listener, tls, door, counter) => {}
                     _ = stopped => {}
                 }
             });
@@ -95,12 +105,12 @@ impl Drop for Running {
     }
 }
 
-async fn accept(listener: TcpListener, door: Door, counter: Arc<AtomicU64>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, door: Door, counter: Arc<AtomicU64>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let number = counter.fetch_add(1, Ordering::Relaxed) + 1;
-                tokio::spawn(serve(stream, door.clone(), Arc::new(Connection::new(number))));
+                tokio::spawn(open(stream, tls.clone(), door.clone(), Arc::new(Connection::new(number))));
             }
             // Out of file descriptors, most likely: give the others time to finish.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -108,9 +118,25 @@ async fn accept(listener: TcpListener, door: Door, counter: Arc<AtomicU64>) {
     }
 }
 
-async fn serve(stream: TcpStream, door: Door, connection: Arc<Connection>) {
+async fn open(stream: TcpStream, tls: Option<TlsAcceptor>, door: Door, connection: Arc<Connection>) {
     // Small replies must not wait for each other; a socket that refuses is slower, not wrong.
     let _ = stream.set_nodelay(true);
+    let socket = Socket { stream, connection: Arc::clone(&connection) };
+    match tls {
+        None => serve(socket, door, connection).await,
+        Some(tls) => {
+            // Who fails to shake hands, or takes its time, has not come to talk.
+            if let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket)).await {
+                serve(socket, door, connection).await;
+            }
+        }
+    }
+}
+
+async fn serve<S>(socket: S, door: Door, connection: Arc<Connection>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = {
         let connection = Arc::clone(&connection);
         service_fn(move |request: Request<Incoming>| {
@@ -121,8 +147,7 @@ async fn serve(stream: TcpStream, door: Door, connection: Arc<Connection>) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
-    let socket = TokioIo::new(Socket { stream, connection: Arc::clone(&connection) });
-    let mut served = pin!(builder.serve_connection(socket, service));
+    let mut served = pin!(builder.serve_connection(TokioIo::new(socket), service));
     let ending = tokio::select! {
         // What a client sends or leaves unsent is its own affair.
         _ = served.as_mut() => None,

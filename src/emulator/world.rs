@@ -1,17 +1,21 @@
 //! Everything that the emulator knows, shared by all its protocols.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwapOption;
 use serde_json::{Value, json};
 
 use super::access_token::{AccessTokens, Record};
-use super::account::{Account, Accounts};
+use super::account::{Account, Accounts, unique_id_of};
 use super::clock::{Clock, unix};
 use super::fault::Faults;
 use super::journal::Journal;
 use super::jwt::{self, Parsed};
 use super::key::{KeyRing, SigningKey, blocking};
+use super::policy::{Policy, PolicyError};
 use super::refusal::Refusal;
 
 /// The issuer in ID tokens.
@@ -20,10 +24,11 @@ pub(super) const ISSUER: &str = "https://accounts.google.com";
 /// How long an ID token lives.
 const ID_TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-#[derive(Debug)]
 pub(super) struct World {
     /// `http://127.0.0.1:8095`
     pub(super) endpoint: String,
+    /// The authority of the TLS certificate.
+    pub(super) ca_pem: Option<String>,
     pub(super) clock: Clock,
     pub(super) accounts: Accounts,
     /// "Google's" own keys, which sign ID tokens.
@@ -31,36 +36,146 @@ pub(super) struct World {
     pub(super) tokens: AccessTokens,
     pub(super) faults: Faults,
     pub(super) journal: Journal,
+    policy: ArcSwapOption<Rules>,
+    /// Held while the policy is read, changed and written back.
+    changing: Mutex<()>,
+    /// What a reset goes back to.
+    first_policy: Option<Policy>,
+    /// The users of the refresh tokens that fixtures were given.
+    refresh_tokens: Mutex<HashMap<String, String>>,
+    /// What the metadata server hands out again and again.
+    reissued: Mutex<HashMap<ReissueKey, (String, SystemTime)>>,
 }
+
+/// Principal and scopes.
+type ReissueKey = (Arc<str>, Arc<[String]>);
 
 /// The claims of an ID token that vary.
 #[derive(Debug)]
 pub(super) struct IdClaims<'a> {
     pub(super) audience: &'a str,
-    pub(super) include_email: bool,
-    /// `azp` is the e-mail address instead of the unique id.
-    pub(super) email_azp: bool,
+    pub(super) subject: &'a str,
+    pub(super) azp: &'a str,
+    pub(super) email: Option<&'a str>,
+    /// Whether to tell the organisation, and its number if there is one.
+    pub(super) organization: Option<Option<u64>>,
+}
+
+/// A policy and since when it holds, on the timeline.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) policy: Policy,
+    since: SystemTime,
+}
+
+impl fmt::Debug for World {
+    /// Tables of tokens are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Rules {
+    /// How long the policy has been in force.
+    pub(super) fn age(&self, world: &World) -> Duration {
+        world.clock.now().duration_since(self.since).unwrap_or_default()
+    }
 }
 
 impl World {
-    pub(super) fn new(endpoint: String) -> Self {
-        Self {
+    /// `policy` must be valid.
+    pub(super) fn new(endpoint: String, ca_pem: Option<String>, policy: Option<Policy>) -> Self {
+        let world = Self {
             endpoint,
+            ca_pem,
             clock: Clock::default(),
             accounts: Accounts::default(),
             google: Arc::default(),
             tokens: AccessTokens::default(),
             faults: Faults::default(),
             journal: Journal::default(),
-        }
+            policy: ArcSwapOption::empty(),
+            changing: Mutex::default(),
+            first_policy: policy.clone(),
+            refresh_tokens: Mutex::default(),
+            reissued: Mutex::default(),
+        };
+        world.set_policy(policy);
+        world
     }
 
-    /// Back to the start, but for the keys: key files that were handed out stay good.
+    /// Back to the start, but for keys and refresh tokens: files that were handed out stay good.
     pub(super) fn reset(&self) {
         self.clock.reset();
         self.tokens.clear();
+        self.reissued.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.faults.clear();
         self.journal.clear();
+        self.set_policy(self.first_policy.clone());
+    }
+
+    pub(super) fn policy(&self) -> Option<Arc<Rules>> {
+        self.policy.load_full()
+    }
+
+    /// Puts a valid policy into force, or none.
+    pub(super) fn set_policy(&self, policy: Option<Policy>) {
+        let rules = policy.map(|policy| {
+            for (email, unique_id) in policy.accounts() {
+                self.accounts.declare(email, &unique_id);
+            }
+            Arc::new(Rules { policy, since: self.clock.now() })
+        });
+        self.policy.store(rules);
+    }
+
+    /// Changes the policy in force, starting from an empty one. Grants made earlier keep their age.
+    pub(super) fn change_policy<T>(
+        &self,
+        change: impl FnOnce(&mut Policy, Duration) -> T,
+    ) -> Result<T, PolicyError> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.policy();
+        let since = rules.as_ref().map_or_else(|| self.clock.now(), |rules| rules.since);
+        let age = self.clock.now().duration_since(since).unwrap_or_default();
+        let mut policy = rules.map(|rules| rules.policy.clone()).unwrap_or_default();
+        let result = change(&mut policy, age);
+        policy.validate()?;
+        for (email, unique_id) in policy.accounts() {
+            self.accounts.declare(email, &unique_id);
+        }
+        self.policy.store(Some(Arc::new(Rules { policy, since })));
+        Ok(result)
+    }
+
+    /// The account of that e-mail address or unique id, if it exists. With no policy all do.
+    pub(super) fn account(&self, account: &str) -> Option<Arc<Account>> {
+        match self.policy() {
+            None => Some(self.accounts.get(account)),
+            Some(rules) => self.accounts.find(account).filter(|account| rules.policy.knows(account.email())),
+        }
+    }
+
+    /// The refresh token of a user; made up if there is none.
+    pub(super) fn refresh_token_of(&self, user: &str) -> String {
+        if let Some(rules) = self.policy()
+            && let Some(token) = rules.policy.refresh_token_of(user)
+        {
+            return token.to_owned();
+        }
+        let mut tokens = self.refresh_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = format!("1//emulator-{}", unique_id_of(user));
+        tokens.insert(made.clone(), user.to_owned());
+        made
+    }
+
+    /// The user of a refresh token.
+    pub(super) fn user_of(&self, refresh_token: &str) -> Option<String> {
+        let from_policy =
+            self.policy().and_then(|rules| rules.policy.user_of(refresh_token).map(str::to_owned));
+        from_policy.or_else(|| {
+            self.refresh_tokens.lock().unwrap_or_else(PoisonError::into_inner).get(refresh_token).cloned()
+        })
     }
 
     /// A new access token, and when it expires on the timeline.
@@ -76,20 +191,44 @@ impl World {
         Ok((token, expires))
     }
 
-    /// An ID token for `account`, signed by "Google".
-    pub(super) async fn id_token(&self, account: &Account, wanted: &IdClaims<'_>) -> Result<String, Refusal> {
+    /// The token issued before while more than `renewed` of its life is left, and then a new one.
+    pub(super) fn reissue(
+        &self,
+        principal: &Arc<str>,
+        scopes: Arc<[String]>,
+        lifetime: Duration,
+        renewed: Duration,
+    ) -> Result<(String, SystemTime), Refusal> {
+        let mut reissued = self.reissued.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (Arc::clone(principal), Arc::clone(&scopes));
+        let now = self.clock.now();
+        if let Some((token, expires)) = reissued.get(&key).filter(|(_, expires)| *expires > now + renewed) {
+            return Ok((token.clone(), *expires));
+        }
+        // Scopes are the caller's choice: what has expired must not pile up.
+        reissued.retain(|_, (_, expires)| *expires > now);
+        let fresh = self.issue(principal, scopes, lifetime)?;
+        reissued.insert(key, fresh.clone());
+        Ok(fresh)
+    }
+
+    /// An ID token, signed by "Google".
+    pub(super) async fn id_token(&self, wanted: &IdClaims<'_>) -> Result<String, Refusal> {
         let now = self.clock.now();
         let mut claims = json!({
             "iss": ISSUER,
             "aud": wanted.audience,
-            "azp": if wanted.email_azp { account.email() } else { account.unique_id() },
-            "sub": account.unique_id(),
+            "azp": wanted.azp,
+            "sub": wanted.subject,
             "iat": unix(self.clock.shown(now)),
             "exp": unix(self.clock.shown(now + ID_TOKEN_LIFETIME)),
         });
-        if wanted.include_email {
-            claims["email"] = account.email().into();
+        if let Some(email) = wanted.email {
+            claims["email"] = email.into();
             claims["email_verified"] = true.into();
+        }
+        if let Some(number) = wanted.organization {
+            claims["google"] = json!({ "organization_number": number });
         }
         let google = Arc::clone(&self.google);
         blocking(move || jwt::sign(&*google.current(now)?, &claims.to_string())).await

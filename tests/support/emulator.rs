@@ -1,9 +1,16 @@
 //! What the emulator's own tests share.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
+use bytes::Bytes;
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::proto::GenerateAccessTokenRequest;
 use gcp_iam_credentials::proto::iam_credentials_client::IamCredentialsClient;
 use gcp_iam_credentials::{scopes, service_account_path};
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
 use tonic::Request;
 use tonic::transport::Channel;
 
@@ -29,4 +36,47 @@ pub(crate) fn access_token(account: &str) -> GenerateAccessTokenRequest {
         scope: vec![scopes::CLOUD_PLATFORM.to_owned()],
         ..GenerateAccessTokenRequest::default()
     }
+}
+
+/// Sends one HTTP request and returns status, headers and body.
+pub(crate) async fn http(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> (StatusCode, HeaderMap, Bytes) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let mut request = http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let reply = client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
+    let (head, body) = reply.into_parts();
+    (head.status, head.headers, body.collect().await.unwrap().to_bytes())
+}
+
+/// Sends one HTTP request whose reply is JSON.
+pub(crate) async fn json(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> (u16, Value) {
+    let (status, _, body) = http(method, url, headers, body).await;
+    let value = serde_json::from_slice(&body);
+    (status.as_u16(), value.unwrap_or_else(|error| panic!("{method} {url}: {status}: {error}: {body:?}")))
+}
+
+/// `POST …:{verb}` for an account.
+pub(crate) async fn rest(
+    emulator: &Emulator,
+    account: &str,
+    verb: &str,
+    token: &str,
+    body: &str,
+) -> (u16, Value) {
+    let url = format!("{}/v1/{}:{verb}", emulator.endpoint(), service_account_path("-", account));
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    json("POST", &url, &headers, body.to_owned()).await
 }

@@ -1,0 +1,511 @@
+//! The emulator over HTTP: REST, the token endpoint, the pages of keys, the metadata server.
+#![cfg(feature = "emulator")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "support/emulator.rs"]
+mod support;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy, Protocol, TOKEN_CREATOR};
+use gcp_iam_credentials::{scopes, service_account_path};
+use serde_json::{Value, json as value};
+use support::{EMAIL, http, json, rest};
+use tonic::Code;
+
+async fn start() -> Emulator {
+    Emulator::builder().start().await.unwrap()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A form, percent-encoded.
+fn form(pairs: &[(&str, &str)]) -> String {
+    let encode = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    pairs.iter().map(|(name, text)| format!("{name}={}", encode(text))).collect::<Vec<_>>().join("&")
+}
+
+async fn post_form(emulator: &Emulator, pairs: &[(&str, &str)]) -> (u16, Value) {
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    json("POST", &format!("{}/token", emulator.endpoint()), &headers, form(pairs)).await
+}
+
+/// The claims of a JWT, unchecked.
+fn claims(token: &str) -> Value {
+    let part = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+/// Signs claims with the account's system-managed key.
+async fn assertion(emulator: &Emulator, claims: &Value) -> String {
+    let body = value!({ "payload": claims.to_string() }).to_string();
+    let (status, reply) = rest(emulator, EMAIL, "signJwt", "any", &body).await;
+    assert_eq!(status, 200, "{reply}");
+    reply["signedJwt"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_four_methods_answer_in_json() {
+    let emulator = start().await;
+    let (status, reply) = rest(
+        &emulator,
+        EMAIL,
+        "generateAccessToken",
+        "any",
+        r#"{"scope": ["a", "b"], "lifetime": "600.5s"}"#,
+    )
+    .await;
+    assert_eq!(status, 200, "{reply}");
+    let token = emulator.verify_access_token(reply["accessToken"].as_str().unwrap()).unwrap();
+    assert_eq!(token.scopes, ["a", "b"]);
+    let expires = reply["expireTime"].as_str().unwrap();
+    assert!(expires.ends_with('Z') && expires.len() == "2020-04-07T15:01:23Z".len(), "{expires}");
+
+    let body = r#"{"audience": "aud", "include_email": true, "useEmailAzp": true, "organizationNumberIncluded": true}"#;
+    let (_, reply) = rest(&emulator, &EMAIL.replace('@', "%40"), "generateIdToken", "any", body).await;
+    let claims = emulator.verify_id_token(reply["token"].as_str().unwrap()).unwrap();
+    assert_eq!((&claims["azp"], &claims["email"]), (&EMAIL.into(), &EMAIL.into()));
+    assert_eq!(claims["google"], value!({ "organization_number": null }));
+
+    for payload in ["+/+/", "-_-_"] {
+        let (_, reply) =
+            rest(&emulator, EMAIL, "signBlob", "any", &value!({ "payload": payload }).to_string()).await;
+        let signature = BASE64_STANDARD.decode(reply["signedBlob"].as_str().unwrap()).unwrap();
+        assert!(emulator.verify_blob(EMAIL, &[0xfb, 0xff, 0xbf], &signature));
+        assert!(!reply["keyId"].as_str().unwrap().is_empty());
+    }
+
+    let jwt = assertion(&emulator, &value!({"sub": "x"})).await;
+    assert_eq!(emulator.verify_jwt(EMAIL, &jwt).unwrap()["sub"], "x");
+    assert!(emulator.journal().iter().all(|entry| entry.protocol == Protocol::Rest));
+    assert_eq!(
+        emulator.calls(Method::GenerateAccessToken)[0].fields.lifetime,
+        Some(Duration::from_millis(600_500))
+    );
+}
+
+#[tokio::test]
+async fn bad_input_is_a_clear_error_and_the_server_lives_on() {
+    let emulator = start().await;
+    let url = format!("{}/v1/{}:signBlob", emulator.endpoint(), service_account_path("-", EMAIL));
+    let bearer = ("authorization", "Bearer any");
+    let json_type = ("content-type", "application/json");
+    let huge = format!(r#"{{"payload": "{}"}}"#, "A".repeat(7 * 1024 * 1024));
+    for (what, url, headers, body, expected) in [
+        ("broken JSON", url.clone(), vec![bearer, json_type], "{".to_owned(), 400),
+        ("a list", url.clone(), vec![bearer, json_type], "[]".to_owned(), 400),
+        ("a wrong type", url.clone(), vec![bearer, json_type], r#"{"payload": 1}"#.to_owned(), 400),
+        ("bad base64", url.clone(), vec![bearer, json_type], r#"{"payload": "*"}"#.to_owned(), 400),
+        ("an unknown field", url.clone(), vec![bearer, json_type], r#"{"payIoad": ""}"#.to_owned(), 400),
+        ("deep nesting", url.clone(), vec![bearer, json_type], "[".repeat(100_000), 400),
+        ("a huge body", url.clone(), vec![bearer, json_type], huge, 400),
+        ("no JSON", url.clone(), vec![bearer, ("content-type", "text/plain")], "{}".to_owned(), 400),
+        ("a strange query", format!("{url}?colour=red"), vec![bearer, json_type], "{}".to_owned(), 400),
+        ("no bearer", url.clone(), vec![json_type], "{}".to_owned(), 401),
+        ("an unknown verb", format!("{url}s"), vec![bearer, json_type], "{}".to_owned(), 404),
+        ("no verb", url.replace(":signBlob", ""), vec![bearer, json_type], "{}".to_owned(), 404),
+        ("an unknown path", format!("{}/v2/x", emulator.endpoint()), vec![bearer], String::new(), 404),
+    ] {
+        let (status, reply) = json("POST", &url, &headers, body).await;
+        assert_eq!(status, expected, "{what}: {reply}");
+        assert_eq!(reply["error"]["code"], expected, "{what}: {reply}");
+        assert!(
+            reply["error"]["message"].as_str().is_some_and(|message| !message.is_empty()),
+            "{what}: {reply}"
+        );
+    }
+    let (status, reply) = json("GET", &url, &[bearer], "").await;
+    assert_eq!(status, 404, "{reply}");
+    let (status, _) =
+        json("POST", &format!("{url}?%24alt=json%3Benum-encoding%3Dint"), &[bearer, json_type], "{}").await;
+    assert_eq!(status, 200, "Google's libraries send this parameter");
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00"[..],
+        b"\0\0\0\0\0\0\0\0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff",
+    ] {
+        let mut socket = tokio::net::TcpStream::connect(emulator.address()).await.unwrap();
+        socket.write_all(garbage).await.unwrap();
+        let mut sink = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(5), async {
+            socket.shutdown().await.ok();
+            socket.read_to_end(&mut sink).await.ok();
+        });
+        read.await.expect("the server closes the connection");
+    }
+    let (status, _) = rest(&emulator, EMAIL, "signBlob", "any", "{}").await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn faults_strike_rest_too() {
+    let emulator = start().await;
+    emulator
+        .inject(Fault::status(Code::Unavailable, "later").retry_after(Duration::from_millis(1500)).times(1));
+    let (status, reply) = rest(&emulator, EMAIL, "signBlob", "any", "{}").await;
+    assert_eq!((status, &reply["error"]["status"]), (503, &"UNAVAILABLE".into()));
+    assert_eq!(
+        reply["error"]["details"][0],
+        value!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.500s"})
+    );
+    emulator.inject(Fault::html(http::StatusCode::BAD_GATEWAY).times(1));
+    let url = format!("{}/v1/{}:signBlob", emulator.endpoint(), service_account_path("-", EMAIL));
+    let (status, headers, body) = http("POST", &url, &[("authorization", "Bearer any")], "{}").await;
+    assert_eq!(status, 502);
+    assert!(
+        headers["content-type"].to_str().unwrap().starts_with("text/html") && body.starts_with(b"<!DOCTYPE")
+    );
+}
+
+#[tokio::test]
+async fn assertions_are_checked() {
+    let emulator = start().await;
+    let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let good = value!({"iss": EMAIL, "aud": format!("{}/token", emulator.endpoint()), "scope": "a b",
+        "iat": now(), "exp": now() + 3600});
+    let with = |changes: Value| {
+        let mut claims = good.clone();
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        claims
+    };
+    let token = assertion(&emulator, &good).await;
+    let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
+    assert_eq!(status, 200, "{reply}");
+    assert_eq!((&reply["token_type"], &reply["expires_in"]), (&"Bearer".into(), &3599.into()));
+    let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
+    assert_eq!(verified.scopes, ["a", "b"]);
+
+    let google = assertion(
+        &emulator,
+        &with(value!({"aud": "https://oauth2.googleapis.com/token", "sub": "user@corp.example"})),
+    )
+    .await;
+    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &google)]).await;
+    let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
+    assert_eq!(verified.principal, "user:user@corp.example", "domain-wide delegation");
+
+    let wants_id = assertion(&emulator, &with(value!({"target_audience": "https://service.example"}))).await;
+    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &wants_id)]).await;
+    let id = emulator.verify_id_token(reply["id_token"].as_str().unwrap()).unwrap();
+    assert_eq!((&id["aud"], &id["email"]), (&"https://service.example".into(), &EMAIL.into()));
+
+    for (changes, error) in [
+        (value!({"iss": "stranger@project.iam.gserviceaccount.com"}), "invalid_grant"),
+        (value!({"aud": "https://elsewhere.example/token"}), "invalid_grant"),
+        (value!({"iat": now() + 7200, "exp": now() + 9000}), "invalid_grant"),
+        (value!({"exp": now() + 9000}), "invalid_grant"),
+        (value!({"iat": null}), "invalid_grant"),
+        (value!({"scope": ""}), "invalid_scope"),
+    ] {
+        let bad = assertion(&emulator, &with(changes.clone())).await;
+        let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &bad)]).await;
+        assert_eq!((status, &reply["error"]), (400, &error.into()), "{changes}: {reply}");
+    }
+    let tampered = format!("{}x", &token[..token.len() - 1]);
+    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &tampered)]).await;
+    assert_eq!(reply["error"], "invalid_grant");
+    emulator.advance(Duration::from_secs(3601));
+    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
+    assert_eq!(reply["error"], "invalid_grant", "an expired assertion");
+
+    for (pairs, error) in [
+        (&[("grant_type", "password")][..], "unsupported_grant_type"),
+        (&[][..], "invalid_request"),
+        (&[("grant_type", grant), ("assertion", "a.b.c")][..], "invalid_grant"),
+        (&[("grant_type", "refresh_token"), ("refresh_token", "x")][..], "invalid_client"),
+    ] {
+        let (_, reply) = post_form(&emulator, pairs).await;
+        assert_eq!(reply["error"], error, "{pairs:?}");
+    }
+    assert!(!format!("{:?}", emulator.journal()).contains(&token), "no assertion in the journal");
+}
+
+#[tokio::test]
+async fn domain_wide_delegation_needs_its_scopes_in_the_policy() {
+    let policy = Policy::new()
+        .token("any", "user:a@example.com")
+        .grant("allUsers", TOKEN_CREATOR, EMAIL)
+        .domain_wide_delegation(EMAIL, ["a"]);
+    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+    for (scope, expected) in [("a", 200), ("a b", 401)] {
+        let claims = value!({"iss": EMAIL, "sub": "user@corp.example", "aud": format!("{}/token", emulator.endpoint()),
+            "scope": scope, "iat": now(), "exp": now() + 3600});
+        let token = assertion(&emulator, &claims).await;
+        let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+        let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
+        assert_eq!(status, expected, "{reply}");
+        if status == 401 {
+            assert_eq!(reply["error"], "unauthorized_client");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_users_file_gets_tokens_by_its_refresh_token() {
+    let emulator = start().await;
+    let file: Value = serde_json::from_str(&emulator.authorized_user_json("alice@example.com")).unwrap();
+    let text = |name: &str| file[name].as_str().unwrap().to_owned();
+    assert_eq!(text("type"), "authorized_user");
+    assert_eq!(text("token_uri"), format!("{}/token", emulator.endpoint()));
+    let (id, secret, refresh) = (text("client_id"), text("client_secret"), text("refresh_token"));
+    let pairs = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &*id),
+        ("client_secret", &*secret),
+        ("refresh_token", &*refresh),
+    ];
+    let (status, reply) = post_form(&emulator, &pairs).await;
+    assert_eq!(status, 200, "{reply}");
+    let token = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
+    assert_eq!(token.principal, "user:alice@example.com");
+    assert_eq!(claims(reply["id_token"].as_str().unwrap())["aud"], text("client_id"));
+    let (_, reply) = post_form(&emulator, &[pairs[0], pairs[1], pairs[2], ("refresh_token", "other")]).await;
+    assert_eq!(reply["error"], "invalid_grant");
+}
+
+#[tokio::test]
+async fn an_impersonated_file_leads_back_here() {
+    let emulator = start().await;
+    let source = emulator.authorized_user_json("alice@example.com");
+    let file = emulator
+        .impersonated_service_account_json(&source, EMAIL, ["mid@p.iam.gserviceaccount.com"])
+        .unwrap();
+    let file: Value = serde_json::from_str(&file).unwrap();
+    let url = file["service_account_impersonation_url"].as_str().unwrap();
+    let headers = [("authorization", "Bearer any"), ("content-type", "application/json")];
+    let body = value!({"scope": ["a"], "delegates": file["delegates"]}).to_string();
+    let (status, reply) = json("POST", url, &headers, body).await;
+    assert_eq!(status, 200, "{reply}");
+    assert_eq!(file["source_credentials"]["type"], "authorized_user");
+    emulator.impersonated_service_account_json("{", EMAIL, [""; 0]).unwrap_err();
+}
+
+#[tokio::test]
+async fn published_keys_verify_what_was_signed() {
+    let emulator = start().await;
+    let (_, reply) = rest(&emulator, EMAIL, "generateIdToken", "any", r#"{"audience": "aud"}"#).await;
+    let id_token = reply["token"].as_str().unwrap().to_owned();
+    let jwt = assertion(&emulator, &value!({"aud": "aud", "exp": now() + 60})).await;
+    let base = emulator.endpoint().to_owned();
+    for (url, token) in [
+        (format!("{base}/oauth2/v3/certs"), &id_token),
+        (format!("{base}/service_accounts/v1/metadata/jwk/{EMAIL}"), &jwt),
+        (format!("{base}/robot/v1/metadata/jwk/{EMAIL}"), &jwt),
+    ] {
+        let (_, set) = json("GET", &url, &[], "").await;
+        let set: jsonwebtoken::jwk::JwkSet = serde_json::from_value(set).unwrap();
+        let header = jsonwebtoken::decode_header(token).unwrap();
+        let key = jsonwebtoken::DecodingKey::from_jwk(set.find(&header.kid.unwrap()).unwrap()).unwrap();
+        let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::RS256);
+        validation.set_audience(&["aud"]);
+        jsonwebtoken::decode::<Value>(token, &key, &validation)
+            .unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+    for (url, token) in [
+        (format!("{base}/oauth2/v1/certs"), &id_token),
+        (format!("{base}/service_accounts/v1/metadata/x509/{EMAIL}"), &jwt),
+        (format!("{base}/robot/v1/metadata/x509/{EMAIL}"), &jwt),
+    ] {
+        let (_, page) = json("GET", &url, &[], "").await;
+        let id = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+        let pem = page[&id].as_str().unwrap_or_else(|| panic!("{url}: {page}"));
+        assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
+    }
+    let (_, raw) = json("GET", &format!("{base}/service_accounts/v1/metadata/raw/{EMAIL}"), &[], "").await;
+    assert_eq!(raw["keyvalues"][0]["algorithm"], "RSA");
+
+    emulator.rotate_key(EMAIL).await.unwrap();
+    let (_, set) = json("GET", &format!("{base}/service_accounts/v1/metadata/jwk/{EMAIL}"), &[], "").await;
+    assert_eq!(set["keys"].as_array().unwrap().len(), 2, "the old key stays published");
+}
+
+#[tokio::test]
+async fn tokeninfo_tells_what_a_token_is_good_for() {
+    let emulator = start().await;
+    let scope = format!(r#"{{"scope": ["{}", "{}"]}}"#, scopes::CLOUD_PLATFORM, scopes::USERINFO_EMAIL);
+    let (_, reply) = rest(&emulator, EMAIL, "generateAccessToken", "any", &scope).await;
+    let token = reply["accessToken"].as_str().unwrap();
+    let url = format!("{}/tokeninfo", emulator.endpoint());
+    let (_, info) = json("GET", &format!("{url}?access_token={token}"), &[], "").await;
+    assert_eq!((&info["email"], &info["azp"]), (&EMAIL.into(), &emulator.unique_id(EMAIL).into()));
+    assert!(info["expires_in"].as_str().unwrap().parse::<u32>().unwrap() > 3500);
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let (_, posted) = json("POST", &url, &headers, form(&[("access_token", token)])).await;
+    assert_eq!(posted["scope"], info["scope"]);
+
+    let (_, reply) = rest(&emulator, EMAIL, "generateIdToken", "any", r#"{"audience": "aud"}"#).await;
+    let (_, info) =
+        json("GET", &format!("{url}?id_token={}", reply["token"].as_str().unwrap()), &[], "").await;
+    assert_eq!((&info["aud"], &info["alg"]), (&"aud".into(), &"RS256".into()));
+    emulator.advance(Duration::from_secs(3601));
+    for query in [format!("access_token={token}"), "id_token=x".to_owned(), String::new()] {
+        let (status, info) = json("GET", &format!("{url}?{query}"), &[], "").await;
+        assert_eq!((status, &info["error"]), (400, &"invalid_token".into()), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_metadata_server_hands_out_tokens_to_those_who_send_its_header() {
+    let email = "machine@project.iam.gserviceaccount.com";
+    let policy = Policy::new().metadata_account(email);
+    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+    let base = format!("{}/computeMetadata/v1", emulator.endpoint());
+    let account = format!("{base}/instance/service-accounts/default");
+    let flavor = [("metadata-flavor", "Google")];
+    let get = async |url: String| {
+        let (status, headers, body) = http("GET", &url, &flavor, "").await;
+        assert_eq!(
+            (status.as_u16(), &headers["metadata-flavor"]),
+            (200, &"Google".parse().unwrap()),
+            "{url}"
+        );
+        String::from_utf8(body.to_vec()).unwrap()
+    };
+    let (status, headers, _) = http("GET", &format!("{account}/token"), &[], "").await;
+    assert_eq!((status.as_u16(), headers.contains_key("metadata-flavor")), (403, true));
+    assert_eq!(get(format!("{account}/email")).await, email);
+    assert_eq!(get(format!("{base}/project/project-id")).await, "project");
+    assert!(get(format!("{base}/project/numeric-project-id")).await.parse::<u64>().is_ok());
+    assert_eq!(get(format!("{base}/universe/universe-domain")).await, "googleapis.com");
+    assert!(get(format!("{account}/scopes")).await.contains(scopes::CLOUD_PLATFORM));
+    let about: Value = serde_json::from_str(&get(format!("{account}/?recursive=true")).await).unwrap();
+    assert_eq!(about["email"], email);
+
+    let token: Value = serde_json::from_str(&get(format!("{account}/token")).await).unwrap();
+    let verified = emulator.verify_access_token(token["access_token"].as_str().unwrap()).unwrap();
+    assert_eq!(verified.principal, format!("serviceAccount:{email}"));
+    emulator.advance(Duration::from_secs(3000));
+    let same: Value = serde_json::from_str(&get(format!("{account}/token")).await).unwrap();
+    assert_eq!(same["access_token"], token["access_token"], "the same one while it lives");
+    emulator.advance(Duration::from_secs(400));
+    let fresh: Value = serde_json::from_str(&get(format!("{account}/token")).await).unwrap();
+    assert_ne!(fresh["access_token"], token["access_token"], "a new one near its end");
+
+    let id = get(format!("{account}/identity?audience=https://service.example&format=full")).await;
+    assert_eq!(emulator.verify_id_token(&id).unwrap()["email"], email);
+    let (status, _, _) =
+        http("GET", &format!("{base}/instance/service-accounts/other@x.y/token"), &flavor, "").await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn permissions_can_be_tested() {
+    let policy = Policy::new().token("t", "user:a@b.c").grant("user:a@b.c", "roles/viewer", EMAIL);
+    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+    let body = r#"{"permissions": ["iam.serviceAccounts.get", "iam.serviceAccounts.getAccessToken"]}"#;
+    let (status, reply) = rest(&emulator, EMAIL, "testIamPermissions", "t", body).await;
+    assert_eq!((status, reply), (200, value!({"permissions": ["iam.serviceAccounts.get"]})));
+}
+
+#[tokio::test]
+async fn the_control_pages_steer_it_from_any_language() {
+    let emulator = start().await;
+    let control = |path: &str| format!("{}/emulator{path}", emulator.endpoint());
+    let (_, index) = json("GET", &control("/"), &[], "").await;
+    assert!(index["pages"].as_object().unwrap().len() > 15, "{index}");
+    assert_eq!(http("GET", &format!("{}/healthz", emulator.endpoint()), &[], "").await.2, "ok\n");
+
+    let fault = r#"{"effect": "status", "code": "RESOURCE_EXHAUSTED", "message": "slow down", "method": "SignBlob",
+        "times": 1, "retryDelay": "2s", "reason": "RATE_LIMIT_EXCEEDED", "metadata": {"quota": "q"}}"#;
+    let (status, reply) = json("POST", &control("/faults"), &[], fault).await;
+    assert_eq!(status, 200, "{reply}");
+    let (_, list) = json("GET", &control("/faults"), &[], "").await;
+    assert_eq!(
+        (&list["faults"][0]["id"], &list["faults"][0]["fault"]["method"]),
+        (&reply["id"], &"SignBlob".into())
+    );
+    let (status, refused) = rest(&emulator, EMAIL, "signBlob", "any", "{}").await;
+    assert_eq!(status, 429);
+    assert_eq!(refused["error"]["details"][0]["reason"], "RATE_LIMIT_EXCEEDED");
+    assert_eq!(refused["error"]["details"][1]["retryDelay"], "2s");
+    let (status, _) = json("DELETE", &control(&format!("/faults/{}", reply["id"])), &[], "").await;
+    assert_eq!(status, 404, "it has struck, and is gone");
+    for bad in [
+        r#"{"effect": "explode"}"#,
+        r#"{"effect": "hang", "color": 1}"#,
+        r#"{"effect": "status", "code": "OK"}"#,
+        "{",
+    ] {
+        let (status, reply) = json("POST", &control("/faults"), &[], bad).await;
+        assert_eq!(status, 400, "{bad}: {reply}");
+    }
+
+    let (_, journal) = json("GET", &control("/journal?method=signBlob"), &[], "").await;
+    let entry = &journal["entries"][0];
+    assert_eq!((&entry["protocol"], &entry["outcome"]["fault"]), (&"rest".into(), &true.into()), "{journal}");
+    json("DELETE", &control("/journal"), &[], "").await;
+    assert_eq!(json("GET", &control("/journal"), &[], "").await.1["entries"], value!([]));
+
+    let (_, clock) = json("POST", &control("/clock"), &[], r#"{"advance": "60s", "skew": "-600s"}"#).await;
+    assert_eq!((&clock["advanced"], &clock["skew"]), (&"60s".into(), &"-600s".into()));
+
+    let policy =
+        value!({"tokens": [{"token": "t", "principal": "user:a@b.c"}], "serviceAccounts": {EMAIL: {}}});
+    let (status, reply) = json("PUT", &control("/policy"), &[], policy.to_string()).await;
+    assert_eq!(status, 200, "{reply}");
+    let (status, reply) = json("PUT", &control("/policy"), &[], r#"{"serviceAccounts": {"x": {}}}"#).await;
+    assert_eq!(
+        (status, &reply["error"]["details"][0]["fieldViolations"][0]["field"]),
+        (400, &"serviceAccounts[\"x\"]".into())
+    );
+    let question =
+        value!({"principal": "user:a@b.c", "serviceAccount": EMAIL, "method": "generateAccessToken"})
+            .to_string();
+    let (_, answer) = json("POST", &control("/check"), &[], question.clone()).await;
+    assert_eq!((&answer["allowed"], &answer["hop"]), (&false.into(), &0.into()));
+    let grant = value!({"member": "user:a@b.c", "role": TOKEN_CREATOR, "serviceAccount": EMAIL}).to_string();
+    json("POST", &control("/grants"), &[], grant.clone()).await;
+    assert_eq!(json("POST", &control("/check"), &[], question.clone()).await.1["allowed"], true);
+    assert_eq!(json("DELETE", &control("/grants"), &[], grant.clone()).await.0, 200);
+    assert_eq!(json("DELETE", &control("/grants"), &[], grant).await.0, 404);
+    assert_eq!(json("POST", &control("/check"), &[], question).await.1["allowed"], false);
+    assert_eq!(json("GET", &control("/policy"), &[], "").await.1["tokens"][0]["principal"], "user:a@b.c");
+
+    let (_, file) = json("GET", &control(&format!("/fixtures/service_account/{EMAIL}")), &[], "").await;
+    assert_eq!(
+        file.to_string(),
+        serde_json::from_str::<Value>(&emulator.service_account_key_json(EMAIL)).unwrap().to_string()
+    );
+    let (_, key) = json("POST", &control(&format!("/keys/{EMAIL}/rotate")), &[], "").await;
+    assert!(key["keyId"].is_string());
+    assert_eq!(json("POST", &control("/reset"), &[], "").await.0, 200);
+    assert_eq!(json("GET", &control("/policy"), &[], "").await.1, Value::Null);
+}
+
+#[cfg(feature = "tls-ring")]
+#[tokio::test]
+async fn tls_is_spoken_with_a_certificate_of_its_own_authority() {
+    use gcp_iam_credentials::proto::iam_credentials_client::IamCredentialsClient;
+    use support::{access_token, with_bearer};
+    use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+
+    let emulator = Emulator::builder().tls().start().await.unwrap();
+    assert!(emulator.endpoint().starts_with("https://127.0.0.1:"));
+    let stub = async |tls: ClientTlsConfig| {
+        let channel = Channel::from_shared(emulator.endpoint().to_owned()).unwrap().tls_config(tls).unwrap();
+        let mut stub = IamCredentialsClient::new(channel.connect_lazy());
+        stub.generate_access_token(with_bearer(access_token(EMAIL), "any")).await
+    };
+    let authority = Certificate::from_pem(emulator.ca_pem().unwrap());
+    stub(ClientTlsConfig::new().ca_certificate(authority.clone())).await.unwrap();
+    let google =
+        ClientTlsConfig::new().ca_certificate(authority).domain_name("iamcredentials.googleapis.com");
+    stub(google).await.unwrap();
+    let other = Emulator::builder().tls().start().await.unwrap();
+    let stranger = Certificate::from_pem(other.ca_pem().unwrap());
+    stub(ClientTlsConfig::new().ca_certificate(stranger)).await.expect_err("another authority");
+    emulator.inject(Fault::reset().times(1));
+    stub(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(emulator.ca_pem().unwrap())))
+        .await
+        .expect_err("the connection is reset");
+    let (_, file) = (emulator.endpoint(), emulator.service_account_key_json(EMAIL));
+    assert!(file.contains("https://127.0.0.1:"), "{file}");
+}
