@@ -1,5 +1,7 @@
 //! The cache on real threads and runtimes: none, one that goes away, one that stands still.
 
+#![allow(clippy::expect_used, reason = "helpers of tests")]
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -74,11 +76,11 @@ impl TokenSource for Gated {
 }
 
 fn one_thread() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 fn two_threads() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
 fn poll_once<F: Future>(future: F) -> Poll<F::Output> {

@@ -3,14 +3,17 @@
 //! gcp_auth caches a token until 20 s before its expiry. So a provider made here serves one fetch
 //! and is made anew for the next; a caller's own provider is used as it is. It also logs the
 //! bodies of refused replies, so it runs with tracing off, and its own words are passed on only
-//! where they cannot hold a reply's content.
+//! where they cannot hold a reply's content. And it waits for an answer for ever: what it does is
+//! bounded here, and done again while the fetch has time left.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use gcp_auth::{ConfigDefaultCredentials, GCloudAuthorizedUser, MetadataServiceAccount, TokenProvider};
+use tokio::time::timeout;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
@@ -21,6 +24,11 @@ type Provider = Arc<dyn TokenProvider>;
 
 /// What is left of a token's life when gcp_auth replaces it (`Token::has_expired`).
 const RENEWAL: Duration = Duration::from_secs(20);
+/// How long to wait for an answer before asking anew, over another connection.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long to wait for a metadata server that has never answered: many networks swallow what is
+/// sent there.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A caller's own provider, which has a cache of its own.
 pub(crate) struct GcpAuthSource {
@@ -41,8 +49,8 @@ impl fmt::Debug for GcpAuthSource {
 }
 
 impl TokenSource for GcpAuthSource {
-    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(token(Arc::clone(&self.provider), &self.scopes))
+    fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(until_answered(request, || token(Arc::clone(&self.provider), &self.scopes)))
     }
 
     fn info(&self) -> SourceInfo {
@@ -97,9 +105,9 @@ impl KeyFileSource {
 
 #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
 impl TokenSource for KeyFileSource {
-    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Box::pin(async move {
+    fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(until_answered(request, || async {
+            let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
             let provider = match first {
                 Some(provider) => provider,
                 // Reads the certificate store and parses the key.
@@ -109,7 +117,7 @@ impl TokenSource for KeyFileSource {
                 }
             };
             token(provider, &self.scopes).await
-        })
+        }))
     }
 
     fn info(&self) -> SourceInfo {
@@ -125,12 +133,12 @@ pub(crate) struct WellKnownUserSource {
 }
 
 impl TokenSource for WellKnownUserSource {
-    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(async {
+    fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(until_answered(request, || async {
             let made = ConfigDefaultCredentials::new().with_subscriber(NoSubscriber::default()).await;
             let provider: Provider = Arc::new(made.map_err(|error| failure(&error))?);
             token(provider, &self.scopes).await
-        })
+        }))
     }
 
     fn info(&self) -> SourceInfo {
@@ -162,7 +170,10 @@ impl MachineSource {
     async fn resolve(&self) -> Result<Token, Error> {
         let metadata = match self.found.get() {
             Some(machine) => return self.from(*machine).await,
-            None => self.from(Machine::MetadataServer).await,
+            None => match timeout(PROBE_TIMEOUT, self.from(Machine::MetadataServer)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(no_answer(PROBE_TIMEOUT)),
+            },
         };
         let (machine, outcome) = match metadata {
             Ok(token) => (Machine::MetadataServer, Ok(token)),
@@ -199,8 +210,12 @@ impl MachineSource {
 }
 
 impl TokenSource for MachineSource {
-    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(self.resolve())
+    fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        match self.found.get() {
+            Some(Machine::MetadataServer) => Box::pin(until_answered(request, || self.resolve())),
+            // Another try would start another process beside the one that hangs.
+            Some(Machine::Gcloud) | None => Box::pin(self.resolve()),
+        }
     }
 
     fn info(&self) -> SourceInfo {
@@ -214,6 +229,25 @@ fn nothing_found(metadata: &Error, gcloud: &Error) -> Error {
          application-default login`, or run on Google Cloud (metadata server: {metadata}; gcloud: {gcloud})"
     );
     Error::credentials(message, true).retried()
+}
+
+/// Asks, and asks anew whenever no answer has come for [`ATTEMPT_TIMEOUT`].
+async fn until_answered<F>(request: FetchRequest<'_>, ask: impl Fn() -> F) -> Result<Token, Error>
+where
+    F: Future<Output = Result<Token, Error>>,
+{
+    loop {
+        let allowed = ATTEMPT_TIMEOUT.min(request.time_left());
+        match timeout(allowed, ask()).await {
+            Ok(outcome) => return outcome,
+            Err(_) if request.time_left().is_zero() => return Err(no_answer(allowed)),
+            Err(_) => tracing::debug!(?allowed, "gcp_auth got no answer, and asks anew"),
+        }
+    }
+}
+
+fn no_answer(allowed: Duration) -> Error {
+    Error::timeout(format!("no answer within {allowed:?}"), None).retried()
 }
 
 async fn token(provider: Provider, scopes: &[Box<str>]) -> Result<Token, Error> {
