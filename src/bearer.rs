@@ -8,6 +8,7 @@ mod interceptor;
 mod layer;
 mod service;
 mod stamp;
+mod usage;
 
 pub use self::error::{BearerError, NoToken};
 pub use self::future::ResponseFuture;

@@ -15,6 +15,9 @@ use crate::{
     TokenSource,
 };
 
+/// What calls as the target say in `x-goog-api-client` of themselves, as google-auth's do.
+const TARGET_USAGE: &str = "cred-type/imp";
+
 /// How to act as a target service account; its verbs make [`Credentials`] that do.
 ///
 /// Made by [`IamCredentialsClient::impersonate`]. A plain value: set the options once, and call as
@@ -97,7 +100,7 @@ impl Impersonation {
         let mut call =
             self.client.generate_access_token(&target, scopes).delegates(delegates).lifetime(lifetime);
         call.request.usage(HeaderValue::from_static(ACCESS_TOKEN_USAGE));
-        let info = self.info(&target);
+        let info = self.info(&target).usage(TARGET_USAGE);
         Ok(Credentials::from_source(AccessTokenSource { call, info }))
     }
 

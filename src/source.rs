@@ -113,6 +113,7 @@ pub struct SourceInfo {
     principal: Option<String>,
     universe_domain: Option<String>,
     quota_project: Option<String>,
+    usage: Option<&'static str>,
 }
 
 impl SourceInfo {
@@ -139,6 +140,12 @@ impl SourceInfo {
         self
     }
 
+    /// Sets what requests with such a token tell Google about it, in `x-goog-api-client`.
+    pub(crate) fn usage(mut self, usage: &'static str) -> Self {
+        self.usage = Some(usage);
+        self
+    }
+
     /// The principal, if known.
     pub fn known_principal(&self) -> Option<&str> {
         self.principal.as_deref()
@@ -152,6 +159,10 @@ impl SourceInfo {
     /// The quota project, if known.
     pub fn known_quota_project(&self) -> Option<&str> {
         self.quota_project.as_deref()
+    }
+
+    pub(crate) fn known_usage(&self) -> Option<&'static str> {
+        self.usage
     }
 }
 

@@ -255,12 +255,13 @@ impl<F: Future> ByHand<F> {
 async fn a_caller_leaves_at_its_own_deadline_and_the_others_get_the_token() {
     let (credentials, fetches, gate) = gated();
     let service = credentials.layer().layer(echo());
-    let patient = tokio::spawn(service.clone().oneshot(request()));
-    tokio::task::yield_now().await;
     let hasty = Request::builder().header("grpc-timeout", "100m").body(()).unwrap();
-
     let start = Instant::now();
-    let error = service.oneshot(hasty).await.unwrap_err();
+    // It is the one that began the fetch.
+    let hasty = tokio::spawn(service.clone().oneshot(hasty));
+    tokio::task::yield_now().await;
+    let patient = tokio::spawn(service.oneshot(request()));
+    let error = hasty.await.unwrap().unwrap_err();
     let waited = start.elapsed();
     assert!((Duration::from_millis(100)..Duration::from_secs(5)).contains(&waited), "{waited:?}");
     assert_eq!(Status::from(error).code(), Code::Unavailable);
@@ -393,6 +394,19 @@ mod a_refused_token {
         assert_eq!(service.oneshot(request()).await.unwrap().status(), StatusCode::OK);
         assert_eq!(fetches.load(Ordering::SeqCst), 2);
     }
+}
+
+/// conf: M31
+#[tokio::test(start_paused = true)]
+async fn an_api_that_refuses_every_token_for_an_hour_costs_two_refreshes_a_minute() {
+    let (credentials, fetches) = counted();
+    let service = credentials.layer().layer(replies(StatusCode::OK, Some("16")));
+    for _ in 0..3600 {
+        service.clone().oneshot(request()).await.unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    let fetches = fetches.load(Ordering::SeqCst);
+    assert!((100..=121).contains(&fetches), "{fetches} fetches in an hour");
 }
 
 mod without_a_token {

@@ -9,7 +9,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use allocation_counter::{AllocationInfo, measure};
-use gcp_iam_credentials::{Credentials, Token};
+use gcp_iam_credentials::emulator::Emulator;
+use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
+use gcp_iam_credentials::{Credentials, IamCredentialsClient, Token};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use tower::{Layer, Service};
 
@@ -116,6 +118,25 @@ async fn where_the_header_map_must_grow_nothing_is_added_to_that() {
         credentials.layer().allow_hosts(["*.googleapis.com"]).header_name(header::PROXY_AUTHORIZATION);
     let with_options = cost(&mut layer.layer(Trivial), requests(6));
     assert_eq!(with_options.count_total, insert.count_total);
+}
+
+/// conf: P31
+#[tokio::test]
+async fn saying_that_the_account_is_impersonated_allocates_nothing() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    let client = IamCredentialsClient::builder()
+        .credentials(Credentials::fixed(token()))
+        .endpoint(emulator.endpoint())
+        .build()
+        .unwrap();
+    let acting = client.impersonate("target@example.iam.gserviceaccount.com");
+    let acting = acting.access_token([CLOUD_PLATFORM]).unwrap();
+    acting.token().await.unwrap();
+    let mut service = acting.layer().layer(Trivial);
+    // The first request joins the client's words and ours; all others say the same.
+    cost(&mut service, requests(16));
+    let cost = cost(&mut service, requests(16));
+    assert_eq!(cost.count_total, 0, "{cost:?}");
 }
 
 /// Without this, a counter that counts nothing would go unnoticed.

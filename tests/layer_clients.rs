@@ -9,7 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gcp_iam_credentials::{BearerError, BearerService, Credentials, Error, NoToken, Token};
+use gcp_iam_credentials::emulator::Emulator;
+use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
+use gcp_iam_credentials::{
+    BearerError, BearerService, Credentials, Error, IamCredentialsClient, NoToken, Token,
+};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
@@ -279,6 +283,39 @@ async fn a_hyper_client_sees_its_own_errors_and_ours_apart() {
     match client.oneshot(get("http://storage.googleapis.com/".to_owned())).await {
         Err(BearerError::NoToken(error)) => assert_eq!(error.cause().field(), Some("uri")),
         other => panic!("{other:?}"),
+    }
+}
+
+/// conf: P31
+#[tokio::test]
+async fn requests_of_an_impersonated_account_say_so_beside_the_clients_own_words() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    let client = IamCredentialsClient::builder()
+        .credentials(Credentials::fixed(Token::new("any", None).unwrap()))
+        .endpoint(emulator.endpoint())
+        .build()
+        .unwrap();
+    let acting = client.impersonate("target@example.iam.gserviceaccount.com");
+    let access = acting.access_token([CLOUD_PLATFORM]).unwrap().layer();
+    let identity = acting.id_token("https://run.example").unwrap().layer();
+    let echo = tower::service_fn(|request: Request<()>| async move {
+        Ok::<_, Infallible>(Response::new(request.headers().clone()))
+    });
+    for (layer, own, all) in [
+        (access.clone(), None, Some("cred-type/imp")),
+        (access.clone(), Some("gl-rust/1.90 gapic/1"), Some("gl-rust/1.90 gapic/1 cred-type/imp")),
+        (access.header_name(header::PROXY_AUTHORIZATION), None, None),
+        // What takes ID tokens is not Google's.
+        (identity, None, None),
+    ] {
+        let mut request = Request::new(());
+        if let Some(own) = own {
+            request.headers_mut().insert("x-goog-api-client", own.parse().unwrap());
+        }
+        let headers = layer.layer(echo).oneshot(request).await.unwrap().into_body();
+        let sent: Vec<_> = headers.get_all("x-goog-api-client").iter().collect();
+        assert_eq!(sent, all.as_slice());
+        assert!(headers.values().any(|value| value.as_bytes().starts_with(b"Bearer ")));
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use super::layer::Settings;
@@ -122,10 +122,17 @@ where
     fn new(inner: S, request: Request<B>, settings: Arc<Settings>) -> Self {
         // Without a runtime there are no timers, and the fetch fails by itself.
         let deadline = grpc_timeout::read(request.headers())
-            .filter(|_| Handle::try_current().is_ok())
-            .map(|time| Box::pin(tokio::time::sleep(time)));
+            .and_then(|time| Instant::now().checked_add(time))
+            .filter(|_| Handle::try_current().is_ok());
         let credentials = settings.credentials.clone();
-        let token = TokenState::Fetching(Box::pin(async move { credentials.token().await }));
+        let fetch = async move {
+            match deadline {
+                Some(deadline) => credentials.token_within(deadline).await,
+                None => credentials.token().await,
+            }
+        };
+        let token = TokenState::Fetching(Box::pin(fetch));
+        let deadline = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
         Self { inner, request: Some(request), settings, token, deadline }
     }
 

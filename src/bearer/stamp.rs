@@ -1,7 +1,10 @@
-//! What a request is given: the token, and the project it is counted against.
+//! What a request is given: the token, the project it is counted against, and a word on its kind.
+
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::usage::Usage;
 use crate::{Credentials, Error, Token};
 
 const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
@@ -11,6 +14,7 @@ const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project")
 pub(super) struct Stamp {
     header: HeaderName,
     quota: Quota,
+    usage: Option<Arc<Usage>>,
 }
 
 #[derive(Clone, Debug)]
@@ -28,10 +32,18 @@ impl Stamp {
     pub(super) fn new(credentials: &Credentials) -> Self {
         let info = credentials.info();
         let project = info.known_quota_project().and_then(|project| HeaderValue::from_str(project).ok());
-        Self { header: header::AUTHORIZATION, quota: project.map_or(Quota::None, Quota::Default) }
+        Self {
+            header: header::AUTHORIZATION,
+            quota: project.map_or(Quota::None, Quota::Default),
+            usage: info.known_usage().map(|word| Arc::new(Usage::new(word))),
+        }
     }
 
     pub(super) fn header_name(&mut self, name: HeaderName) {
+        if name != header::AUTHORIZATION {
+            // Other headers are for what stands before an application: that is no API of Google's.
+            self.usage = None;
+        }
         self.header = name;
     }
 
@@ -63,6 +75,9 @@ impl Stamp {
                 headers.insert(QUOTA_PROJECT, project.clone());
             }
             Quota::None | Quota::Default(_) | Quota::Invalid => {}
+        }
+        if let Some(usage) = &self.usage {
+            usage.put(headers);
         }
     }
 }
