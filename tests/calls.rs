@@ -1,4 +1,5 @@
 //! What each call sends, and what it makes of the reply.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

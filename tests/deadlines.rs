@@ -1,4 +1,5 @@
 //! Timeouts of a call and of an attempt. The clock is paused; the service is in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What is tried again, how often and when. The clock is paused; the service is in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! No secret shows: not in `Debug`, `Display`, errors, or tracing at any level.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

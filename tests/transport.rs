@@ -1,4 +1,5 @@
 //! Connections that cannot be made, break, or hang: real sockets, short times.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
