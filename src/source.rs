@@ -5,6 +5,8 @@ mod function;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth;
 mod hints;
+#[allow(dead_code, reason = "its users are on their way")]
+pub(crate) mod oauth;
 
 use std::fmt;
 use std::future::Future;
