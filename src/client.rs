@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use self::builder::ClientBuilder;
-pub(crate) use self::builder::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE};
+pub(crate) use self::builder::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE, quota_project_value};
 use self::call::{CallSettings, Caller};
 pub use self::request::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
 pub(crate) use self::request::{Request, checked_audience, checked_lifetime, checked_scopes, wire_names};
@@ -143,6 +143,11 @@ impl IamCredentialsClient {
     /// The credentials that calls are made with.
     pub fn credentials(&self) -> &Credentials {
         self.inner.caller.credentials()
+    }
+
+    /// The endpoint, if it is on this machine: an emulator, which serves other pages besides.
+    pub(crate) fn loopback_endpoint(&self) -> Option<String> {
+        crate::host::is_loopback(self.inner.caller.transport().origin()).then(|| self.endpoint())
     }
 
     pub(crate) fn request(&self, target: &str) -> Request {

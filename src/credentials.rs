@@ -66,6 +66,11 @@ impl Credentials {
         Self { shared: Arc::new(Shared::new(Arc::new(source))) }
     }
 
+    /// Credentials from a source that somebody else holds as well.
+    pub(crate) fn from_shared_source(source: Arc<dyn TokenSource>) -> Self {
+        Self { shared: Arc::new(Shared::new(source)) }
+    }
+
     /// Credentials from an async closure, which is called for every new token.
     ///
     /// ```

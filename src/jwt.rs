@@ -61,6 +61,26 @@ pub(crate) fn payload(claims: &impl Serialize, now: SystemTime) -> Result<String
     Ok(text.unwrap_or_else(|| claims.to_string()))
 }
 
+/// A payload, as [`payload`] made it, with `iat` and `exp` filled in.
+pub(crate) fn dated(payload: &str, now: SystemTime, lifetime: Duration) -> Result<String, Error> {
+    if lifetime < Duration::from_secs(1) || lifetime > MAX_EXPIRY {
+        return Err(Error::invalid(
+            "expires_in",
+            format!("is {lifetime:?}: it must be between 1 s and 12 h"),
+        ));
+    }
+    let mut claims: serde_json::Map<String, Value> =
+        serde_json::from_str(payload).map_err(|_| Error::invalid("claims", "are not a JSON object"))?;
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    for (claim, value) in [("iat", now), ("exp", now + lifetime.as_secs())] {
+        if claims.insert(claim.to_owned(), value.into()).is_some() {
+            let problem = "is set already: leave it out, or do not ask for an expiry";
+            return Err(Error::invalid(format!("claims.{claim}"), problem));
+        }
+    }
+    Ok(Value::Object(claims).to_string())
+}
+
 fn check_expiry(exp: &Value, now: SystemTime) -> Result<(), Error> {
     let invalid = |problem: &'static str| Error::invalid("claims.exp", problem);
     let seconds = match exp {
@@ -165,6 +185,21 @@ mod tests {
             assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
         }
         assert!(payload(&json!({"exp": NOW + 12 * 3600}), now()).is_ok());
+    }
+
+    #[test]
+    fn issue_and_expiry_are_filled_in_on_request() {
+        let text = dated(r#"{"sub":"someone"}"#, now(), Duration::from_secs(600)).unwrap();
+        let claims: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(claims, json!({"sub": "someone", "iat": NOW, "exp": NOW + 600}));
+        for (payload, lifetime, field) in [
+            ("{}", Duration::ZERO, "expires_in"),
+            ("{}", MAX_EXPIRY + Duration::from_secs(1), "expires_in"),
+            (r#"{"exp":1}"#, MAX_EXPIRY, "claims.exp"),
+            (r#"{"iat":1}"#, MAX_EXPIRY, "claims.iat"),
+        ] {
+            assert_eq!(dated(payload, now(), lifetime).unwrap_err().field(), Some(field));
+        }
     }
 
     #[test]

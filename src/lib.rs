@@ -50,6 +50,7 @@ mod error;
 mod host;
 mod impersonation;
 mod jwt;
+pub mod manual;
 mod name;
 pub mod proto;
 mod retry;
@@ -64,7 +65,9 @@ pub use client::{
 };
 pub use credentials::{CacheStatus, Credentials, KeepWarm};
 pub use error::{Error, ErrorKind, ServiceError};
-pub use impersonation::Impersonation;
+pub use impersonation::{
+    Diagnosis, Finding, Hop, Impersonation, ImpersonationPool, PoolBuilder, PoolStats, Signer,
+};
 pub use name::{ServiceAccountName, parse_service_account_path, service_account_path};
 pub use retry::RetryPolicy;
 pub use source::{BoxFuture, CacheHints, FetchReason, FetchRequest, SourceInfo, TokenSource};

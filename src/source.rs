@@ -89,6 +89,10 @@ impl<'a> FetchRequest<'a> {
         self.rejected
     }
 
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// The time left until the fetch is given up.
     pub fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())

@@ -1,0 +1,72 @@
+//! Signing as another service account.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::client::{SignBlob, SignJwt};
+use crate::{IamCredentialsClient, ServiceAccountName};
+
+/// Signs bytes and claims as a target service account, with a key that never leaves Google.
+///
+/// Made by [`Impersonation::signer`](crate::Impersonation::signer). The signature is RSA PKCS#1
+/// v1.5 with SHA-256, and the reply names the key. The account's public keys are published at
+/// `https://www.googleapis.com/service_accounts/v1/metadata/jwk/{email}`, for at least twelve
+/// hours after they last signed.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use gcp_iam_credentials::IamCredentialsClient;
+///
+/// # async fn sign() -> Result<(), gcp_iam_credentials::Error> {
+/// let client = IamCredentialsClient::new()?;
+/// let signer = client.impersonate("signer@project.iam.gserviceaccount.com").signer()?;
+/// let signature = signer.sign_blob("bytes").await?;
+/// let claims = serde_json::json!({ "iss": signer.email(), "aud": "https://example.com" });
+/// let jwt = signer.sign_jwt(&claims).expires_in(Duration::from_secs(600)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Signer {
+    client: IamCredentialsClient,
+    target: ServiceAccountName,
+    delegates: Vec<String>,
+}
+
+impl Signer {
+    pub(super) fn new(
+        client: IamCredentialsClient,
+        target: ServiceAccountName,
+        delegates: Vec<String>,
+    ) -> Self {
+        Self { client, target, delegates }
+    }
+
+    /// The e-mail address of the account that signs.
+    pub fn email(&self) -> &str {
+        self.target.account()
+    }
+
+    /// Signs bytes; the service hashes them. As
+    /// [`IamCredentialsClient::sign_blob`](IamCredentialsClient::sign_blob), with the target and the
+    /// delegates set.
+    pub fn sign_blob(&self, payload: impl Into<Vec<u8>>) -> SignBlob {
+        self.client.sign_blob(&self.target, payload).delegates(&self.delegates)
+    }
+
+    /// Signs claims as a JWT. As [`IamCredentialsClient::sign_jwt`](IamCredentialsClient::sign_jwt),
+    /// with the target and the delegates set.
+    pub fn sign_jwt(&self, claims: &impl Serialize) -> SignJwt {
+        self.client.sign_jwt(&self.target, claims).delegates(&self.delegates)
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer")
+            .field("email", &self.email())
+            .field("delegates", &self.delegates)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,4 @@
+//! Pages that explain, rather than define.
+
+#[doc = include_str!("../docs/names.md")]
+pub mod names {}
