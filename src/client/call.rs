@@ -22,7 +22,7 @@ use tonic::{Code, ConnectError, GrpcMethod, Status, TimeoutExpired};
 use tonic_prost::ProstDecoder;
 use tower::retry::budget::{Budget, TpsBudget};
 
-use super::transport::{ReplyHead, Silence, Transport, need_runtime};
+use super::transport::{Connection, ReplyHead, Transport, need_runtime};
 use crate::error::ServiceError;
 use crate::retry::{RetryState, random_fraction};
 use crate::{Credentials, Error, ErrorKind, RetryPolicy, Token};
@@ -228,14 +228,15 @@ struct Attempt<'a> {
     deadline: Instant,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
     async fn run<R>(self, number: u32) -> Result<R, Failure>
     where
         R: prost::Message + Default + 'static,
     {
         let mut token = None;
-        let mut silence = None;
-        let within = async { timeout_at(self.deadline, self.send(number, &mut token, &mut silence)).await };
+        let mut connection = None;
+        let within =
+            async { timeout_at(self.deadline, self.send(number, &mut token, &mut connection)).await };
         let outcome = match caught(within).await {
             Ok(outcome) => outcome.unwrap_or_else(|_elapsed| {
                 let waited = if token.is_none() { "no source token" } else { "no answer" };
@@ -249,8 +250,8 @@ impl Attempt<'_> {
             Err(error) => error,
         };
         // tonic's own timer may be the first to end the attempt.
-        if let (ErrorKind::Timeout, Some(silence)) = (error.kind(), &silence) {
-            self.caller.transport.went_silent(silence);
+        if let (ErrorKind::Timeout, Some(connection)) = (error.kind(), &connection) {
+            self.caller.transport.went_silent(connection);
         }
         tracing::debug!(
             operation = self.call.method.operation,
@@ -266,7 +267,7 @@ impl Attempt<'_> {
         &self,
         number: u32,
         used: &mut Option<Token>,
-        silence: &mut Option<Silence>,
+        connection: &mut Option<Connection<'a>>,
     ) -> Result<R, Error>
     where
         R: prost::Message + Default + 'static,
@@ -287,8 +288,7 @@ impl Attempt<'_> {
         let headers = self.headers(&token, allowed);
         *used = Some(token);
 
-        let connection = transport.connection();
-        *silence = Some(connection.watch());
+        let connection = connection.insert(transport.connection());
         let head = ReplyHead::default();
         let mut grpc = Grpc::with_origin(connection.observe(&head), transport.request_origin());
         grpc.ready().await.map_err(|error| classify(Status::from_error(error), &head, transport))?;
