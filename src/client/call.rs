@@ -7,7 +7,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -32,6 +32,10 @@ pub(crate) const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-re
 pub(crate) const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
+/// How many headers a call has: at most three that never change, three of the attempt, and three
+/// that tonic adds.
+const HEADERS: usize = 9;
+
 const SERVICE: &str = "google.iam.credentials.v1.IAMCredentials";
 
 /// How long a success counts towards retries elsewhere.
@@ -45,16 +49,19 @@ const BUDGET_RATIO: f32 = 0.1;
 pub(crate) struct Method {
     /// The name of the facade's method: errors show it.
     pub(crate) operation: &'static str,
-    path: &'static str,
     name: &'static str,
+    /// Parsed once, not with every call.
+    path: LazyLock<PathAndQuery>,
 }
 
 macro_rules! method {
     ($constant:ident, $operation:literal, $name:literal) => {
-        pub(crate) const $constant: Method = Method {
+        pub(crate) static $constant: Method = Method {
             operation: $operation,
-            path: concat!("/google.iam.credentials.v1.IAMCredentials/", $name),
             name: $name,
+            path: LazyLock::new(|| {
+                PathAndQuery::from_static(concat!("/google.iam.credentials.v1.IAMCredentials/", $name))
+            }),
         };
     };
 }
@@ -300,14 +307,16 @@ impl<'a> Attempt<'a> {
             extensions,
             self.call.message.clone(),
         );
-        let path = PathAndQuery::from_static(self.call.method.path);
+        let path = PathAndQuery::clone(&self.call.method.path);
         let reply = grpc.unary(request, path, Encoded(PhantomData)).await;
         reply.map(tonic::Response::into_inner).map_err(|status| classify(status, &head, transport))
     }
 
     fn headers(&self, token: &Token, allowed: Duration) -> HeaderMap {
         let Call { metadata, usage, route, .. } = self.call;
-        let mut headers = self.caller.headers.clone();
+        // A clone of a map would have no room to grow in.
+        let mut headers = HeaderMap::with_capacity(HEADERS + metadata.len());
+        headers.extend(self.caller.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         if !metadata.is_empty() {
             headers.extend(metadata.clone());
         }
