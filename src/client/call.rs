@@ -7,7 +7,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use tonic::{Code, ConnectError, GrpcMethod, Status, TimeoutExpired};
 use tonic_prost::ProstDecoder;
 use tower::retry::budget::{Budget, TpsBudget};
 
-use super::transport::{ReplyHead, Silence, Transport, need_runtime};
+use super::transport::{Connection, ReplyHead, Transport, need_runtime};
 use crate::error::ServiceError;
 use crate::retry::{RetryState, random_fraction};
 use crate::{Credentials, Error, ErrorKind, RetryPolicy, Token};
@@ -31,6 +31,10 @@ pub(crate) const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-cl
 pub(crate) const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
 pub(crate) const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// How many headers a call has: at most three that never change, three of the attempt, and three
+/// that tonic adds.
+const HEADERS: usize = 9;
 
 const SERVICE: &str = "google.iam.credentials.v1.IAMCredentials";
 
@@ -45,16 +49,19 @@ const BUDGET_RATIO: f32 = 0.1;
 pub(crate) struct Method {
     /// The name of the facade's method: errors show it.
     pub(crate) operation: &'static str,
-    path: &'static str,
     name: &'static str,
+    /// Parsed once, not with every call.
+    path: LazyLock<PathAndQuery>,
 }
 
 macro_rules! method {
     ($constant:ident, $operation:literal, $name:literal) => {
-        pub(crate) const $constant: Method = Method {
+        pub(crate) static $constant: Method = Method {
             operation: $operation,
-            path: concat!("/google.iam.credentials.v1.IAMCredentials/", $name),
             name: $name,
+            path: LazyLock::new(|| {
+                PathAndQuery::from_static(concat!("/google.iam.credentials.v1.IAMCredentials/", $name))
+            }),
         };
     };
 }
@@ -228,14 +235,15 @@ struct Attempt<'a> {
     deadline: Instant,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
     async fn run<R>(self, number: u32) -> Result<R, Failure>
     where
         R: prost::Message + Default + 'static,
     {
         let mut token = None;
-        let mut silence = None;
-        let within = async { timeout_at(self.deadline, self.send(number, &mut token, &mut silence)).await };
+        let mut connection = None;
+        let within =
+            async { timeout_at(self.deadline, self.send(number, &mut token, &mut connection)).await };
         let outcome = match caught(within).await {
             Ok(outcome) => outcome.unwrap_or_else(|_elapsed| {
                 let waited = if token.is_none() { "no source token" } else { "no answer" };
@@ -249,8 +257,8 @@ impl Attempt<'_> {
             Err(error) => error,
         };
         // tonic's own timer may be the first to end the attempt.
-        if let (ErrorKind::Timeout, Some(silence)) = (error.kind(), &silence) {
-            self.caller.transport.went_silent(silence);
+        if let (ErrorKind::Timeout, Some(connection)) = (error.kind(), &connection) {
+            self.caller.transport.went_silent(connection);
         }
         tracing::debug!(
             operation = self.call.method.operation,
@@ -266,7 +274,7 @@ impl Attempt<'_> {
         &self,
         number: u32,
         used: &mut Option<Token>,
-        silence: &mut Option<Silence>,
+        connection: &mut Option<Connection<'a>>,
     ) -> Result<R, Error>
     where
         R: prost::Message + Default + 'static,
@@ -287,8 +295,7 @@ impl Attempt<'_> {
         let headers = self.headers(&token, allowed);
         *used = Some(token);
 
-        let connection = transport.connection();
-        *silence = Some(connection.watch());
+        let connection = connection.insert(transport.connection());
         let head = ReplyHead::default();
         let mut grpc = Grpc::with_origin(connection.observe(&head), transport.request_origin());
         grpc.ready().await.map_err(|error| classify(Status::from_error(error), &head, transport))?;
@@ -300,14 +307,16 @@ impl Attempt<'_> {
             extensions,
             self.call.message.clone(),
         );
-        let path = PathAndQuery::from_static(self.call.method.path);
+        let path = PathAndQuery::clone(&self.call.method.path);
         let reply = grpc.unary(request, path, Encoded(PhantomData)).await;
         reply.map(tonic::Response::into_inner).map_err(|status| classify(status, &head, transport))
     }
 
     fn headers(&self, token: &Token, allowed: Duration) -> HeaderMap {
         let Call { metadata, usage, route, .. } = self.call;
-        let mut headers = self.caller.headers.clone();
+        // A clone of a map would have no room to grow in.
+        let mut headers = HeaderMap::with_capacity(HEADERS + metadata.len());
+        headers.extend(self.caller.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         if !metadata.is_empty() {
             headers.extend(metadata.clone());
         }

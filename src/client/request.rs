@@ -178,19 +178,18 @@ fn header(key: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
 /// The routing header: the request's name, percent-encoded.
 fn route(account: &str) -> Result<HeaderValue, Error> {
     const PREFIX: &str = "name=projects%2F-%2FserviceAccounts%2F";
-    // Of what a checked account may hold, only these two are not unreserved.
-    let encoded = account.bytes().filter(|b| matches!(b, b'@' | b'+')).count();
+    // Of what a checked account may hold, only these two are reserved in a URL.
+    let is_reserved = |byte| matches!(byte, b'@' | b'+');
+    let encoded = account.bytes().filter(|&byte| is_reserved(byte)).count();
     let mut route = String::with_capacity(PREFIX.len() + account.len() + 2 * encoded);
     route.push_str(PREFIX);
-    for part in account.split_inclusive(['@', '+']) {
-        match part.strip_suffix('@') {
-            Some(plain) => route.extend([plain, "%40"]),
-            None => match part.strip_suffix('+') {
-                Some(plain) => route.extend([plain, "%2B"]),
-                None => route.push_str(part),
-            },
-        }
+    let mut rest = account;
+    while let Some(at) = rest.bytes().position(is_reserved) {
+        route.push_str(&rest[..at]);
+        route.push_str(if rest.as_bytes()[at] == b'@' { "%40" } else { "%2B" });
+        rest = &rest[at + 1..];
     }
+    route.push_str(rest);
     HeaderValue::try_from(route).map_err(|_| Error::invalid("target", "cannot stand in a header"))
 }
 

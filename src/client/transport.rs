@@ -52,17 +52,23 @@ impl Transport {
     }
 
     /// A connection for one attempt. The caller sees to it that a runtime is there.
-    pub(crate) fn connection(&self) -> Connection {
+    pub(crate) fn connection(&self) -> Connection<'_> {
         match &self.kind {
-            Kind::Channel(lazy) => Connection::Channel(lazy.line()),
-            Kind::Service(service) => Connection::Service(service.clone()),
+            Kind::Channel(lazy) => {
+                let line = lazy.line();
+                let replies = line.replies.load(Ordering::Relaxed);
+                Connection::Channel { line, replies }
+            }
+            Kind::Service(service) => Connection::Service(service),
         }
     }
 
     /// An attempt over `connection` timed out: if nothing at all has come back over it since the
     /// attempt began, the next attempt gets a new one.
-    pub(crate) fn went_silent(&self, connection: &Silence) {
-        let (Kind::Channel(lazy), Some((line, replies))) = (&self.kind, &connection.0) else { return };
+    pub(crate) fn went_silent(&self, connection: &Connection<'_>) {
+        let (Kind::Channel(lazy), Connection::Channel { line, replies }) = (&self.kind, connection) else {
+            return;
+        };
         if line.replies.load(Ordering::Relaxed) == *replies {
             lazy.retire(line);
         }
@@ -144,28 +150,23 @@ impl hyper::rt::Executor<BoxFuture<'static, ()>> for Worker {
 }
 
 /// What one attempt sends its request over.
-pub(crate) enum Connection {
-    Channel(Arc<Line>),
-    Service(BoxedService),
+pub(crate) enum Connection<'a> {
+    Channel {
+        line: Arc<Line>,
+        /// How many reply heads had come back when the attempt began.
+        replies: u64,
+    },
+    Service(&'a BoxedService),
 }
 
-/// The state of a connection when an attempt began, to tell later whether it went silent.
-pub(crate) struct Silence(Option<(Arc<Line>, u64)>);
-
-impl Connection {
-    pub(crate) fn watch(&self) -> Silence {
-        Silence(match self {
-            Self::Channel(line) => Some((Arc::clone(line), line.replies.load(Ordering::Relaxed))),
-            Self::Service(_) => None,
-        })
-    }
-
+impl Connection<'_> {
     /// The service for one request; `head` learns about the reply.
-    pub(crate) fn observe(self, head: &ReplyHead) -> Observed<'_> {
-        match self {
-            Self::Channel(line) => Observed { service: Either::Channel(line.channel.clone(), line), head },
-            Self::Service(service) => Observed { service: Either::Service(service), head },
-        }
+    pub(crate) fn observe<'a>(&'a self, head: &'a ReplyHead) -> Observed<'a> {
+        let service = match self {
+            Self::Channel { line, .. } => Either::Channel(line.channel.clone(), line),
+            Self::Service(service) => Either::Service((*service).clone()),
+        };
+        Observed { service, head }
     }
 }
 
@@ -195,12 +196,12 @@ impl ReplyHead {
 
 /// A connection whose reply head is noted down on its way in.
 pub(crate) struct Observed<'a> {
-    service: Either,
+    service: Either<'a>,
     head: &'a ReplyHead,
 }
 
-enum Either {
-    Channel(Channel, Arc<Line>),
+enum Either<'a> {
+    Channel(Channel, &'a Line),
     Service(BoxedService),
 }
 
@@ -218,7 +219,7 @@ impl<'a> Service<Request<Body>> for Observed<'a> {
 
     fn call(&mut self, request: Request<Body>) -> ObservedFuture<'a> {
         let reply = match &mut self.service {
-            Either::Channel(channel, line) => Reply::Channel(channel.call(request), Arc::clone(line)),
+            Either::Channel(channel, line) => Reply::Channel(channel.call(request), line),
             Either::Service(service) => Reply::Service(service.call(request)),
         };
         ObservedFuture { reply, head: self.head }
@@ -226,12 +227,12 @@ impl<'a> Service<Request<Body>> for Observed<'a> {
 }
 
 pub(crate) struct ObservedFuture<'a> {
-    reply: Reply,
+    reply: Reply<'a>,
     head: &'a ReplyHead,
 }
 
-enum Reply {
-    Channel(tonic::transport::channel::ResponseFuture, Arc<Line>),
+enum Reply<'a> {
+    Channel(tonic::transport::channel::ResponseFuture, &'a Line),
     Service(BoxFuture<'static, Result<Response<Body>, BoxError>>),
 }
 
