@@ -2,3 +2,6 @@
 
 #[doc = include_str!("../docs/names.md")]
 pub mod names {}
+
+#[doc = include_str!("../docs/tracing.md")]
+pub mod tracing {}

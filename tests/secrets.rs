@@ -129,7 +129,17 @@ fn nothing_shows_a_secret_not_even_tracing_at_trace_level() {
 
     shown.iter().for_each(|text| assert_clean(text));
     let logged = String::from_utf8_lossy(&captured.0.lock().unwrap()).into_owned();
-    for expected in ["gcp_iam_credentials", "trying again", "TRACE", "h2"] {
+    let call = format!("iam_credentials_call{{operation=\"sign_blob\" account=\"{TARGET}\"}}");
+    for expected in [
+        "gcp_iam_credentials",
+        &call,
+        "attempt succeeded attempt=1 took=",
+        "attempt failed attempt=1 took=",
+        "trying again attempt=2 wait=",
+        "token fetched",
+        "TRACE",
+        "h2",
+    ] {
         assert!(logged.contains(expected), "the log has no {expected:?}: nothing was captured?");
     }
     assert_clean(&logged);

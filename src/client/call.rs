@@ -21,6 +21,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, ConnectError, GrpcMethod, Status, TimeoutExpired};
 use tonic_prost::ProstDecoder;
 use tower::retry::budget::{Budget, TpsBudget};
+use tracing::Instrument;
 
 use super::transport::{Connection, ReplyHead, Transport, need_runtime};
 use crate::error::ServiceError;
@@ -138,7 +139,12 @@ impl Caller {
     {
         need_runtime()?;
         let mut retry = call.settings.retry.start();
-        match self.attempts(call, &mut retry).await {
+        let span = tracing::debug_span!(
+            "iam_credentials_call",
+            operation = call.method.operation,
+            account = &*call.account
+        );
+        match self.attempts(call, &mut retry).instrument(span).await {
             Ok(reply) => Ok((reply, retry.attempts())),
             Err(error) => Err(error.during(call.method.operation, &call.account, retry.attempts()).retried()),
         }
@@ -157,12 +163,14 @@ impl Caller {
             let attempt = Attempt {
                 caller: self,
                 call,
+                started: now,
                 allowed: call.settings.attempt_timeout.min(left),
                 deadline: later(now, call.settings.attempt_timeout.min(left)),
             };
             let Failure { error, token } = match attempt.run(retry.attempts()).await {
                 Ok(reply) => {
                     self.budget.deposit();
+                    tracing::debug!(attempt = retry.attempts(), took = ?now.elapsed(), "attempt succeeded");
                     return Ok(reply);
                 }
                 Err(failure) => failure,
@@ -193,14 +201,7 @@ impl Caller {
             if wait >= deadline.saturating_duration_since(now) || !retry.again() || !self.budget.withdraw() {
                 return Err(error);
             }
-            tracing::debug!(
-                operation = call.method.operation,
-                account = &*call.account,
-                attempt = retry.attempts(),
-                ?wait,
-                %error,
-                "trying again"
-            );
+            tracing::debug!(attempt = retry.attempts(), ?wait, "trying again");
             if !wait.is_zero() {
                 sleep(wait).await;
             }
@@ -231,6 +232,7 @@ struct Failure {
 struct Attempt<'a> {
     caller: &'a Caller,
     call: &'a Call,
+    started: Instant,
     allowed: Duration,
     deadline: Instant,
 }
@@ -260,13 +262,8 @@ impl<'a> Attempt<'a> {
         if let (ErrorKind::Timeout, Some(connection)) = (error.kind(), &connection) {
             self.caller.transport.went_silent(connection);
         }
-        tracing::debug!(
-            operation = self.call.method.operation,
-            account = &*self.call.account,
-            attempt = number,
-            %error,
-            "attempt failed"
-        );
+        let transient = error.is_transient();
+        tracing::debug!(attempt = number, took = ?self.started.elapsed(), transient, %error, "attempt failed");
         Err(Failure { error, token })
     }
 
