@@ -7,26 +7,29 @@ that is good for them, and name resolution here leads them to it; the packages s
 """
 
 import base64
+import importlib
 import json
 import os
 import socket
+import ssl
 import sys
 import tempfile
 import urllib.parse
 import urllib.request
 
 import google.auth
-import google.auth.compute_engine
 import google.auth.crypt
 import google.auth.transport.grpc
 import google.auth.transport.requests
 import grpc
 from google.api_core import exceptions
-from google.auth import impersonated_credentials, jwt
+from google.auth import compute_engine, impersonated_credentials, jwt
+from google.auth.compute_engine import _metadata
 from google.cloud import iam_credentials_v1
 from google.cloud.iam_credentials_v1.services.iam_credentials import transports
 from google.oauth2 import credentials as user_credentials
 from google.oauth2 import id_token, service_account
+from google.protobuf import any_pb2, json_format
 from google.rpc import error_details_pb2
 
 PLAIN, TLS, CA = sys.argv[1:]
@@ -64,8 +67,6 @@ def control(endpoint, page, body=None):
         f"{PLAIN if endpoint == 'plain' else TLS}/emulator/{page}",
         data=None if body is None else json.dumps(body).encode(),
     )
-    import ssl
-
     context = ssl.create_default_context(cafile=CA) if endpoint == "tls" else None
     with urllib.request.urlopen(request, context=context) as reply:
         return json.load(reply)
@@ -106,16 +107,31 @@ def check_calls(client, request, endpoint, kind):
     print(f"{kind}: four calls, signatures verified")
 
 
+def details(error, kind):
+    """The details of one kind, as messages: gRPC gives those, REST gives their JSON."""
+    found = []
+    for detail in error.details:
+        if isinstance(detail, dict):
+            packed = json_format.ParseDict(detail, any_pb2.Any())
+            detail = kind()
+            if not packed.Unpack(detail):
+                continue
+        if isinstance(detail, kind):
+            found.append(detail)
+    assert found, error.details
+    return found
+
+
 def check_errors(client, endpoint, kind):
     """Error details as Google's own decoders read them."""
     try:
         client.sign_blob(name=path("locked"), payload=b"x", retry=None)
         raise AssertionError("locked must not sign")
-    except exceptions.PermissionDenied as error:
+    except exceptions.Forbidden as error:
         assert error.reason == "IAM_PERMISSION_DENIED", error
         assert error.domain == "iam.googleapis.com", error
         assert error.metadata == {"permission": "iam.serviceAccounts.signBlob"}, error
-        assert any(isinstance(detail, error_details_pb2.ErrorInfo) for detail in error.details), error.details
+        assert details(error, error_details_pb2.ErrorInfo)[0].reason == "IAM_PERMISSION_DENIED"
 
     fault = {"effect": "status", "code": "UNAVAILABLE", "message": "later", "retryDelay": "1.500s",
              "method": "SignBlob", "times": 1}
@@ -124,15 +140,14 @@ def check_errors(client, endpoint, kind):
         client.sign_blob(name=path("target"), delegates=[path("middle")], payload=b"x", retry=None)
         raise AssertionError("a fault must strike")
     except exceptions.ServiceUnavailable as error:
-        info = [detail for detail in error.details if isinstance(detail, error_details_pb2.RetryInfo)]
-        assert info and info[0].retry_delay.ToMilliseconds() == 1500, error.details
+        assert details(error, error_details_pb2.RetryInfo)[0].retry_delay.ToMilliseconds() == 1500
 
     control(endpoint, "faults", fault | {"times": 2})
     assert client.sign_blob(name=path("target"), delegates=[path("middle")], payload=b"x").key_id
     try:
         client.generate_access_token(name=path("target"), scope=[], retry=None)
         raise AssertionError("no scope must be refused")
-    except exceptions.InvalidArgument:
+    except exceptions.BadRequest:
         pass
     print(f"{kind}: ErrorInfo and RetryInfo read, a retry succeeds")
 
@@ -186,18 +201,16 @@ def check_files(key, request):
 
 
 def check_metadata_server(request):
-    os.environ["GCE_METADATA_HOST"] = urllib.parse.urlsplit(PLAIN).netloc
-    import importlib
-
-    from google.auth.compute_engine import _metadata
-
+    os.environ["GCE_METADATA_HOST"] = os.environ["GCE_METADATA_IP"] = urllib.parse.urlsplit(PLAIN).netloc
+    # It reads the environment once, and has been read by then.
     importlib.reload(_metadata)
     assert _metadata.ping(request)
     assert _metadata.get_project_id(request) == "interop"
     info = _metadata.get_service_account_info(request)
     assert info["email"] == email("source"), info
-    token, _ = _metadata.get_service_account_token(request)
-    assert token.startswith("ya29."), token
+    machine = compute_engine.Credentials()
+    machine.refresh(request)
+    assert machine.token.startswith("ya29.") and machine.service_account_email == email("source"), machine
     print("google-auth: metadata server")
 
 
