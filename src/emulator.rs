@@ -211,6 +211,19 @@ impl Emulator {
         })
     }
 
+    /// The public keys of an account as a JSON Web Key Set: those made so far, the signing one first.
+    pub fn jwks(&self, email: &str) -> Value {
+        self.world
+            .accounts
+            .find(email)
+            .map_or_else(|| keys_page::jwks(&[]), |account| keys_page::jwks(&account.keys().published()))
+    }
+
+    /// The public keys of "Google", which signs ID tokens, as a JSON Web Key Set.
+    pub fn google_jwks(&self) -> Value {
+        keys_page::jwks(&self.world.google.published())
+    }
+
     /// The numeric unique id of an account.
     pub fn unique_id(&self, email: &str) -> String {
         self.world.accounts.get(email).unique_id().to_owned()
@@ -344,6 +357,11 @@ async fn rotate(ring: Arc<key::KeyRing>, now: SystemTime) -> Result<String, Emul
     let rotated = key::blocking(move || ring.rotate(now).map(|key| key.id().to_owned())).await;
     rotated.map_err(|refusal: Refusal| EmulatorError::Key(refusal.message().to_owned()))
 }
+
+/// The recipes of the page, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/emulator.md")]
+struct Page;
 
 /// What an access token is good for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -156,10 +156,18 @@ impl<'a> Recorder<'a> {
     fn write(&mut self, outcome: Outcome) {
         self.done = true;
         let caller = self.caller.take();
+        let logged = tracing::enabled!(tracing::Level::INFO);
+        let mut finished = None;
         self.world.journal.amend(self.sequence, |entry| {
             entry.caller = caller;
             entry.outcome = Some(outcome);
+            finished = logged.then(|| entry.clone());
         });
+        // Outside of the journal's lock: a subscriber may take its time.
+        if let Some(JournalEntry { method, name, caller, outcome: Some(outcome), .. }) = finished {
+            let Outcome { code, reason, hop, fault, .. } = outcome;
+            tracing::info!(%method, name, caller, ?code, reason, hop, fault, "a request to the emulator");
+        }
     }
 }
 

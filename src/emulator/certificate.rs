@@ -36,7 +36,7 @@ pub(super) fn of_key(key: &SigningKey, owner: &str) -> Result<String, Refusal> {
     let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_RSA_SHA256).map_err(failed)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name(owner);
-    params.serial_number = Some(SerialNumber::from_slice(key.id()[..16].as_bytes()));
+    params.serial_number = Some(SerialNumber::from_slice(&key.id().as_bytes()[..16]));
     params.not_before = key.created().into();
     params.not_after = (key.created() + VALIDITY).into();
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

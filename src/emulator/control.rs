@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Json};
+use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
@@ -25,10 +25,11 @@ use super::fixture;
 use super::key::blocking;
 use super::policy::{Policy, PolicyError};
 use super::refusal::Refusal;
+use super::rest::Json;
 use super::world::World;
 
 type TheWorld = State<Arc<World>>;
-pub(super) type Answer = Result<Json<Value>, Refusal>;
+pub(super) type Answer = Result<Json, Refusal>;
 
 /// What there is, for people who look.
 const INDEX: [(&str, &str); 20] = [

@@ -43,12 +43,16 @@ async fn page(world: &World, ring: Arc<KeyRing>, owner: String, form: Form) -> R
         ring.current(now)?;
         let keys = ring.published();
         match form {
-            Form::Jwk => Ok(json!({ "keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>() })),
+            Form::Jwk => Ok(jwks(&keys)),
             Form::X509 => x509(&keys, &owner),
             Form::Raw => Ok(json!({ "keyvalues": keys.iter().map(|key| raw(key)).collect::<Vec<_>>() })),
         }
     })
     .await
+}
+
+pub(super) fn jwks(keys: &[Arc<SigningKey>]) -> Value {
+    json!({ "keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>() })
 }
 
 fn x509(keys: &[Arc<SigningKey>], owner: &str) -> Result<Value, Refusal> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Json};
+use axum::response::IntoResponse;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
@@ -14,6 +14,7 @@ use crate::scopes;
 
 use super::account::{Account, DEFAULT_PROJECT, project_number_of};
 use super::refusal::Refusal;
+use super::rest::Json;
 use super::world::{IdClaims, World};
 
 const FLAVOR: &str = "metadata-flavor";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Json};
+use axum::response::IntoResponse;
 use http::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use super::journal::RequestFields;
 use super::jwt::Parsed;
 use super::method::Method;
 use super::refusal::Refusal;
+use super::rest::Json;
 use super::visit::Visit;
 use super::world::{IdClaims, World};
 

@@ -1,7 +1,7 @@
 //! The API as REST with JSON: `POST /v1/projects/-/serviceAccounts/{account}:{method}`.
 
 use axum::body::{Body, to_bytes};
-use axum::response::{IntoResponse, Json};
+use axum::response::IntoResponse;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
@@ -41,6 +41,17 @@ const SYSTEM_PARAMETERS: [&str; 12] = [
     "xgafv",
     "access_token",
 ];
+
+/// A reply in JSON, laid out for people as Google's is.
+#[derive(Debug)]
+pub(super) struct Json(pub(super) Value);
+
+impl IntoResponse for Json {
+    fn into_response(self) -> Response<Body> {
+        let kind = HeaderValue::from_static("application/json; charset=UTF-8");
+        ([(header::CONTENT_TYPE, kind)], format!("{:#}\n", self.0)).into_response()
+    }
+}
 
 /// A custom method on a resource: `/v1/{name}:{verb}`.
 #[derive(Debug, PartialEq, Eq)]

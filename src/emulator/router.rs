@@ -6,9 +6,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, Path, Query, State};
-use axum::response::{IntoResponse, Json};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use http::{HeaderMap, Request, Response, Uri, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use serde::Deserialize;
 use tonic::Code;
 use tower_service::Service;
@@ -22,7 +22,7 @@ use super::metadata;
 use super::method::Method;
 use super::oauth::{self, OauthError, TokenForm};
 use super::refusal::{Refusal, shorten};
-use super::rest;
+use super::rest::{self, Json};
 use super::visit::Visit;
 use super::world::World;
 
@@ -55,6 +55,7 @@ impl Door {
             .route("/", get(metadata_page))
             .route("/computeMetadata/{*path}", get(metadata_page))
             .fallback(custom_method)
+            .method_not_allowed_fallback(wrong_method)
             .with_state(Arc::clone(&world));
         Self { grpc: grpc::server(world), pages }
     }
@@ -199,6 +200,14 @@ async fn custom_method(State(world): TheWorld, request: Request<Body>) -> Respon
         Some(target) => rest::answer(&world, target, request).await,
         None => not_found(request.method().as_str(), request.uri().path()),
     }
+}
+
+async fn wrong_method(request: Request<Body>) -> Response<Body> {
+    let (method, path) = (request.method(), shorten(request.uri().path()));
+    let message = format!("{method} is not understood at {path}");
+    let mut response = Refusal::new(Code::Unimplemented, message).into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
 }
 
 fn not_found(method: &str, path: &str) -> Response<Body> {

@@ -1,7 +1,7 @@
 //! Requests for pages, as opposed to calls of the API: written down and struck by faults alike.
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Json};
+use axum::response::IntoResponse;
 use http::{HeaderMap, Response};
 use serde_json::Value;
 
@@ -10,6 +10,7 @@ use super::exchange::Exchange;
 use super::journal::{JournalEntry, Protocol, RequestFields, presentable};
 use super::method::Method;
 use super::refusal::Refusal;
+use super::rest::Json;
 use super::world::World;
 
 /// A request for a page.

@@ -1,0 +1,131 @@
+//! `iamcreds emulator`
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use gcp_iam_credentials::emulator::{Emulator, Policy};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Serves the API offline, for tests of impersonation in any language.
+///
+/// Prints where it listens and the environment to set, and stops on SIGINT or SIGTERM.
+/// GET /emulator/ tells what else it can do.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The address to listen on; port 0 picks a free port
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8095")]
+    listen: SocketAddr,
+    /// Who may do what; without it any bearer may do all
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Speak TLS, with a certificate made for this run
+    #[arg(long)]
+    tls: bool,
+    /// Where to write the certificate authority's certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    ca_out: Option<PathBuf>,
+    /// What to log on standard error; info has a line for each request
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: Level,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Level {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Level {
+    const fn filter(self) -> Option<tracing::Level> {
+        match self {
+            Self::Off => None,
+            Self::Error => Some(tracing::Level::ERROR),
+            Self::Warn => Some(tracing::Level::WARN),
+            Self::Info => Some(tracing::Level::INFO),
+            Self::Debug => Some(tracing::Level::DEBUG),
+            Self::Trace => Some(tracing::Level::TRACE),
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(level) = arguments.log.filter() {
+        tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).init();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Listened for from the start: a signal that comes early must not be lost.
+        let stopped = stopped()?;
+        let emulator = start(arguments).await?;
+        announce(&emulator)?;
+        stopped.await;
+        Ok(())
+    })
+}
+
+async fn start(arguments: &Arguments) -> Result<Emulator, Failure> {
+    let mut builder = Emulator::builder().address(arguments.listen);
+    if let Some(path) = &arguments.policy {
+        let text = fs::read_to_string(path).map_err(|error| in_file(path, &error))?;
+        builder = builder.policy(Policy::from_json(&text).map_err(|error| in_file(path, &error))?);
+    }
+    if arguments.tls {
+        builder = builder.tls();
+    }
+    let emulator = builder.start().await?;
+    if let (Some(path), Some(pem)) = (&arguments.ca_out, emulator.ca_pem()) {
+        fs::write(path, pem).map_err(|error| in_file(path, &error))?;
+    }
+    Ok(emulator)
+}
+
+fn announce(emulator: &Emulator) -> io::Result<()> {
+    let address = emulator.address();
+    if !address.ip().is_loopback() {
+        eprintln!(
+            "iamcreds: {address} is not loopback: whoever reaches it can have tokens and change policies"
+        );
+    }
+    let host = match emulator.ca_pem() {
+        Some(_) => emulator.endpoint().to_owned(),
+        None => address.to_string(),
+    };
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {}", emulator.endpoint())?;
+    writeln!(out, "export IAM_CREDENTIALS_EMULATOR_HOST={host}")?;
+    out.flush()
+}
+
+fn in_file(path: &Path, error: &dyn Error) -> Failure {
+    format!("{}: {error}", path.display()).into()
+}
+
+#[cfg(unix)]
+fn stopped() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stopped() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Without a handler the process ends anyway.
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
