@@ -35,8 +35,12 @@ impl Destinations {
     ///
     /// Where the URI has no authority, the service that is wrapped knows the host and this layer
     /// does not: nothing is checked.
+    #[inline]
     pub(super) fn check(&self, uri: &Uri) -> Result<(), Error> {
-        let Some(host) = uri.host() else { return Ok(()) };
+        uri.host().map_or(Ok(()), |host| self.check_host(uri, host))
+    }
+
+    fn check_host(&self, uri: &Uri, host: &str) -> Result<(), Error> {
         let encrypted = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTPS);
         if !encrypted && !self.plaintext && !is_loopback(uri) {
             return Err(Error::invalid(

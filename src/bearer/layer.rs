@@ -106,12 +106,14 @@ impl BearerLayer {
 
 impl Settings {
     /// Whether a request for `uri` may be sent with a token.
+    #[inline]
     pub(super) fn check(&self, uri: &Uri) -> Result<(), Error> {
         self.stamp.check()?;
         self.destinations.check(uri)
     }
 
     /// Invalidates the token that a reply says was refused.
+    #[inline]
     pub(super) fn watch<R>(&self, reply: &Response<R>, token: &Token) {
         let refused = match reply.status() {
             StatusCode::UNAUTHORIZED => true,

@@ -57,6 +57,7 @@ impl Stamp {
     }
 
     /// Whether requests can be stamped at all.
+    #[inline]
     pub(super) fn check(&self) -> Result<(), Error> {
         match self.quota {
             Quota::Invalid => Err(Error::invalid("quota_project", "cannot stand in a header")),
@@ -65,6 +66,7 @@ impl Stamp {
     }
 
     /// Puts the token on a request, in the place of any that is there.
+    #[inline]
     pub(super) fn put(&self, headers: &mut HeaderMap, token: &Token) {
         headers.insert(self.header.clone(), token.header_value().clone());
         match &self.quota {
