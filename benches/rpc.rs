@@ -8,18 +8,11 @@
 
 mod support;
 
-use std::convert::Infallible;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use std::{env, fs, io};
+use std::{fs, io};
 
-use http_body_util::BodyExt;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use support::{
-    Arguments, BoxError, Calls, TOKEN_BYTES_ARGUMENT, USER_AGENT, Way, builder, constant_reply, response,
-};
-use tokio::net::TcpListener;
+use support::server::{SERVE, Server};
+use support::{Arguments, BoxError, Calls, USER_AGENT, Way, builder};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
@@ -27,21 +20,18 @@ use tonic::transport::{Channel, Endpoint};
 const IN_FLIGHT: usize = 64;
 const ROUNDS: usize = 31;
 const CALLS_PER_ROUND: usize = 64 * 100;
-/// The argument with which the benchmark starts its server.
-const SERVE: &str = "--serve";
 
 fn main() -> Result<(), BoxError> {
     let arguments = Arguments::read();
     let token_bytes = arguments.token_bytes()?;
     if arguments.has(SERVE) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return runtime.block_on(serve(token_bytes));
+        return Server::serve(token_bytes);
     }
     // Under `cargo test` a glance is enough.
     let (rounds, calls) = if arguments.has("--bench") { (ROUNDS, CALLS_PER_ROUND) } else { (1, IN_FLIGHT) };
     let server = Server::start(token_bytes)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ways = runtime.block_on(ways(&server.endpoint, token_bytes))?;
+    let ways = runtime.block_on(ways(server.endpoint(), token_bytes))?;
     report(&runtime.block_on(measure(&ways, rounds, calls))?);
     Ok(())
 }
@@ -124,64 +114,4 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// This program again, in another process, as the server.
-struct Server {
-    process: Child,
-    endpoint: String,
-}
-
-impl Server {
-    fn start(token_bytes: usize) -> Result<Self, BoxError> {
-        let mut process = Command::new(env::current_exe()?)
-            .args([SERVE, TOKEN_BYTES_ARGUMENT, &token_bytes.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut address = String::new();
-        if let Some(output) = process.stdout.take() {
-            BufReader::new(output).read_line(&mut address)?;
-        }
-        Ok(Self { process, endpoint: format!("http://{}", address.trim()) })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // The end of its standard input ends the server; it has nothing to lose anyway.
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
-    }
-}
-
-/// Answers every request with the constant reply, until standard input ends.
-async fn serve(token_bytes: usize) -> Result<(), BoxError> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", listener.local_addr()?);
-    io::stdout().flush()?;
-    std::thread::spawn(|| {
-        let _ = io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
-    });
-    let reply = constant_reply(token_bytes);
-    loop {
-        let (socket, _) = listener.accept().await?;
-        socket.set_nodelay(true)?;
-        let reply = reply.clone();
-        tokio::spawn(async move {
-            let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let reply = reply.clone();
-                async move {
-                    // The reply follows the whole request; a broken one has nobody to answer.
-                    let _ = request.into_body().collect().await;
-                    Ok::<_, Infallible>(response(reply))
-                }
-            });
-            // A connection that breaks is the client's to notice.
-            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(socket), service)
-                .await;
-        });
-    }
 }

@@ -1,5 +1,9 @@
 //! One and the same call, made in three ways, and the reply that all of them get.
 
+#![allow(dead_code, reason = "no benchmark needs it all")]
+
+pub(crate) mod server;
+
 use std::convert::Infallible;
 use std::error::Error;
 use std::str::FromStr;

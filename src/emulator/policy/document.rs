@@ -38,6 +38,10 @@ impl fmt::Display for PolicyError {
 impl std::error::Error for PolicyError {}
 
 pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
+    // An empty list would do for an object none of whose members is required.
+    if text.trim_start().starts_with('[') {
+        return Err(PolicyError::new("", "this is a list, not an object"));
+    }
     let mut reader = serde_json::Deserializer::from_str(text);
     let policy: Policy = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = match error.path().to_string() {

@@ -1,0 +1,80 @@
+//! What a pool of very many identities costs: the time to their first tokens, and their memory.
+//!
+//! `cargo bench --bench pool` takes about a minute, on Linux (it reads `/proc`). The server is
+//! another process; all goes over one connection.
+
+mod support;
+
+use std::{fs, io};
+
+use gcp_iam_credentials::{Credentials, ImpersonationPool};
+use support::server::{SERVE, Server};
+use support::{Arguments, BoxError, builder};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The secret of each identity's token has this length.
+const TOKEN_BYTES: usize = 256;
+
+fn main() -> Result<(), BoxError> {
+    let arguments = Arguments::read();
+    if arguments.has(SERVE) {
+        return Server::serve(arguments.token_bytes()?);
+    }
+    // Under `cargo test` a glance is enough.
+    let sizes = if arguments.has("--bench") { vec![1_000, 10_000, 100_000] } else { vec![100] };
+    let server = Server::start(TOKEN_BYTES)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    println!("{:>12}{:>20}{:>20}{:>24}", "identities", "first tokens", "tokens/s", "bytes an identity");
+    for size in sizes {
+        runtime.block_on(measure(&server, size))?;
+    }
+    Ok(())
+}
+
+async fn measure(server: &Server, size: usize) -> Result<(), BoxError> {
+    let client = builder(TOKEN_BYTES)?.endpoint(server.endpoint()).build()?;
+    // The connection is there, and the allocator has warmed up.
+    client.impersonate("warm@project.iam.gserviceaccount.com").access_token(["scope"])?.token().await?;
+    let pool = ImpersonationPool::builder(client).capacity(size).build();
+
+    let (before, start) = (resident()?, Instant::now());
+    // As many tasks as a busy service has requests, not one for each identity.
+    let mut tasks = JoinSet::new();
+    const WORKERS: usize = 128;
+    for worker in 0..WORKERS {
+        let pool = pool.clone();
+        tasks.spawn(async move {
+            for number in (worker..size).step_by(WORKERS) {
+                identity(&pool, number)?.token().await?;
+            }
+            Ok::<_, BoxError>(())
+        });
+    }
+    while let Some(outcome) = tasks.join_next().await {
+        outcome??;
+    }
+    let took = start.elapsed();
+    let bytes = resident()?.saturating_sub(before) / size;
+    let rate = size as f64 / took.as_secs_f64();
+    println!("{size:>12}{:>18.2} s{rate:>20.0}{bytes:>24}", took.as_secs_f64());
+
+    let stats = pool.stats();
+    if (stats.identities, stats.fetches) != (size, size as u64) || !identity(&pool, 0)?.is_valid() {
+        return Err(format!("not what was to be measured: {stats:?}").into());
+    }
+    Ok(())
+}
+
+fn identity(pool: &ImpersonationPool, number: usize) -> Result<Credentials, BoxError> {
+    let target = format!("customer-{number:06}@project-of-ours.iam.gserviceaccount.com");
+    Ok(pool.access_token(target, [gcp_iam_credentials::scopes::CLOUD_PLATFORM])?)
+}
+
+/// The memory of this process that is in use, in bytes.
+fn resident() -> io::Result<usize> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    kibibytes.map(|size| size * 1024).ok_or_else(|| io::Error::other("no VmRSS in /proc/self/status"))
+}
