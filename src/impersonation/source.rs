@@ -128,10 +128,12 @@ impl TokenSource for ImpersonatedSource {
             Grant::Subject { subject, .. } => subject,
             _ => self.target.account(),
         };
-        let info = SourceInfo::new()
-            .principal(principal)
-            .universe_domain(self.client.universe_domain())
-            .usage(TARGET_USAGE);
+        let info = SourceInfo::new().principal(principal).universe_domain(self.client.universe_domain());
+        let info = match &self.how.grant {
+            // What takes ID tokens is an application, and no API of Google's.
+            Grant::IdToken { .. } => info,
+            _ => info.usage(TARGET_USAGE),
+        };
         match &self.how.quota_project {
             Some(project) => info.quota_project(project),
             None => info,
