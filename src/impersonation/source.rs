@@ -130,7 +130,7 @@ impl TokenSource for ImpersonatedSource {
         };
         let info = SourceInfo::new().principal(principal).universe_domain(self.client.universe_domain());
         let info = match &self.how.grant {
-            // Whoever takes ID tokens is no Google API, as a rule.
+            // What takes ID tokens is an application, and no API of Google's.
             Grant::IdToken { .. } => info,
             _ => info.usage(TARGET_USAGE),
         };
