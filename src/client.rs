@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use self::builder::ClientBuilder;
-pub(crate) use self::builder::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE};
+pub(crate) use self::builder::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE, quota_project_value};
 use self::call::{CallSettings, Caller};
 pub use self::request::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
 pub(crate) use self::request::{Request, checked_audience, checked_lifetime, checked_scopes, wire_names};
