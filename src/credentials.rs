@@ -2,6 +2,7 @@
 
 mod flight;
 mod held;
+mod note;
 #[cfg(test)]
 mod scenarios;
 mod shared;
@@ -14,17 +15,20 @@ mod warm;
 
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header};
 use tokio::time::Instant;
 
+pub(crate) use self::note::Note;
 use self::shared::{Shared, Want};
 use self::state::Now;
 pub use self::status::CacheStatus;
 pub use self::warm::KeepWarm;
-use crate::source::{FixedToken, FunctionSource};
+use crate::environment::{EMULATOR_VARIABLE, variable};
+use crate::source::{Explanation, FixedToken, FunctionSource};
 use crate::{Error, FetchReason, SourceInfo, Token, TokenSource};
 
 /// A source of tokens behind a cache.
@@ -186,7 +190,45 @@ impl Credentials {
 
     /// Who the tokens speak for, as far as that is known without a fetch.
     pub fn info(&self) -> SourceInfo {
-        self.shared.source.info()
+        self.shared.info()
+    }
+
+    /// Which credentials these are: the file or source that was chosen and why, the principals
+    /// from the source to whom the tokens speak for, scopes, universe, endpoint and quota project.
+    /// Nothing is sent.
+    ///
+    /// ```
+    /// # use gcp_iam_credentials::{Credentials, Token};
+    /// let credentials = Credentials::fixed(Token::new("secret", None)?);
+    /// assert_eq!(credentials.explain().to_string(), "credentials: a fixed token");
+    /// # Ok::<(), gcp_iam_credentials::Error>(())
+    /// ```
+    pub fn explain(&self) -> Explanation {
+        let explanation = match &self.shared.note {
+            Some(note) => note.explanation.clone(),
+            None => self.shared.source.explain(),
+        };
+        explanation.with_info(&self.info()).with_emulator(variable(EMULATOR_VARIABLE))
+    }
+
+    /// Adds what their maker knows of these credentials. To be called before they are shared.
+    pub(crate) fn noted(mut self, note: Note) -> Self {
+        let shared = Arc::get_mut(&mut self.shared);
+        debug_assert!(shared.is_some(), "noted before it is shared");
+        if let Some(shared) = shared {
+            shared.note = Some(Box::new(note));
+        }
+        self
+    }
+
+    /// Says where credentials that have a note were found. To be called before they are shared.
+    pub(crate) fn found(mut self, file: Option<&Path>, reason: &'static str) -> Self {
+        let note = Arc::get_mut(&mut self.shared).and_then(|shared| shared.note.as_mut());
+        debug_assert!(note.is_some(), "found before it is shared");
+        if let Some(note) = note {
+            note.explanation = note.explanation.clone().found(file.map(Path::to_owned), reason);
+        }
+        self
     }
 
     /// The token, if it may be handed out without waiting. Where a fetch is due it is started, in

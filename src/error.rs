@@ -120,6 +120,14 @@ impl Error {
         self
     }
 
+    /// The field stands in the object of its file that this prefix leads to.
+    pub(crate) fn in_object(mut self, prefix: &str) -> Self {
+        if !prefix.is_empty() {
+            self.set(|inner| inner.field = inner.field.take().map(|field| format!("{prefix}{field}").into()));
+        }
+        self
+    }
+
     pub(crate) fn credentials(message: impl Into<Cow<'static, str>>, transient: bool) -> Self {
         let mut error = Self::new(ErrorKind::Credentials, message);
         error.set(|inner| inner.transient = transient);

@@ -61,29 +61,93 @@ pub(crate) fn check_universe(domain: &str, field: &'static str) -> Result<(), Er
     }
 }
 
-/// Checks that a URL from a credential file leads to Google, to `universe`, or to this machine:
-/// secrets go there.
-pub(crate) fn check_credential_url(url: &str, universe: &str, field: &'static str) -> Result<(), Error> {
-    let invalid = |problem: String| Error::invalid(field, problem);
-    let uri: Uri = url.parse().map_err(|_| invalid("is not a URL".to_owned()))?;
-    if is_loopback(&uri) && matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Ok(());
+/// Where a credential file may lead: to Google, to this machine, and to what the program trusts
+/// besides.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    /// The universe that the program or its environment names.
+    pub(crate) universe: Box<str>,
+    pub(crate) hosts: Vec<HostPattern>,
+}
+
+impl Trust {
+    /// Checks a URL from a credential file: secrets go there.
+    pub(crate) fn check_url(&self, url: &str, field: &'static str) -> Result<Uri, Error> {
+        let invalid = |problem: String| Error::invalid(field, problem);
+        let uri: Uri = url.parse().map_err(|_| invalid("is not a URL".to_owned()))?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(invalid("may not hold a user or a password".to_owned()));
+        }
+        if is_loopback(&uri) && matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Ok(uri);
+        }
+        if uri.scheme_str() != Some("https") {
+            return Err(invalid("must begin with https://".to_owned()));
+        }
+        let host = uri.host().unwrap_or_default();
+        let under = |domain: &str| {
+            let lower = host.to_ascii_lowercase();
+            lower.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        if under(DEFAULT_UNIVERSE)
+            || under(&self.universe)
+            || self.hosts.iter().any(|known| known.matches(host))
+        {
+            return Ok(uri);
+        }
+        Err(invalid(format!(
+            "leads to {host:?}, which is not under {}: credentials are not sent there, unless allow_hosts() names \
+             the host",
+            self.universe
+        )))
     }
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(invalid("may not hold a user or a password".to_owned()));
+
+    /// Checks a universe from a credential file: it becomes part of host names.
+    pub(crate) fn check_universe(&self, domain: &str, field: &'static str) -> Result<(), Error> {
+        check_universe(domain, field)?;
+        if domain == DEFAULT_UNIVERSE || domain == &*self.universe {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            field,
+            format!(
+                "is {domain:?}, but the program expects {:?}: name the universe in the program, or in \
+                 GOOGLE_CLOUD_UNIVERSE_DOMAIN",
+                self.universe
+            ),
+        ))
     }
-    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-    let under =
-        |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    if uri.scheme_str() != Some("https") {
-        return Err(invalid("must begin with https://".to_owned()));
+}
+
+/// A host, or all hosts under a domain.
+#[derive(Clone, Debug)]
+pub(crate) enum HostPattern {
+    Exact(Box<str>),
+    /// Ends in this, which begins with a dot.
+    Under(Box<str>),
+}
+
+impl HostPattern {
+    pub(crate) fn new(pattern: &str) -> Self {
+        let pattern = pattern.strip_suffix('.').unwrap_or(pattern);
+        match pattern.strip_prefix('*').unwrap_or(pattern) {
+            suffix if suffix.starts_with('.') => Self::Under(suffix.into()),
+            // A star that no dot follows means nothing, and no host has one.
+            _ => Self::Exact(pattern.into()),
+        }
     }
-    if !under(DEFAULT_UNIVERSE) && !under(universe) {
-        return Err(invalid(format!(
-            "leads to {host:?}, which is not under {universe}: credentials are not sent there"
-        )));
+
+    pub(crate) fn matches(&self, host: &str) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        match self {
+            Self::Exact(name) => host.eq_ignore_ascii_case(name),
+            Self::Under(suffix) => host
+                .len()
+                .checked_sub(suffix.len())
+                .and_then(|start| host.as_bytes().get(start..).filter(|_| start > 0))
+                .is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes())),
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -148,15 +212,23 @@ mod tests {
         assert!(check_universe("apis-tpclp.goog", "universe_domain").is_ok());
     }
 
+    fn trust(hosts: &[&str]) -> Trust {
+        let hosts = hosts.iter().map(|host| HostPattern::new(host)).collect();
+        Trust { universe: "example.goog".into(), hosts }
+    }
+
     /// conf: M28
     #[test]
     fn credentials_go_only_to_google_the_universe_and_this_machine() {
-        let check = |url| check_credential_url(url, "example.goog", "token_uri");
+        let trust = trust(&["tokens.corp.example", "*.psc.example"]);
+        let check = |url| trust.check_url(url, "token_uri");
         for good in [
             "https://oauth2.googleapis.com/token",
             "https://googleapis.com/token",
             "https://sts.example.goog/v1/token",
             "http://127.0.0.1:8095/token",
+            "https://tokens.corp.example/token",
+            "https://iam.psc.example:8443/",
         ] {
             assert!(check(good).is_ok(), "{good}");
         }
@@ -164,6 +236,9 @@ mod tests {
             "",
             "token",
             "https://evil.com/token",
+            "https://corp.example/token",
+            "http://tokens.corp.example/token",
+            "http://me@127.0.0.1/token",
             "http://oauth2.googleapis.com/token",
             "https://evilgoogleapis.com/token",
             "https://oauth2.googleapis.com.evil.com/token",
@@ -174,6 +249,19 @@ mod tests {
         ] {
             let error = check(bad).unwrap_err();
             assert_eq!(error.field(), Some("token_uri"), "{bad}");
+        }
+    }
+
+    /// conf: M28
+    #[test]
+    fn a_universe_in_a_file_is_googles_or_the_programs() {
+        let trust = trust(&[]);
+        for good in ["googleapis.com", "example.goog"] {
+            assert!(trust.check_universe(good, "universe_domain").is_ok(), "{good}");
+        }
+        for bad in ["evil.example", "sub.example.goog", "googleapis.com.evil.example", "a/b.com", ""] {
+            let error = trust.check_universe(bad, "universe_domain").unwrap_err();
+            assert_eq!(error.field(), Some("universe_domain"), "{bad}");
         }
     }
 }

@@ -30,7 +30,7 @@
 //!
 //! | Feature | Default | Adds |
 //! |---|---|---|
-//! | `gcp-auth` | yes | gcp_auth as a source: key files, the metadata server, `gcloud` |
+//! | `gcp-auth` | yes | credential files, and gcp_auth for the metadata server and `gcloud` |
 //! | `tls-ring` | yes | TLS with ring |
 //! | `tls-aws-lc` | no | TLS with aws-lc; both may be on, and ring is then used unless the process chose |
 //! | `tls-native-roots` | yes | trust in the machine's certificate store |
@@ -46,6 +46,7 @@ mod client;
 mod credentials;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+mod environment;
 mod error;
 mod host;
 mod impersonation;
@@ -58,6 +59,7 @@ pub mod scopes;
 mod source;
 mod token;
 
+pub use adc::CredentialsBuilder;
 pub use bearer::{BearerError, BearerInterceptor, BearerLayer, BearerService, NoToken, ResponseFuture};
 pub use client::{
     ClientBuilder, GenerateAccessToken, GenerateIdToken, IamCredentialsClient, SignBlob, SignJwt, SignedBlob,
@@ -70,7 +72,9 @@ pub use impersonation::{
 };
 pub use name::{ServiceAccountName, parse_service_account_path, service_account_path};
 pub use retry::RetryPolicy;
-pub use source::{BoxFuture, CacheHints, FetchReason, FetchRequest, SourceInfo, TokenSource};
+pub use source::{
+    BoxFuture, CacheHints, Explanation, FetchReason, FetchRequest, Hop, SourceInfo, TokenSource,
+};
 pub use token::Token;
 
 /// The samples of the README, compiled.

@@ -1,12 +1,17 @@
 //! Where tokens come from.
 
+mod authorized_user;
+#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+mod crypto;
+mod explanation;
 mod fixed;
 mod function;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth;
 mod hints;
-#[allow(dead_code, reason = "its users are on their way")]
 pub(crate) mod oauth;
+#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+mod service_account;
 
 use std::fmt;
 use std::future::Future;
@@ -15,13 +20,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(crate) use self::authorized_user::AuthorizedUserSource;
+pub use self::explanation::{Explanation, Hop};
 pub(crate) use self::fixed::FixedToken;
 pub(crate) use self::function::FunctionSource;
-#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
-pub(crate) use self::gcp_auth::KeyFileSource;
 #[cfg(feature = "gcp-auth")]
-pub(crate) use self::gcp_auth::{GcpAuthSource, MachineSource, WellKnownUserSource};
+pub(crate) use self::gcp_auth::{GcpAuthSource, MachineSource};
 pub use self::hints::CacheHints;
+#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+pub(crate) use self::service_account::{ServiceAccountKey, ServiceAccountSource};
 use crate::{Error, Token};
 
 /// A boxed future that may move between threads.
@@ -58,6 +65,12 @@ pub trait TokenSource: Send + Sync {
 
     /// Who the tokens speak for, as far as that is known without a fetch.
     fn info(&self) -> SourceInfo;
+
+    /// What kind of source it is, for [`Credentials::explain`](crate::Credentials::explain). Nothing
+    /// is sent.
+    fn explain(&self) -> Explanation {
+        Explanation::new("a source of the program's own")
+    }
 
     /// What the cache should know of the tokens. Asked once, when the cache is made.
     fn cache_hints(&self) -> CacheHints {

@@ -1,21 +1,27 @@
-//! One credential file.
+//! One credential file, and the fields of the objects in it.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::host::{self, DEFAULT_UNIVERSE};
-use crate::{Credentials, Error, SourceInfo};
+use crate::{Error, ServiceAccountName};
 
 /// No credential file comes near this size.
 const MAX_SIZE: u64 = 1 << 20;
 
-const DEFAULT_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
+pub(super) const SOURCE: &str = "source_credentials";
+const IMPERSONATION: &str = "service_account_impersonation";
+const LIFETIME: &str = "service_account_impersonation.token_lifetime_seconds";
+
+/// What Google's libraries take for the lifetime in a file, in seconds.
+const LIFETIMES: std::ops::RangeInclusive<u64> = 600..=43_200;
 
 /// A JSON object, and where it came from.
+#[derive(Debug)]
 pub(super) struct CredentialFile {
     object: Map<String, Value>,
     origin: Box<str>,
@@ -48,97 +54,30 @@ impl CredentialFile {
         }
     }
 
-    /// Credentials of whatever type the file has.
-    pub(super) fn credentials(&self, scopes: &Arc<[Box<str>]>) -> Result<Credentials, Error> {
-        match self.text("type")? {
-            "service_account" => self.service_account(scopes),
-            kind @ ("authorized_user"
-            | "impersonated_service_account"
-            | "external_account"
-            | "external_account_authorized_user") => {
-                Err(self.invalid("type", format!("is {kind:?}, which is not supported here yet")))
-            }
-            _ => Err(self.invalid("type", "is not a known type of credentials")),
-        }
+    pub(super) fn fields(&self) -> Fields<'_> {
+        Fields { object: &self.object, origin: &self.origin, depth: 0 }
+    }
+}
+
+/// The fields of one object in a credential file. Errors name file and field, and show no content.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields<'a> {
+    object: &'a Map<String, Value>,
+    origin: &'a str,
+    /// How many objects are around this one.
+    depth: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn depth(&self) -> usize {
+        self.depth
     }
 
-    /// Credentials from the file in the well-known place, where gcp_auth reads a user's as well.
-    pub(super) fn well_known(&self, scopes: &Arc<[Box<str>]>) -> Result<Credentials, Error> {
-        match self.text("type")? {
-            "authorized_user" => self.well_known_user(scopes),
-            _ => self.credentials(scopes),
-        }
-    }
-
-    #[cfg(feature = "gcp-auth")]
-    fn well_known_user(&self, scopes: &Arc<[Box<str>]>) -> Result<Credentials, Error> {
-        for field in ["client_id", "client_secret", "refresh_token"] {
-            self.text(field)?;
-        }
-        let source = crate::source::WellKnownUserSource { info: self.info()?, scopes: Arc::clone(scopes) };
-        Ok(Credentials::from_source(source))
-    }
-
-    #[cfg(not(feature = "gcp-auth"))]
-    fn well_known_user(&self, _scopes: &Arc<[Box<str>]>) -> Result<Credentials, Error> {
-        Err(self.invalid("type", "is \"authorized_user\", which needs this crate's feature gcp-auth"))
-    }
-
-    /// Credentials from a service account's key.
-    #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
-    pub(super) fn service_account(&self, scopes: &Arc<[Box<str>]>) -> Result<Credentials, Error> {
-        let (info, token_uri) = self.check_service_account()?;
-        // gcp_auth gets what has been checked, and nothing else.
-        let key = serde_json::json!({
-            "client_email": self.text("client_email")?,
-            "private_key": self.text("private_key")?,
-            "token_uri": token_uri,
-            "project_id": self.optional_text("project_id")?,
-        });
-        let source =
-            crate::source::KeyFileSource::new(&key.to_string(), &self.origin, info, Arc::clone(scopes))?;
-        Ok(Credentials::from_source(source))
-    }
-
-    #[cfg(not(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc"))))]
-    pub(super) fn service_account(&self, _scopes: &Arc<[Box<str>]>) -> Result<Credentials, Error> {
-        self.check_service_account()?;
-        Err(self.invalid(
-            "type",
-            "is \"service_account\", which needs this crate's features gcp-auth and tls-ring",
-        ))
-    }
-
-    /// The key's principal and universe, and where it is exchanged for tokens.
-    fn check_service_account(&self) -> Result<(SourceInfo, &str), Error> {
-        if self.text("type")? != "service_account" {
-            return Err(self.invalid("type", "is not \"service_account\""));
-        }
-        let principal = self.text("client_email")?;
-        self.text("private_key")?;
-        let info = self.info()?.principal(principal);
-        let token_uri = self.optional_text("token_uri")?.unwrap_or(DEFAULT_TOKEN_URI);
-        let universe = info.known_universe_domain().unwrap_or(DEFAULT_UNIVERSE);
-        host::check_credential_url(token_uri, universe, "token_uri").map_err(|error| self.locate(error))?;
-        Ok((info, token_uri))
-    }
-
-    /// What files of every type may tell about their credentials.
-    fn info(&self) -> Result<SourceInfo, Error> {
-        let universe = self.optional_text("universe_domain")?.unwrap_or(DEFAULT_UNIVERSE);
-        host::check_universe(universe, "universe_domain").map_err(|error| self.locate(error))?;
-        let info = SourceInfo::new().universe_domain(universe);
-        Ok(match self.optional_text("quota_project_id")? {
-            Some(project) => info.quota_project(project),
-            None => info,
-        })
-    }
-
-    fn text(&self, field: &'static str) -> Result<&str, Error> {
+    pub(super) fn text(&self, field: &'static str) -> Result<&'a str, Error> {
         self.optional_text(field)?.ok_or_else(|| self.invalid(field, "is missing"))
     }
 
-    fn optional_text(&self, field: &'static str) -> Result<Option<&str>, Error> {
+    pub(super) fn optional_text(&self, field: &'static str) -> Result<Option<&'a str>, Error> {
         match self.object.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.is_empty() => Err(self.invalid(field, "is empty")),
@@ -147,13 +86,82 @@ impl CredentialFile {
         }
     }
 
-    fn invalid(&self, field: &'static str, problem: impl std::fmt::Display) -> Error {
-        Error::invalid(field, format!("in {} {problem}", self.origin))
+    /// A list of strings; one that is missing is empty.
+    pub(super) fn texts(&self, field: &'static str) -> Result<Vec<&'a str>, Error> {
+        let items = match self.object.get(field) {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Array(items)) => items,
+            Some(_) => return Err(self.invalid(field, "is not a list")),
+        };
+        let text = |(index, item): (usize, &'a Value)| match item {
+            Value::String(text) if !text.is_empty() => Ok(text.as_str()),
+            _ => Err(self.invalid(format!("{field}[{index}]"), "is not a string with something in it")),
+        };
+        items.iter().enumerate().map(text).collect()
     }
 
-    /// Says in which file the field of `error` stands.
-    fn locate(&self, error: Error) -> Error {
-        error.in_file(&self.origin)
+    /// The accounts in between, in any form of their names.
+    pub(super) fn delegates(&self) -> Result<Vec<ServiceAccountName>, Error> {
+        let parse = |(index, name): (usize, &str)| {
+            name.parse().map_err(|_| {
+                let field = format!("delegates[{index}]");
+                self.invalid(
+                    field,
+                    "is neither an e-mail address, a unique id nor a service account's full name",
+                )
+            })
+        };
+        self.texts("delegates")?.into_iter().enumerate().map(parse).collect()
+    }
+
+    /// The lifetime of impersonated tokens. Not in the format of Google's libraries for this type
+    /// of file, but in that for external accounts.
+    pub(super) fn lifetime(&self) -> Result<Option<Duration>, Error> {
+        let impersonation = match self.object.get(IMPERSONATION) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::Object(impersonation)) => impersonation,
+            Some(_) => return Err(self.invalid(IMPERSONATION, "is not an object")),
+        };
+        match impersonation.get("token_lifetime_seconds") {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Number(seconds)) => {
+                match seconds.as_u64().filter(|seconds| LIFETIMES.contains(seconds)) {
+                    Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
+                    None => {
+                        let (least, most) = (LIFETIMES.start(), LIFETIMES.end());
+                        let problem = format!("is not a whole number of seconds between {least} and {most}");
+                        Err(self.invalid(LIFETIME, problem))
+                    }
+                }
+            }
+            Some(_) => Err(self.invalid(LIFETIME, "is not a number")),
+        }
+    }
+
+    /// The credentials inside these.
+    pub(super) fn source(&self) -> Result<Fields<'a>, Error> {
+        match self.object.get(SOURCE) {
+            None | Some(Value::Null) => Err(self.invalid(SOURCE, "is missing")),
+            Some(Value::Object(object)) => Ok(Fields { object, origin: self.origin, depth: self.depth + 1 }),
+            Some(_) => Err(self.invalid(
+                SOURCE,
+                "is not an object: it holds the source's own credentials, not a file's name",
+            )),
+        }
+    }
+
+    /// `field` is wrong: `problem` finishes the sentence.
+    pub(super) fn invalid(
+        &self,
+        field: impl Into<Cow<'static, str>>,
+        problem: impl std::fmt::Display,
+    ) -> Error {
+        self.locate(Error::invalid(field, problem.to_string()))
+    }
+
+    /// Says where the field of `error` stands.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        error.in_file(self.origin).in_object(&format!("{SOURCE}.").repeat(self.depth))
     }
 }
 
@@ -161,74 +169,90 @@ impl CredentialFile {
 mod tests {
     use super::*;
 
-    fn scopes() -> Arc<[Box<str>]> {
-        Arc::new(["s".into()])
+    fn parse(content: &[u8]) -> Result<CredentialFile, Error> {
+        CredentialFile::parse(content, "key.json")
     }
 
-    fn error_of(content: &[u8]) -> Error {
-        let parsed = CredentialFile::parse(content, "key.json");
-        parsed.and_then(|file| file.credentials(&scopes())).unwrap_err()
+    fn assert_named(error: &Error, field: &str) {
+        assert_eq!(error.field(), Some(field), "{error}");
+        assert!(error.to_string().contains("key.json"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hidden"), "{error:?}");
     }
 
     /// conf: M28
     #[test]
-    fn a_hostile_file_is_an_error_that_names_file_and_field_and_shows_no_content() {
+    fn what_is_no_json_object_of_sensible_size_is_refused() {
         let deep = "[".repeat(100_000);
         let huge = vec![b' '; MAX_SIZE as usize + 1];
-        for (content, field) in [
-            (&b""[..], "credential file"),
-            (b"hidden", "credential file"),
-            (b"\"hidden\"", "credential file"),
-            (b"{\"type\":\"hid", "credential file"),
-            (b"\xff\xfehidden", "credential file"),
-            (deep.as_bytes(), "credential file"),
-            (&huge, "credential file"),
-            (b"{}", "type"),
-            (br#"{"type":1}"#, "type"),
-            (br#"{"type":"hidden"}"#, "type"),
-            (br#"{"type":"service_account"}"#, "client_email"),
-            (br#"{"type":"service_account","client_email":["hidden"]}"#, "client_email"),
-            (br#"{"type":"service_account","client_email":"a@b.c"}"#, "private_key"),
-            (br#"{"type":"service_account","client_email":"a@b.c","private_key":""}"#, "private_key"),
-            (
-                br#"{"type":"service_account","client_email":"a@b.c","private_key":{"hidden":1}}"#,
-                "private_key",
-            ),
+        for content in [
+            &b""[..],
+            b"hidden",
+            b"\"hidden\"",
+            b"{\"type\":\"hid",
+            b"\xff\xfehidden",
+            b"[]",
+            deep.as_bytes(),
+            &huge,
         ] {
-            let error = error_of(content);
-            assert_eq!(error.field(), Some(field), "{error}");
-            assert!(error.to_string().contains("key.json"), "{error}");
-            assert!(!format!("{error} {error:?}").contains("hidden"), "{error:?}");
+            assert_named(&parse(content).unwrap_err(), "credential file");
         }
     }
 
-    #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+    /// conf: P56
     #[test]
-    fn a_key_file_with_a_bad_value_is_refused_before_its_key_is_used() {
-        let pem = "-----BEGIN PRIVATE KEY-----\\naGlkZGVu\\n-----END PRIVATE KEY-----\\n";
-        for (extra, field) in [
-            ("", "private_key"),
-            (r#","token_uri":"https://evil.example/token""#, "token_uri"),
-            (r#","token_uri":"http://oauth2.googleapis.com/token""#, "token_uri"),
-            (r#","universe_domain":"evil/""#, "universe_domain"),
-            (r#","quota_project_id":7"#, "quota_project_id"),
-        ] {
-            let json = format!(
-                r#"{{"type":"service_account","client_email":"a@b.c","private_key":"{pem}"{extra}}}"#
-            );
-            let error = error_of(json.as_bytes());
-            assert_eq!(error.field(), Some(field), "{error}");
-            assert!(error.to_string().contains("key.json"), "{error}");
-            assert!(!format!("{error} {error:?}").contains("aGlk"), "{error:?}");
+    fn no_delegates_and_an_empty_list_are_equal_and_order_is_kept() {
+        for content in ["{}", r#"{"delegates":[]}"#, r#"{"delegates":null}"#] {
+            let file = parse(content.as_bytes()).unwrap();
+            assert_eq!(file.fields().delegates().unwrap(), []);
         }
+        let file = parse(br#"{"delegates":["b@p.com","projects/-/serviceAccounts/a@p.com","123"]}"#).unwrap();
+        let delegates = file.fields().delegates().unwrap();
+        let accounts: Vec<&str> = delegates.iter().map(ServiceAccountName::account).collect();
+        assert_eq!(accounts, ["b@p.com", "a@p.com", "123"]);
     }
 
-    /// conf: P51
+    /// conf: P53, P58
     #[test]
-    fn a_type_that_is_known_but_not_supported_is_named() {
-        for kind in ["external_account", "external_account_authorized_user"] {
-            let error = error_of(format!(r#"{{"type":"{kind}"}}"#).as_bytes());
-            assert!(error.to_string().contains(kind), "{error}");
+    fn a_field_of_the_wrong_type_or_range_is_named() {
+        let lists = |file: &CredentialFile| file.fields().delegates().map(drop);
+        let lifetime = |file: &CredentialFile| file.fields().lifetime().map(drop);
+        let source = |file: &CredentialFile| file.fields().source().map(drop);
+        type Read = fn(&CredentialFile) -> Result<(), Error>;
+        let cases: [(&str, &str, Read); 13] = [
+            (r#"{"delegates":"hidden"}"#, "delegates", lists),
+            (r#"{"delegates":{"hidden":1}}"#, "delegates", lists),
+            (r#"{"delegates":["a@b.c",7]}"#, "delegates[1]", lists),
+            (r#"{"delegates":["a@b.c",""]}"#, "delegates[1]", lists),
+            (r#"{"delegates":["hidden"]}"#, "delegates[0]", lists),
+            (r#"{"service_account_impersonation":"hidden"}"#, IMPERSONATION, lifetime),
+            (r#"{"service_account_impersonation":{"token_lifetime_seconds":"hidden"}}"#, LIFETIME, lifetime),
+            (r#"{"service_account_impersonation":{"token_lifetime_seconds":599}}"#, LIFETIME, lifetime),
+            (r#"{"service_account_impersonation":{"token_lifetime_seconds":43201}}"#, LIFETIME, lifetime),
+            (r#"{"service_account_impersonation":{"token_lifetime_seconds":-1}}"#, LIFETIME, lifetime),
+            (r#"{"service_account_impersonation":{"token_lifetime_seconds":600.5}}"#, LIFETIME, lifetime),
+            (r#"{}"#, SOURCE, source),
+            (r#"{"source_credentials":"key.json"}"#, SOURCE, source),
+        ];
+        for (content, field, read) in cases {
+            assert_named(&read(&parse(content.as_bytes()).unwrap()).unwrap_err(), field);
+        }
+        let inner = parse(br#"{"source_credentials":{"source_credentials":{}}}"#).unwrap();
+        let error = inner.fields().source().and_then(|source| source.source()?.text("type")).unwrap_err();
+        assert_named(&error, "source_credentials.source_credentials.type");
+    }
+
+    /// conf: G61
+    #[test]
+    fn a_lifetime_may_be_named() {
+        for (content, seconds) in [
+            ("{}", None),
+            (r#"{"service_account_impersonation":null}"#, None),
+            (r#"{"service_account_impersonation":{}}"#, None),
+            (r#"{"service_account_impersonation":{"token_lifetime_seconds":600}}"#, Some(600)),
+            (r#"{"service_account_impersonation":{"token_lifetime_seconds":43200}}"#, Some(43200)),
+        ] {
+            let lifetime = parse(content.as_bytes()).unwrap().fields().lifetime().unwrap();
+            assert_eq!(lifetime, seconds.map(Duration::from_secs), "{content}");
         }
     }
 }

@@ -4,7 +4,7 @@ use http::Uri;
 use http::uri::Scheme;
 
 use crate::Error;
-use crate::host::is_loopback;
+use crate::host::{HostPattern, is_loopback};
 
 /// The hosts and schemes that a token may be sent to.
 #[derive(Clone, Debug, Default)]
@@ -12,13 +12,6 @@ pub(super) struct Destinations {
     /// None: any host.
     hosts: Option<Vec<HostPattern>>,
     plaintext: bool,
-}
-
-#[derive(Clone, Debug)]
-enum HostPattern {
-    Exact(Box<str>),
-    /// Ends in this, which begins with a dot.
-    Under(Box<str>),
 }
 
 impl Destinations {
@@ -54,29 +47,6 @@ impl Destinations {
                 format!("a token may not go to {host}: allow_hosts() does not name it"),
             )),
             _ => Ok(()),
-        }
-    }
-}
-
-impl HostPattern {
-    fn new(pattern: &str) -> Self {
-        let pattern = pattern.strip_suffix('.').unwrap_or(pattern);
-        match pattern.strip_prefix('*').unwrap_or(pattern) {
-            suffix if suffix.starts_with('.') => Self::Under(suffix.into()),
-            // A star that no dot follows means nothing, and no host has one.
-            _ => Self::Exact(pattern.into()),
-        }
-    }
-
-    fn matches(&self, host: &str) -> bool {
-        let host = host.strip_suffix('.').unwrap_or(host);
-        match self {
-            Self::Exact(name) => host.eq_ignore_ascii_case(name),
-            Self::Under(suffix) => host
-                .len()
-                .checked_sub(suffix.len())
-                .and_then(|start| host.as_bytes().get(start..).filter(|_| start > 0))
-                .is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes())),
         }
     }
 }

@@ -15,12 +15,9 @@ use tower::ServiceExt;
 use super::call::{API_CLIENT, CallSettings, Caller, USER_PROJECT};
 use super::transport::{BoxError, BoxedService, Transport};
 use super::{IamCredentialsClient, Inner};
+use crate::environment::{EMULATOR_VARIABLE, QUOTA_VARIABLE, UNIVERSE_VARIABLE, variable};
 use crate::host::{self, DEFAULT_UNIVERSE};
 use crate::{Credentials, Error, RetryPolicy, Token};
-
-const UNIVERSE_VARIABLE: &str = "GOOGLE_CLOUD_UNIVERSE_DOMAIN";
-const QUOTA_VARIABLE: &str = "GOOGLE_CLOUD_QUOTA_PROJECT";
-const EMULATOR_VARIABLE: &str = "IAM_CREDENTIALS_EMULATOR_HOST";
 
 /// What the emulator gets for a bearer token.
 const EMULATOR_TOKEN: &str = "emulator";
@@ -106,7 +103,7 @@ impl ClientBuilder {
                 attempt_timeout: Self::ATTEMPT_TIMEOUT,
                 retry: RetryPolicy::new(),
             },
-            environment: |name| std::env::var(name).ok().filter(|value| !value.is_empty()),
+            environment: variable,
         }
     }
 
@@ -184,6 +181,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Reads these in place of the process's variables.
+    pub(crate) fn variables(mut self, variables: fn(&str) -> Option<String>) -> Self {
+        self.environment = variables;
+        self
+    }
+
     /// Makes the client, with a connection of its own.
     ///
     /// # Errors
@@ -200,7 +203,7 @@ impl ClientBuilder {
         let credentials = match (&self.credentials, emulator.is_some()) {
             (Some(credentials), _) => credentials.clone(),
             (None, true) => Credentials::fixed(Token::new(EMULATOR_TOKEN, None)?),
-            (None, false) => Credentials::application_default()?,
+            (None, false) => Credentials::builder().universe_domain(&universe).application_default()?,
         };
         check_universe(&credentials, &universe)?;
         if emulator.is_some() {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, Explanation, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
 /// Calls a closure for every token.
@@ -19,5 +19,9 @@ where
 
     fn info(&self) -> SourceInfo {
         SourceInfo::new()
+    }
+
+    fn explain(&self) -> Explanation {
+        Explanation::new("a closure of the program's own")
     }
 }

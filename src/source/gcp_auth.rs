@@ -9,15 +9,15 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use gcp_auth::{ConfigDefaultCredentials, GCloudAuthorizedUser, MetadataServiceAccount, TokenProvider};
+use gcp_auth::{GCloudAuthorizedUser, MetadataServiceAccount, TokenProvider};
 use tokio::time::timeout;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, CacheHints, Explanation, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
 type Provider = Arc<dyn TokenProvider>;
@@ -57,92 +57,12 @@ impl TokenSource for GcpAuthSource {
         SourceInfo::new()
     }
 
+    fn explain(&self) -> Explanation {
+        Explanation::new("a gcp_auth provider of the program's own").with_scopes(&*self.scopes)
+    }
+
     fn cache_hints(&self) -> CacheHints {
         CacheHints::new().renews_at(RENEWAL)
-    }
-}
-
-/// A service account's key file.
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-pub(crate) struct KeyFileSource {
-    json: Box<str>,
-    origin: Box<str>,
-    info: SourceInfo,
-    scopes: Arc<[Box<str>]>,
-    /// The provider that checked the key when the source was made: good for the first fetch.
-    first: Mutex<Option<Provider>>,
-}
-
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-impl KeyFileSource {
-    /// Checks the key; `json` has been checked already to have the right fields.
-    pub(crate) fn new(
-        json: &str,
-        origin: &str,
-        info: SourceInfo,
-        scopes: Arc<[Box<str>]>,
-    ) -> Result<Self, Error> {
-        let first = Mutex::new(Some(Self::provider(json, origin)?));
-        Ok(Self { json: json.into(), origin: origin.into(), info, scopes, first })
-    }
-
-    fn provider(json: &str, origin: &str) -> Result<Provider, Error> {
-        let made = tracing::subscriber::with_default(NoSubscriber::default(), || {
-            gcp_auth::CustomServiceAccount::from_json(json)
-        });
-        match made {
-            Ok(account) => Ok(Arc::new(account)),
-            Err(gcp_auth::Error::Io(what, cause)) => {
-                Err(Error::credentials(format!("{origin}: {what}: {cause}"), false))
-            }
-            Err(_) => Err(Error::invalid(
-                "private_key",
-                format!("in {origin} is not an RSA key in PEM form (PKCS#8)"),
-            )),
-        }
-    }
-}
-
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-impl TokenSource for KeyFileSource {
-    fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(until_answered(request, || async {
-            let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let provider = match first {
-                Some(provider) => provider,
-                // Reads the certificate store and parses the key.
-                None => {
-                    let (json, origin) = (self.json.clone(), self.origin.clone());
-                    blocking(move || Self::provider(&json, &origin)).await?
-                }
-            };
-            token(provider, &self.scopes).await
-        }))
-    }
-
-    fn info(&self) -> SourceInfo {
-        self.info.clone()
-    }
-}
-
-/// The user that `gcloud auth application-default login` left in the well-known file.
-#[derive(Debug)]
-pub(crate) struct WellKnownUserSource {
-    pub(crate) info: SourceInfo,
-    pub(crate) scopes: Arc<[Box<str>]>,
-}
-
-impl TokenSource for WellKnownUserSource {
-    fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(until_answered(request, || async {
-            let made = ConfigDefaultCredentials::new().with_subscriber(NoSubscriber::default()).await;
-            let provider: Provider = Arc::new(made.map_err(|error| failure(&error))?);
-            token(provider, &self.scopes).await
-        }))
-    }
-
-    fn info(&self) -> SourceInfo {
-        self.info.clone()
     }
 }
 
@@ -153,6 +73,7 @@ impl TokenSource for WellKnownUserSource {
 #[derive(Debug)]
 pub(crate) struct MachineSource {
     scopes: Arc<[Box<str>]>,
+    info: SourceInfo,
     found: OnceLock<Machine>,
 }
 
@@ -163,8 +84,9 @@ enum Machine {
 }
 
 impl MachineSource {
-    pub(crate) fn new(scopes: Arc<[Box<str>]>) -> Self {
-        Self { scopes, found: OnceLock::new() }
+    /// `info` holds what the program says of them: the machine tells nothing without a call.
+    pub(crate) fn new(scopes: Arc<[Box<str>]>, info: SourceInfo) -> Self {
+        Self { scopes, info, found: OnceLock::new() }
     }
 
     async fn resolve(&self) -> Result<Token, Error> {
@@ -219,7 +141,21 @@ impl TokenSource for MachineSource {
     }
 
     fn info(&self) -> SourceInfo {
-        SourceInfo::new()
+        self.info.clone()
+    }
+
+    fn explain(&self) -> Explanation {
+        let (source, reason) = match self.found.get() {
+            Some(Machine::MetadataServer) => ("the metadata server", "it was the first to give a token"),
+            Some(Machine::Gcloud) => {
+                ("the gcloud command", "the metadata server did not answer, and gcloud gave a token")
+            }
+            None => (
+                "the metadata server, else the gcloud command",
+                "no credential file was found; the first token will tell which of the two it is",
+            ),
+        };
+        Explanation::new(source).found(None, reason)
     }
 }
 

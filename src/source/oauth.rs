@@ -104,7 +104,7 @@ impl TokenEndpoint {
 
     async fn attempt(&self, form: &str, grant: Grant<'_>, sent: SystemTime) -> Result<Token, Failure> {
         let reply = self.http.post(&self.uri, form.to_owned()).await?;
-        reply::token(&reply, self.host(), &grant.secrets(), sent)
+        reply::token(&reply, self.host(), grant, sent)
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -162,6 +162,17 @@ impl<'a> Grant<'a> {
             }
         }
         form
+    }
+
+    /// What to do about a refusal, where that is for the one who reads it to do.
+    fn advice(self, code: &str) -> Option<&'static str> {
+        match (self, code) {
+            (Self::RefreshToken { .. }, "invalid_grant") => Some(
+                "the user's login has ended: run `gcloud auth application-default login` \
+                 again",
+            ),
+            _ => None,
+        }
     }
 
     /// What must not come back in an error.
@@ -238,5 +249,42 @@ mod tests {
     fn without_an_http_client_the_feature_is_named() {
         let error = TokenEndpoint::new(GOOGLE_TOKEN_URI, "token_uri").unwrap_err();
         assert!(error.to_string().contains("gcp-auth"), "{error}");
+    }
+
+    #[cfg(feature = "gcp-auth")]
+    mod sockets {
+        use tokio::net::TcpListener;
+
+        use super::*;
+
+        async fn endpoint(listener: &TcpListener) -> TokenEndpoint {
+            let address = listener.local_addr().unwrap();
+            TokenEndpoint::new(&format!("http://{address}/token"), "token_uri").unwrap()
+        }
+
+        /// conf: M2, G66
+        #[tokio::test]
+        async fn an_endpoint_that_accepts_and_never_answers_is_left_at_the_deadline() {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let endpoint = endpoint(&listener).await;
+            let start = Instant::now();
+            let grant = Grant::JwtBearer { assertion: "a.b.c" };
+            let error = endpoint.exchange(grant, start + Duration::from_millis(200)).await.unwrap_err();
+            assert!(error.is_transient() && error.is_retried(), "{error:?}");
+            assert!(error.to_string().contains("no answer from 127.0.0.1 within"), "{error}");
+            assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        }
+
+        /// conf: P24
+        #[tokio::test]
+        async fn an_endpoint_that_is_not_there_is_a_transient_error_that_names_the_host() {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let endpoint = endpoint(&listener).await;
+            drop(listener);
+            let grant = Grant::JwtBearer { assertion: "a.b.c" };
+            let error = endpoint.exchange(grant, Instant::now() + Duration::from_secs(20)).await.unwrap_err();
+            assert!(error.is_transient() && error.is_retried(), "{error:?}");
+            assert!(error.to_string().contains("cannot connect to 127.0.0.1"), "{error}");
+        }
     }
 }

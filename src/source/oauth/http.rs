@@ -166,18 +166,18 @@ mod some {
 
 #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
 mod tls {
-    use std::sync::{Arc, OnceLock};
+    use std::sync::OnceLock;
 
     use bytes::Bytes;
     use http_body_util::Full;
     use hyper_rustls::HttpsConnector;
     use hyper_util::client::legacy::Client;
     use hyper_util::client::legacy::connect::HttpConnector;
-    use rustls::crypto::CryptoProvider;
 
     use super::super::Failure;
     use super::some::{client_builder, connector};
     use crate::Error;
+    use crate::source::crypto::crypto_provider;
 
     pub(in super::super) type TlsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
@@ -215,30 +215,18 @@ mod tls {
         }
     }
 
-    /// The process's choice, else ring where both are built in, as tonic has it.
-    fn provider() -> Arc<CryptoProvider> {
-        if let Some(chosen) = CryptoProvider::get_default() {
-            return Arc::clone(chosen);
-        }
-        #[cfg(feature = "tls-ring")]
-        let provider = rustls::crypto::ring::default_provider();
-        #[cfg(not(feature = "tls-ring"))]
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        Arc::new(provider)
-    }
-
     fn https() -> Result<HttpsConnector<HttpConnector>, String> {
         let builder = hyper_rustls::HttpsConnectorBuilder::new;
         let outcome: Result<_, String> = Err("no roots are trusted".to_owned());
         #[cfg(feature = "tls-webpki-roots")]
         let outcome = outcome.or_else(|_| {
             builder()
-                .with_provider_and_webpki_roots(provider())
+                .with_provider_and_webpki_roots(crypto_provider())
                 .map_err(|error| format!("TLS cannot be set up: {error}"))
         });
         // A machine without a certificate store still has the roots that are compiled in, if any are.
         #[cfg(feature = "tls-native-roots")]
-        let outcome = builder().with_provider_and_native_roots(provider()).or_else(|error| {
+        let outcome = builder().with_provider_and_native_roots(crypto_provider()).or_else(|error| {
             outcome.map_err(|_| format!("the machine's certificate store cannot be used: {error}"))
         });
         Ok(outcome?.https_only().enable_http1().wrap_connector(connector()))

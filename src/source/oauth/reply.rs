@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::Failure;
+use super::{Failure, Grant};
 use crate::{Error, Token};
 
 /// A whole reply.
@@ -41,9 +41,9 @@ struct Refused {
 }
 
 /// Takes the token out of the reply to a request that left at `sent`.
-pub(super) fn token(reply: &Reply, host: &str, secrets: &[&str], sent: SystemTime) -> Result<Token, Failure> {
+pub(super) fn token(reply: &Reply, host: &str, grant: Grant<'_>, sent: SystemTime) -> Result<Token, Failure> {
     if !reply.status.is_success() {
-        return Err(refusal(reply, host, secrets));
+        return Err(refusal(reply, host, grant));
     }
     granted(&reply.body, sent).map_err(|problem| {
         Failure::last(Error::invalid_reply(format!("the token endpoint at {host} answered {problem}")))
@@ -67,8 +67,8 @@ fn granted(body: &[u8], sent: SystemTime) -> Result<Token, &'static str> {
     Token::new(secret, expires_at).map_err(|_| "with a token that may not stand in a header")
 }
 
-fn refusal(reply: &Reply, host: &str, secrets: &[&str]) -> Failure {
-    let status = reply.status;
+fn refusal(reply: &Reply, host: &str, grant: Grant<'_>) -> Failure {
+    let (status, secrets) = (reply.status, &grant.secrets());
     let refused: Refused = serde_json::from_slice(&reply.body).unwrap_or_default();
     let code = refused.error.as_ref().and_then(|error| error.as_str()).filter(|code| is_code(code));
     let code = code.filter(|code| is_harmless(code, secrets));
@@ -94,6 +94,9 @@ fn refusal(reply: &Reply, host: &str, secrets: &[&str]) -> Failure {
                 message.extend([" (", reason, ")"]);
             }
         }
+    }
+    if let Some(advice) = code.and_then(|code| grant.advice(code)) {
+        message.extend(["; ", advice]);
     }
     Failure {
         error: Error::credentials(message, passing || busy),
@@ -134,13 +137,20 @@ mod tests {
 
     const SECRETS: [&str; 2] = ["GOCSPX-hidden-secret", "1//0g-hidden-refresh-token"];
 
+    const GRANT: Grant<'_> = Grant::RefreshToken {
+        client_id: "id",
+        client_secret: SECRETS[0],
+        refresh_token: SECRETS[1],
+        scope: None,
+    };
+
     fn reply(status: u16, body: &'static str) -> Reply {
         let status = StatusCode::from_u16(status).unwrap();
         Reply { status, retry_after: None, body: Bytes::from_static(body.as_bytes()) }
     }
 
     fn failure(status: u16, body: &'static str) -> Failure {
-        token(&reply(status, body), "host.test", &SECRETS, SystemTime::UNIX_EPOCH).unwrap_err()
+        token(&reply(status, body), "host.test", GRANT, SystemTime::UNIX_EPOCH).unwrap_err()
     }
 
     #[test]
@@ -149,7 +159,7 @@ mod tests {
         for expires_in in ["3599", "\"3599\""] {
             let body = format!(r#"{{"access_token":"t","expires_in":{expires_in},"token_type":"Bearer"}}"#);
             let reply = Reply { status: StatusCode::OK, retry_after: None, body: body.into() };
-            let token = token(&reply, "host.test", &[], sent).unwrap();
+            let token = token(&reply, "host.test", GRANT, sent).unwrap();
             assert_eq!(token.secret(), "t");
             assert_eq!(token.expires_at(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(4599)));
         }
@@ -246,7 +256,7 @@ mod tests {
             let body = serde_json::json!({"error": "invalid_grant", "error_description": description});
             let reply =
                 Reply { status: StatusCode::BAD_REQUEST, retry_after: None, body: body.to_string().into() };
-            let Failure { error, .. } = token(&reply, "host.test", &SECRETS, SystemTime::now()).unwrap_err();
+            let Failure { error, .. } = token(&reply, "host.test", GRANT, SystemTime::now()).unwrap_err();
             assert!(error.to_string().contains("invalid_grant"), "{error}");
             assert!(!format!("{error} {error:?}").contains("hidden"), "{error:?}");
         }
@@ -257,10 +267,19 @@ mod tests {
     }
 
     #[test]
+    fn a_login_that_has_ended_comes_with_the_command_that_renews_it() {
+        let body = r#"{"error":"invalid_grant","error_description":"Token has been expired or revoked."}"#;
+        assert!(failure(400, body).error.to_string().contains("gcloud auth application-default login"));
+        let signed = Grant::JwtBearer { assertion: "a.b.c" };
+        let error = token(&reply(400, body), "host.test", signed, SystemTime::now()).unwrap_err().error;
+        assert!(!error.to_string().contains("gcloud"), "{error}");
+    }
+
+    #[test]
     fn a_busy_endpoint_is_asked_again_only_when_it_says_when() {
         let mut reply = reply(429, "");
         reply.retry_after = Some(Duration::from_secs(2));
-        let failure = token(&reply, "host.test", &[], SystemTime::now()).unwrap_err();
+        let failure = token(&reply, "host.test", GRANT, SystemTime::now()).unwrap_err();
         assert!(failure.again);
         assert_eq!(failure.delay, Some(Duration::from_secs(2)));
     }

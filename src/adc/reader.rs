@@ -1,0 +1,195 @@
+//! Makes credentials of what a credential file says.
+
+use super::file::Fields;
+use crate::client::quota_project_value;
+use crate::credentials::Note;
+use crate::host::{DEFAULT_UNIVERSE, Trust};
+use crate::source::oauth::{GOOGLE_TOKEN_URI, TokenEndpoint};
+use crate::source::{AuthorizedUserSource, Explanation};
+use crate::{Credentials, Error, SourceInfo, scopes};
+
+/// What the program says about all that its credential file holds.
+pub(super) struct Reader {
+    pub(super) trust: Trust,
+    /// The universe that a client finds without being told.
+    pub(super) usual_universe: Box<str>,
+    pub(super) variables: fn(&str) -> Option<String>,
+}
+
+/// What the tokens of one object in the file are for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose<'a> {
+    /// The program's own use.
+    Use {
+        /// What the program asks for; `None` leaves it to the file.
+        scopes: Option<&'a [Box<str>]>,
+        /// The project that the program or its environment names.
+        quota_project: Option<&'a str>,
+    },
+    /// To impersonate with: what the program asks for is the target's business.
+    Impersonation,
+}
+
+impl<'a> Purpose<'a> {
+    pub(super) fn scopes(self) -> Option<&'a [Box<str>]> {
+        match self {
+            Self::Use { scopes, .. } => scopes,
+            Self::Impersonation => None,
+        }
+    }
+
+    fn quota_project(self) -> Option<&'a str> {
+        match self {
+            Self::Use { quota_project, .. } => quota_project,
+            Self::Impersonation => None,
+        }
+    }
+}
+
+impl Reader {
+    /// Credentials of whatever type the object has.
+    pub(super) fn credentials(&self, fields: Fields<'_>, purpose: Purpose<'_>) -> Result<Credentials, Error> {
+        match fields.text("type")? {
+            "service_account" => self.service_account(fields, purpose),
+            "authorized_user" => self.authorized_user(fields, purpose),
+            "impersonated_service_account" => self.impersonated(fields, purpose),
+            kind @ ("external_account" | "external_account_authorized_user") => {
+                fields.lifetime()?;
+                Err(fields.invalid(
+                    "type",
+                    format!(
+                        "is {kind:?} (identity federation), which this crate does not read: let the crate \
+                         google-cloud-auth read it, and wrap that with Credentials::from_source"
+                    ),
+                ))
+            }
+            kind if is_name(kind) => {
+                Err(fields.invalid("type", format!("is {kind:?}, which is not a known type of credentials")))
+            }
+            _ => Err(fields.invalid("type", "is not a known type of credentials")),
+        }
+    }
+
+    /// Credentials from a service account's key.
+    #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+    pub(super) fn service_account(
+        &self,
+        fields: Fields<'_>,
+        purpose: Purpose<'_>,
+    ) -> Result<Credentials, Error> {
+        use crate::source::{ServiceAccountKey, ServiceAccountSource};
+
+        let (info, token_uri) = self.check_service_account(fields, purpose)?;
+        let email = fields.text("client_email")?;
+        let id = fields.optional_text("private_key_id")?;
+        let key = ServiceAccountKey::new(email, id, fields.text("private_key")?)
+            .ok_or_else(|| fields.invalid("private_key", "is not an RSA key in PEM form (PKCS#8)"))?;
+        let scopes = purpose.scopes().map_or_else(default_scopes, Into::into);
+        let explanation = Explanation::new("a service account's key (service_account)").with_scopes(&*scopes);
+        // Only the public universe exchanges assertions; the others take what the key itself signs.
+        if info.known_universe_domain() != Some(DEFAULT_UNIVERSE) {
+            let explanation = explanation.with_endpoint("the key itself, which signs them").with_info(&info);
+            let source = ServiceAccountSource::self_signing(key, &scopes, info);
+            return Ok(Credentials::from_source(source).noted(Note::new(explanation)));
+        }
+        let endpoint = TokenEndpoint::new(token_uri, "token_uri").map_err(|error| fields.locate(error))?;
+        let explanation = explanation.with_endpoint(token_uri).with_info(&info);
+        let source = ServiceAccountSource::exchanging(key, endpoint, token_uri, &scopes, info);
+        Ok(Credentials::from_source(source).noted(Note::new(explanation)))
+    }
+
+    #[cfg(not(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc"))))]
+    pub(super) fn service_account(
+        &self,
+        fields: Fields<'_>,
+        purpose: Purpose<'_>,
+    ) -> Result<Credentials, Error> {
+        self.check_service_account(fields, purpose)?;
+        Err(fields.invalid(
+            "type",
+            "is \"service_account\", which needs this crate's features gcp-auth and tls-ring",
+        ))
+    }
+
+    /// The key's principal and universe, and where it is exchanged for tokens.
+    fn check_service_account<'a>(
+        &self,
+        fields: Fields<'a>,
+        purpose: Purpose<'_>,
+    ) -> Result<(SourceInfo, &'a str), Error> {
+        if fields.text("type")? != "service_account" {
+            return Err(fields.invalid("type", "is not \"service_account\""));
+        }
+        let principal = fields.text("client_email")?;
+        fields.text("private_key")?;
+        let info = self.info(fields, purpose)?.principal(principal);
+        Ok((info, self.token_uri(fields)?))
+    }
+
+    /// Credentials from a user's consent.
+    fn authorized_user(&self, fields: Fields<'_>, purpose: Purpose<'_>) -> Result<Credentials, Error> {
+        let client_id = fields.text("client_id")?.into();
+        let client_secret = fields.text("client_secret")?.into();
+        let refresh_token = fields.text("refresh_token")?.into();
+        let mut info = self.info(fields, purpose)?;
+        if let Some(user) = fields.optional_text("account")? {
+            info = info.principal(user);
+        }
+        let token_uri = self.token_uri(fields)?;
+        let endpoint = TokenEndpoint::new(token_uri, "token_uri").map_err(|error| fields.locate(error))?;
+        let explanation = Explanation::new("a user's credentials (authorized_user)")
+            .with_scopes(purpose.scopes().unwrap_or_default())
+            .with_endpoint(token_uri)
+            .with_info(&info);
+        let scope = purpose.scopes().map(|scopes| scopes.join(" ").into());
+        let source = AuthorizedUserSource { endpoint, client_id, client_secret, refresh_token, scope, info };
+        Ok(Credentials::from_source(source).noted(Note::new(explanation)))
+    }
+
+    fn token_uri<'a>(&self, fields: Fields<'a>) -> Result<&'a str, Error> {
+        let token_uri = fields.optional_text("token_uri")?.unwrap_or(GOOGLE_TOKEN_URI);
+        self.trust.check_url(token_uri, "token_uri").map_err(|error| fields.locate(error))?;
+        Ok(token_uri)
+    }
+
+    /// What files of every type but impersonation may tell about their credentials.
+    fn info(&self, fields: Fields<'_>, purpose: Purpose<'_>) -> Result<SourceInfo, Error> {
+        let universe = self.universe(fields)?.unwrap_or(DEFAULT_UNIVERSE);
+        let info = SourceInfo::new().universe_domain(universe);
+        Ok(match self.quota_project(fields, purpose)? {
+            Some(project) => info.quota_project(project),
+            None => info,
+        })
+    }
+
+    pub(super) fn universe<'a>(&self, fields: Fields<'a>) -> Result<Option<&'a str>, Error> {
+        const FIELD: &str = "universe_domain";
+        let universe = fields.optional_text(FIELD)?;
+        if let Some(universe) = universe {
+            self.trust.check_universe(universe, FIELD).map_err(|error| fields.locate(error))?;
+        }
+        Ok(universe)
+    }
+
+    pub(super) fn quota_project(
+        &self,
+        fields: Fields<'_>,
+        purpose: Purpose<'_>,
+    ) -> Result<Option<String>, Error> {
+        const FIELD: &str = "quota_project_id";
+        let named = fields.optional_text(FIELD)?;
+        if let Some(project) = named {
+            quota_project_value(project, FIELD).map_err(|error| fields.locate(error))?;
+        }
+        Ok(purpose.quota_project().or(named).map(str::to_owned))
+    }
+}
+
+pub(super) fn default_scopes() -> Box<[Box<str>]> {
+    Box::new([scopes::CLOUD_PLATFORM.into()])
+}
+
+/// Whether it can be shown: the name of a type, and no secret in the wrong place.
+fn is_name(kind: &str) -> bool {
+    kind.len() <= 64 && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
