@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::diagnosis::{Diagnosis, Finding, Hop};
+pub use self::diagnosis::{Diagnosis, Finding, HopDiagnosis};
 pub use self::pool::{ImpersonationPool, PoolBuilder, PoolStats};
 pub use self::signer::Signer;
 use self::source::{Grant, How, ImpersonatedSource};

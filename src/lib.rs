@@ -68,7 +68,7 @@ pub use client::{
 pub use credentials::{CacheStatus, Credentials, KeepWarm};
 pub use error::{Error, ErrorKind, ServiceError};
 pub use impersonation::{
-    Diagnosis, Finding, Hop, Impersonation, ImpersonationPool, PoolBuilder, PoolStats, Signer,
+    Diagnosis, Finding, HopDiagnosis, Impersonation, ImpersonationPool, PoolBuilder, PoolStats, Signer,
 };
 pub use name::{ServiceAccountName, parse_service_account_path, service_account_path};
 pub use retry::RetryPolicy;

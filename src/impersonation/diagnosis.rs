@@ -46,9 +46,9 @@ impl IamCredentialsClient {
         let caller = self.credentials().info().known_principal().map(str::to_owned);
         let accounts: Vec<String> = chain.iter().map(|name| account(name).to_owned()).collect();
         let principals = std::iter::once(caller).chain(accounts.iter().cloned().map(Some));
-        let mut hops: Vec<Hop> = principals
+        let mut hops: Vec<HopDiagnosis> = principals
             .zip(&accounts)
-            .map(|(principal, account)| Hop {
+            .map(|(principal, account)| HopDiagnosis {
                 principal,
                 account: account.clone(),
                 finding: Finding::NotReached,
@@ -90,12 +90,12 @@ fn account(name: &str) -> &str {
 /// What [`IamCredentialsClient::diagnose`] found out, hop by hop. Shown, it is a report for people.
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
-    hops: Vec<Hop>,
+    hops: Vec<HopDiagnosis>,
 }
 
 /// One link of the chain: a principal that is to act as an account.
 #[derive(Clone, Debug)]
-pub struct Hop {
+pub struct HopDiagnosis {
     principal: Option<String>,
     account: String,
     finding: Finding,
@@ -174,12 +174,12 @@ impl Finding {
 
 impl Diagnosis {
     /// Every hop, from the client's own credentials to the target.
-    pub fn hops(&self) -> &[Hop] {
+    pub fn hops(&self) -> &[HopDiagnosis] {
         &self.hops
     }
 
     /// The hop that fails, if one does.
-    pub fn failure(&self) -> Option<&Hop> {
+    pub fn failure(&self) -> Option<&HopDiagnosis> {
         self.hops.iter().find(|hop| !hop.finding.is_allowed())
     }
 
@@ -189,7 +189,7 @@ impl Diagnosis {
     }
 }
 
-impl Hop {
+impl HopDiagnosis {
     /// Who is to act: an e-mail address. `None` for a caller whose name is not known.
     pub fn principal(&self) -> Option<&str> {
         self.principal.as_deref()
@@ -239,7 +239,7 @@ impl Hop {
     }
 }
 
-impl fmt::Display for Hop {
+impl fmt::Display for HopDiagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let principal = self.principal.as_deref().unwrap_or("the caller");
         write!(f, "{principal} -> {}: ", self.account)?;
