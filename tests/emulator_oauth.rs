@@ -214,3 +214,15 @@ async fn tokeninfo_tells_what_a_token_is_good_for() {
         assert_eq!((status, &info["error"]), (400, &"invalid_token".into()), "{query}");
     }
 }
+
+#[tokio::test]
+async fn behind_another_name_files_and_assertions_go_by_that_name() {
+    let emulator = Emulator::builder().public_url("http://emulator:8095/").start().await.unwrap();
+    assert_eq!(emulator.endpoint(), "http://emulator:8095");
+    let file: Value = serde_json::from_str(&emulator.service_account_key_json(EMAIL)).unwrap();
+    assert_eq!(file["token_uri"], "http://emulator:8095/token");
+    for wrong in ["emulator:8095", "https://emulator", "http://emulator/path", "http://", "http://a b"] {
+        let error = Emulator::builder().public_url(wrong).start().await.expect_err(wrong);
+        assert!(error.to_string().contains(wrong), "{error}");
+    }
+}

@@ -270,6 +270,7 @@ async fn the_control_pages_steer_it_from_any_language() {
         r#"{"effect": "explode"}"#,
         r#"{"effect": "hang", "color": 1}"#,
         r#"{"effect": "status", "code": "OK"}"#,
+        r#"["hang"]"#,
         "{",
     ] {
         let (status, reply) = json("POST", &control("/faults"), &[], bad).await;
