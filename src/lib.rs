@@ -36,6 +36,7 @@
 //! | `tls-native-roots` | yes | trust in the machine's certificate store |
 //! | `tls-webpki-roots` | no | trust in Mozilla's roots, compiled in |
 //! | `emulator` | no | an emulator of the API, for tests without a Google account |
+//! | `cli` | no | the program `iamcreds`, which serves the emulator to any language |
 //!
 //! Features only add; none changes what another does.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -1,14 +1,53 @@
-//! The emulator's token endpoint and the pages of keys.
+//! The emulator's token endpoint, and the credential files that lead to it.
 #![cfg(feature = "emulator")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "support/emulator.rs"]
-#[allow(dead_code)]
 mod support;
 
-use gcp_iam_credentials::emulator::{Emulator, Method};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use gcp_iam_credentials::emulator::{Emulator, Method, Policy, TOKEN_CREATOR};
 use gcp_iam_credentials::scopes;
-use support::EMAIL;
+use serde_json::{Value, json as value};
+use support::{EMAIL, json, rest};
+
+async fn start() -> Emulator {
+    Emulator::builder().start().await.unwrap()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A form, percent-encoded.
+fn form(pairs: &[(&str, &str)]) -> String {
+    let encode = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    pairs.iter().map(|(name, text)| format!("{name}={}", encode(text))).collect::<Vec<_>>().join("&")
+}
+
+async fn post_form(emulator: &Emulator, pairs: &[(&str, &str)]) -> (u16, Value) {
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    json("POST", &format!("{}/token", emulator.endpoint()), &headers, form(pairs)).await
+}
+
+/// The claims of a JWT, unchecked.
+fn claims(token: &str) -> Value {
+    let part = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+/// Signs claims with the account's system-managed key.
+async fn assertion(emulator: &Emulator, claims: &Value) -> String {
+    let body = value!({ "payload": claims.to_string() }).to_string();
+    let (status, reply) = rest(emulator, EMAIL, "signJwt", "any", &body).await;
+    assert_eq!(status, 200, "{reply}");
+    reply["signedJwt"].as_str().unwrap().to_owned()
+}
 
 #[cfg(feature = "gcp-auth")]
 #[tokio::test]
@@ -26,4 +65,164 @@ async fn unmodified_gcp_auth_gets_a_token_for_its_key_file() {
     let journal = emulator.calls(Method::Token);
     assert_eq!(journal.len(), 1);
     assert_eq!(journal[0].caller, Some(verified.principal));
+}
+
+#[tokio::test]
+async fn assertions_are_checked() {
+    let emulator = start().await;
+    let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let good = value!({"iss": EMAIL, "aud": format!("{}/token", emulator.endpoint()), "scope": "a b",
+        "iat": now(), "exp": now() + 3600});
+    let with = |changes: Value| {
+        let mut claims = good.clone();
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        claims
+    };
+    let token = assertion(&emulator, &good).await;
+    let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
+    assert_eq!(status, 200, "{reply}");
+    assert_eq!((&reply["token_type"], &reply["expires_in"]), (&"Bearer".into(), &3599.into()));
+    let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
+    assert_eq!(verified.scopes, ["a", "b"]);
+
+    let google = assertion(
+        &emulator,
+        &with(value!({"aud": "https://oauth2.googleapis.com/token", "sub": "user@corp.example"})),
+    )
+    .await;
+    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &google)]).await;
+    let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
+    assert_eq!(verified.principal, "user:user@corp.example", "domain-wide delegation");
+
+    let wants_id = assertion(&emulator, &with(value!({"target_audience": "https://service.example"}))).await;
+    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &wants_id)]).await;
+    let id = emulator.verify_id_token(reply["id_token"].as_str().unwrap()).unwrap();
+    assert_eq!((&id["aud"], &id["email"]), (&"https://service.example".into(), &EMAIL.into()));
+
+    for (changes, error) in [
+        (value!({"iss": "stranger@project.iam.gserviceaccount.com"}), "invalid_grant"),
+        (value!({"aud": "https://elsewhere.example/token"}), "invalid_grant"),
+        (value!({"iat": now() + 7200, "exp": now() + 9000}), "invalid_grant"),
+        (value!({"exp": now() + 9000}), "invalid_grant"),
+        (value!({"iat": null}), "invalid_grant"),
+        (value!({"scope": ""}), "invalid_scope"),
+    ] {
+        let bad = assertion(&emulator, &with(changes.clone())).await;
+        let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &bad)]).await;
+        assert_eq!((status, &reply["error"]), (400, &error.into()), "{changes}: {reply}");
+    }
+    let tampered = format!("{}x", &token[..token.len() - 1]);
+    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &tampered)]).await;
+    assert_eq!(reply["error"], "invalid_grant");
+    emulator.advance(Duration::from_secs(3601));
+    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
+    assert_eq!(reply["error"], "invalid_grant", "an expired assertion");
+
+    for (pairs, error) in [
+        (&[("grant_type", "password")][..], "unsupported_grant_type"),
+        (&[][..], "invalid_request"),
+        (&[("grant_type", grant), ("assertion", "a.b.c")][..], "invalid_grant"),
+        (&[("grant_type", "refresh_token"), ("refresh_token", "x")][..], "invalid_client"),
+    ] {
+        let (_, reply) = post_form(&emulator, pairs).await;
+        assert_eq!(reply["error"], error, "{pairs:?}");
+    }
+    assert!(!format!("{:?}", emulator.journal()).contains(&token), "no assertion in the journal");
+}
+
+#[tokio::test]
+async fn domain_wide_delegation_needs_its_scopes_in_the_policy() {
+    let policy = Policy::new()
+        .token("any", "user:a@example.com")
+        .grant("allUsers", TOKEN_CREATOR, EMAIL)
+        .domain_wide_delegation(EMAIL, ["a"]);
+    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+    for (scope, expected) in [("a", 200), ("a b", 401)] {
+        let claims = value!({"iss": EMAIL, "sub": "user@corp.example", "aud": format!("{}/token", emulator.endpoint()),
+            "scope": scope, "iat": now(), "exp": now() + 3600});
+        let token = assertion(&emulator, &claims).await;
+        let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+        let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
+        assert_eq!(status, expected, "{reply}");
+        if status == 401 {
+            assert_eq!(reply["error"], "unauthorized_client");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_users_file_gets_tokens_by_its_refresh_token() {
+    let emulator = start().await;
+    let file: Value = serde_json::from_str(&emulator.authorized_user_json("alice@example.com")).unwrap();
+    let text = |name: &str| file[name].as_str().unwrap().to_owned();
+    assert_eq!(text("type"), "authorized_user");
+    assert_eq!(text("token_uri"), format!("{}/token", emulator.endpoint()));
+    let (id, secret, refresh) = (text("client_id"), text("client_secret"), text("refresh_token"));
+    let pairs = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &*id),
+        ("client_secret", &*secret),
+        ("refresh_token", &*refresh),
+    ];
+    let (status, reply) = post_form(&emulator, &pairs).await;
+    assert_eq!(status, 200, "{reply}");
+    let token = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
+    assert_eq!(token.principal, "user:alice@example.com");
+    assert_eq!(claims(reply["id_token"].as_str().unwrap())["aud"], text("client_id"));
+    let (_, reply) = post_form(&emulator, &[pairs[0], pairs[1], pairs[2], ("refresh_token", "other")]).await;
+    assert_eq!(reply["error"], "invalid_grant");
+}
+
+#[tokio::test]
+async fn an_impersonated_file_leads_back_here() {
+    let emulator = start().await;
+    let source = emulator.authorized_user_json("alice@example.com");
+    let file = emulator
+        .impersonated_service_account_json(&source, EMAIL, ["mid@p.iam.gserviceaccount.com"])
+        .unwrap();
+    let file: Value = serde_json::from_str(&file).unwrap();
+    let url = file["service_account_impersonation_url"].as_str().unwrap();
+    let headers = [("authorization", "Bearer any"), ("content-type", "application/json")];
+    let body = value!({"scope": ["a"], "delegates": file["delegates"]}).to_string();
+    let (status, reply) = json("POST", url, &headers, body).await;
+    assert_eq!(status, 200, "{reply}");
+    assert_eq!(file["source_credentials"]["type"], "authorized_user");
+    emulator.impersonated_service_account_json("{", EMAIL, [""; 0]).unwrap_err();
+}
+
+#[tokio::test]
+async fn tokeninfo_tells_what_a_token_is_good_for() {
+    let emulator = start().await;
+    let scope = format!(r#"{{"scope": ["{}", "{}"]}}"#, scopes::CLOUD_PLATFORM, scopes::USERINFO_EMAIL);
+    let (_, reply) = rest(&emulator, EMAIL, "generateAccessToken", "any", &scope).await;
+    let token = reply["accessToken"].as_str().unwrap();
+    let url = format!("{}/tokeninfo", emulator.endpoint());
+    let (_, info) = json("GET", &format!("{url}?access_token={token}"), &[], "").await;
+    assert_eq!((&info["email"], &info["azp"]), (&EMAIL.into(), &emulator.unique_id(EMAIL).into()));
+    assert!(info["expires_in"].as_str().unwrap().parse::<u32>().unwrap() > 3500);
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let (_, posted) = json("POST", &url, &headers, form(&[("access_token", token)])).await;
+    assert_eq!(posted["scope"], info["scope"]);
+
+    let (_, reply) = rest(&emulator, EMAIL, "generateIdToken", "any", r#"{"audience": "aud"}"#).await;
+    let (_, info) =
+        json("GET", &format!("{url}?id_token={}", reply["token"].as_str().unwrap()), &[], "").await;
+    assert_eq!((&info["aud"], &info["alg"]), (&"aud".into(), &"RS256".into()));
+    emulator.advance(Duration::from_secs(3601));
+    for query in [format!("access_token={token}"), "id_token=x".to_owned(), String::new()] {
+        let (status, info) = json("GET", &format!("{url}?{query}"), &[], "").await;
+        assert_eq!((status, &info["error"]), (400, &"invalid_token".into()), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn behind_another_name_files_and_assertions_go_by_that_name() {
+    let emulator = Emulator::builder().public_url("http://emulator:8095/").start().await.unwrap();
+    assert_eq!(emulator.endpoint(), "http://emulator:8095");
+    let file: Value = serde_json::from_str(&emulator.service_account_key_json(EMAIL)).unwrap();
+    assert_eq!(file["token_uri"], "http://emulator:8095/token");
+    for wrong in ["emulator:8095", "https://emulator", "http://emulator/path", "http://", "http://a b"] {
+        let error = Emulator::builder().public_url(wrong).start().await.expect_err(wrong);
+        assert!(error.to_string().contains(wrong), "{error}");
+    }
 }

@@ -1,7 +1,9 @@
 //! How an emulator is set up.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+
+use http::Uri;
 
 use super::Emulator;
 use super::certificate::tls_identity;
@@ -19,11 +21,12 @@ pub struct EmulatorBuilder {
     address: SocketAddr,
     policy: Option<Policy>,
     tls: bool,
+    public_url: Option<String>,
 }
 
 impl EmulatorBuilder {
     pub(super) fn new() -> Self {
-        Self { address: DEFAULT_ADDRESS, policy: None, tls: false }
+        Self { address: DEFAULT_ADDRESS, policy: None, tls: false, public_url: None }
     }
 
     /// Listens there; port 0 picks a free port. Default: [`DEFAULT_ADDRESS`].
@@ -33,6 +36,16 @@ impl EmulatorBuilder {
     #[must_use]
     pub fn address(mut self, address: SocketAddr) -> Self {
         self.address = address;
+        self
+    }
+
+    /// How callers reach it, if not by the address it listens on: `http://emulator:8095` in a
+    /// network of containers. Credential files, assertions and [`Emulator::endpoint`] go by it.
+    ///
+    /// Default: the address; loopback in place of an unspecified one.
+    #[must_use]
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.public_url = Some(url.into());
         self
     }
 
@@ -56,7 +69,7 @@ impl EmulatorBuilder {
     /// Starts the emulator: it answers once this returns.
     ///
     /// # Errors
-    /// The policy is wrong, or the address cannot be listened on.
+    /// The policy or the public URL is wrong, or the address cannot be listened on.
     pub async fn start(self) -> Result<Emulator, EmulatorError> {
         self.start_blocking()
     }
@@ -64,7 +77,7 @@ impl EmulatorBuilder {
     /// [`start`](Self::start) for callers outside async code.
     ///
     /// # Errors
-    /// The policy is wrong, or the address cannot be listened on.
+    /// The policy or the public URL is wrong, or the address cannot be listened on.
     pub fn start_blocking(self) -> Result<Emulator, EmulatorError> {
         if let Some(policy) = &self.policy {
             policy.validate()?;
@@ -72,16 +85,39 @@ impl EmulatorBuilder {
         let failed = |cause| EmulatorError::Listen { address: self.address, cause: Arc::new(cause) };
         let listener = TcpListener::bind(self.address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "the emulator listens off loopback");
+        }
+        let endpoint = self.endpoint(address)?;
         let identity = match self.tls {
-            true => Some(tls_identity(address.ip()).map_err(|cause| EmulatorError::Key(cause.to_string()))?),
+            true => Some(
+                tls_identity(address.ip(), endpoint.host())
+                    .map_err(|cause| EmulatorError::Key(cause.to_string()))?,
+            ),
             false => None,
         };
-        let scheme = if self.tls { "https" } else { "http" };
         let ca_pem = identity.as_ref().map(|identity| identity.ca_pem.clone());
-        let world = Arc::new(World::new(format!("{scheme}://{address}"), ca_pem, self.policy));
+        let endpoint = endpoint.to_string().trim_end_matches('/').to_owned();
+        let world = Arc::new(World::new(endpoint, ca_pem, self.policy));
         let tls = identity.map(|identity| identity.config);
         let running = Running::start(listener, tls, Door::new(Arc::clone(&world))).map_err(failed)?;
         Ok(Emulator { world, running })
+    }
+
+    /// Scheme and authority that callers use.
+    fn endpoint(&self, address: SocketAddr) -> Result<Uri, EmulatorError> {
+        let scheme = if self.tls { "https" } else { "http" };
+        let reachable = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        let own = format!("{scheme}://{}", SocketAddr::new(reachable, address.port()));
+        let text = self.public_url.as_ref().unwrap_or(&own);
+        let wrong = || EmulatorError::PublicUrl { url: text.clone(), scheme };
+        let url: Uri = text.parse().map_err(|_| wrong())?;
+        let bare = matches!(url.path(), "" | "/") && url.query().is_none();
+        if url.scheme_str() == Some(scheme) && url.host().is_some() && bare { Ok(url) } else { Err(wrong()) }
     }
 }
 
@@ -96,6 +132,14 @@ pub enum EmulatorError {
         address: SocketAddr,
         /// What the operating system says.
         cause: Arc<std::io::Error>,
+    },
+    /// The public URL is none.
+    #[error("the public URL {url:?} is not of the form {scheme}://host:port")]
+    PublicUrl {
+        /// The URL asked for.
+        url: String,
+        /// The scheme that it needs.
+        scheme: &'static str,
     },
     /// The policy is wrong.
     #[error(transparent)]

@@ -50,8 +50,11 @@ pub(super) struct TlsIdentity {
     pub(super) ca_pem: String,
 }
 
-/// Makes an authority, and a certificate for `address` and the names above.
-pub(super) fn tls_identity(address: IpAddr) -> Result<TlsIdentity, Box<dyn std::error::Error + Send + Sync>> {
+/// Makes an authority, and a certificate for `address`, `host` and the names above.
+pub(super) fn tls_identity(
+    address: IpAddr,
+    host: Option<&str>,
+) -> Result<TlsIdentity, Box<dyn std::error::Error + Send + Sync>> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name = common_name("IAM credentials emulator: certificate authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -60,7 +63,10 @@ pub(super) fn tls_identity(address: IpAddr) -> Result<TlsIdentity, Box<dyn std::
     let ca_pem = authority.self_signed(&authority_key)?.pem();
     let issuer = Issuer::new(authority, authority_key);
 
-    let mut leaf = CertificateParams::new(NAMES.map(str::to_owned))?;
+    let host =
+        host.filter(|host| !NAMES.contains(host) && host.trim_matches(['[', ']']).parse::<IpAddr>().is_err());
+    let names: Vec<_> = NAMES.into_iter().chain(host).map(str::to_owned).collect();
+    let mut leaf = CertificateParams::new(names)?;
     leaf.distinguished_name = common_name("IAM credentials emulator");
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let loopback = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];

@@ -78,6 +78,10 @@ pub(super) fn routes() -> Router<Arc<World>> {
 
 /// Reads a body. The content type does not matter: `curl -d` sends a wrong one.
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    // serde would take a list for the fields in order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Refusal::bad_field("", "The body must be a JSON object."));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

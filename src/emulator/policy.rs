@@ -2,6 +2,8 @@
 
 mod check;
 mod document;
+mod lookup;
+mod open_points;
 mod role;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,13 +12,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{project_number_of, project_of, unique_id_of};
-
 pub use self::document::PolicyError;
+pub use self::open_points::{DisabledAccount, MiddleHop, ProjectInName, UnknownAccount};
 pub use self::role::{
     OPENID_TOKEN_CREATOR, SERVICE_ACCOUNT_USER, SERVICE_USAGE_CONSUMER, TOKEN_CREATOR, WORKLOAD_IDENTITY_USER,
 };
 
+use self::open_points::OpenPoints;
 pub(super) use self::role::{IMPLICIT_DELEGATION, USE_SERVICES};
 
 /// Projects, accounts, users, and the grants between them.
@@ -119,65 +121,6 @@ pub(super) struct FixedToken {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct MetadataServer {
     service_account: String,
-}
-
-/// Where it is not known how Google answers: choose.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct OpenPoints {
-    pub(super) middle_hop: MiddleHop,
-    pub(super) unknown_account: UnknownAccount,
-    pub(super) disabled_account: DisabledAccount,
-    pub(super) project_in_name: ProjectInName,
-}
-
-/// Which permission an error names when a delegate may not be used. It is not known which one
-/// Google names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub enum MiddleHop {
-    /// `iam.serviceAccounts.implicitDelegation`, the one that is missing.
-    #[default]
-    ImplicitDelegation,
-    /// The action's own, `iam.serviceAccounts.getAccessToken` for instance.
-    Action,
-}
-
-/// How an account that does not exist is answered. Both have been seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub enum UnknownAccount {
-    /// NOT_FOUND.
-    #[default]
-    NotFound,
-    /// PERMISSION_DENIED, as if a grant were missing.
-    PermissionDenied,
-}
-
-/// How a disabled target is answered. It is not known how Google does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub enum DisabledAccount {
-    /// PERMISSION_DENIED, as if a grant were missing.
-    #[default]
-    PermissionDenied,
-    /// NOT_FOUND.
-    NotFound,
-}
-
-/// What becomes of a name with a project in place of `-`. The documentation calls it invalid.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub enum ProjectInName {
-    /// INVALID_ARGUMENT.
-    #[default]
-    Refused,
-    /// Taken as if it were `-`.
-    Accepted,
 }
 
 impl Policy {
@@ -389,77 +332,6 @@ impl Policy {
 
     fn rules(&mut self, email: &str) -> &mut Rules {
         self.service_accounts.entry(email.to_owned()).or_default()
-    }
-
-    // --- what the emulator asks
-
-    /// E-mail address and unique id of each account.
-    pub(super) fn accounts(&self) -> impl Iterator<Item = (&str, String)> {
-        self.service_accounts.iter().map(|(email, rules)| {
-            (email.as_str(), rules.unique_id.clone().unwrap_or_else(|| unique_id_of(email)))
-        })
-    }
-
-    pub(super) fn knows(&self, email: &str) -> bool {
-        self.service_accounts.contains_key(email)
-    }
-
-    pub(super) fn is_disabled(&self, email: &str) -> bool {
-        self.service_accounts.get(email).is_some_and(|rules| rules.disabled)
-    }
-
-    pub(super) fn allows_long_lifetimes(&self, email: &str) -> bool {
-        self.service_accounts.get(email).is_some_and(|rules| rules.long_lifetimes)
-    }
-
-    /// Whether the account may act as a user for all of `scopes`.
-    pub(super) fn may_act_as_users(&self, email: &str, scopes: &[String]) -> bool {
-        self.service_accounts
-            .get(email)
-            .is_some_and(|rules| scopes.iter().all(|scope| rules.domain_wide_delegation.contains(scope)))
-    }
-
-    pub(super) fn fixed_token(&self, token: &str) -> Option<&FixedToken> {
-        self.tokens.iter().find(|fixed| fixed.token == token)
-    }
-
-    /// The user of a refresh token.
-    pub(super) fn user_of(&self, refresh_token: &str) -> Option<&str> {
-        let mut users = self.users.iter();
-        users
-            .find(|(_, user)| user.refresh_token.as_deref() == Some(refresh_token))
-            .map(|(email, _)| email.as_str())
-    }
-
-    pub(super) fn refresh_token_of(&self, email: &str) -> Option<&str> {
-        self.users.get(email)?.refresh_token.as_deref()
-    }
-
-    pub(super) fn is_api_disabled(&self, project: &str) -> bool {
-        self.projects.get(project).is_some_and(|project| project.api_disabled)
-    }
-
-    /// The project of that id or number.
-    pub(super) fn knows_project(&self, project: &str) -> bool {
-        self.projects.contains_key(project)
-            || self.service_accounts.keys().any(|email| project_of(email) == project)
-    }
-
-    pub(super) fn project_number(&self, project: &str) -> u64 {
-        let set = self.projects.get(project).and_then(|project| project.number);
-        set.unwrap_or_else(|| project_number_of(project))
-    }
-
-    pub(super) fn organization_of(&self, project: &str) -> Option<u64> {
-        self.projects.get(project).and_then(|project| project.organization)
-    }
-
-    pub(super) fn metadata_server(&self) -> Option<&str> {
-        self.metadata_server.as_ref().map(|server| server.service_account.as_str())
-    }
-
-    pub(super) fn open_points(&self) -> &OpenPoints {
-        &self.open_points
     }
 }
 

@@ -4,7 +4,8 @@ use axum::body::{Body, to_bytes};
 use axum::response::IntoResponse;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, Uri, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tonic::Code;
@@ -18,9 +19,10 @@ use super::access;
 use super::api::{self, ApiRequest, Arrival, Options};
 use super::exchange::Exchange;
 use super::grpc::MAX_MESSAGE;
-use super::journal::Protocol;
+use super::journal::{Protocol, RequestFields};
 use super::proto_json::Fields;
 use super::refusal::Refusal;
+use super::visit::Visit;
 use super::world::World;
 
 /// The largest body taken: the largest message, in base64 and with some room for the rest.
@@ -97,27 +99,50 @@ fn no_such_method(verb: &str) -> Refusal {
 }
 
 async fn call<Q: Message>(world: &World, name: String, request: Request<Body>) -> Result<Value, Refusal> {
-    let (headers, exchange, mut fields) = open(request).await?;
+    let (head, body) = request.into_parts();
+    let exchange = exchange(&head)?;
     let mut options = Options::default();
-    let message = Q::read(name, &mut fields, &mut options)?;
+    match read::<Q>(&head, body, name.clone(), &mut options).await {
+        Ok(message) => {
+            let (headers, protocol) = (&head.headers, Protocol::Rest);
+            let arrival = Arrival { headers, exchange, protocol, options };
+            api::answer(world, arrival, message).await.map(Q::write)
+        }
+        Err(refusal) => {
+            let (headers, method, fields) = (&head.headers, Q::METHOD, RequestFields::default());
+            Visit { world, headers, exchange, method, name: &name, fields }.refuse(&refusal);
+            Err(refusal)
+        }
+    }
+}
+
+async fn read<Q: Message>(
+    head: &Parts,
+    body: Body,
+    name: String,
+    options: &mut Options,
+) -> Result<Q, Refusal> {
+    let mut fields = open(head, body).await?;
+    let message = Q::read(name, &mut fields, options)?;
     fields.finish()?;
-    let arrival = Arrival { headers: &headers, exchange: &exchange, protocol: Protocol::Rest, options };
-    api::answer(world, arrival, message).await.map(Q::write)
+    Ok(message)
+}
+
+fn exchange(head: &Parts) -> Result<&Exchange, Refusal> {
+    head.extensions.get().ok_or_else(|| Refusal::internal("the request came by no connection"))
 }
 
 /// Which of some permissions the caller has on an account. Google has it in another API, IAM's own.
 async fn test_permissions(world: &World, name: &str, request: Request<Body>) -> Result<Value, Refusal> {
-    let (headers, _, mut fields) = open(request).await?;
+    let (head, body) = request.into_parts();
+    let mut fields = open(&head, body).await?;
     let permissions = fields.texts("permissions")?;
     fields.finish()?;
-    let held = access::held_permissions(world, &headers, name, permissions)?;
+    let held = access::held_permissions(world, &head.headers, name, permissions)?;
     Ok(if held.is_empty() { json!({}) } else { json!({ "permissions": held }) })
 }
 
-async fn open(request: Request<Body>) -> Result<(HeaderMap, Exchange, Fields), Refusal> {
-    let (head, body) = request.into_parts();
-    let exchange = head.extensions.get::<Exchange>().cloned();
-    let exchange = exchange.ok_or_else(|| Refusal::internal("the request came by no connection"))?;
+async fn open(head: &Parts, body: Body) -> Result<Fields, Refusal> {
     if head.method != http::Method::POST {
         return Err(Refusal::new(Code::NotFound, "Not found: only POST is understood here"));
     }
@@ -127,12 +152,11 @@ async fn open(request: Request<Body>) -> Result<(HeaderMap, Exchange, Fields), R
     {
         return Err(Refusal::new(Code::InvalidArgument, "The content type must be application/json."));
     }
-    let body = read_body(body).await?;
-    Ok((head.headers, exchange, Fields::parse(&body)?))
+    Fields::parse(&read_body(body).await?)
 }
 
 /// A whole body, unless it is too large.
-pub(super) async fn read_body(body: Body) -> Result<bytes::Bytes, Refusal> {
+async fn read_body(body: Body) -> Result<bytes::Bytes, Refusal> {
     to_bytes(body, MAX_BODY).await.map_err(|_| {
         Refusal::new(
             Code::InvalidArgument,

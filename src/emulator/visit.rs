@@ -28,6 +28,23 @@ pub(super) struct Visit<'a> {
 impl<'a> Visit<'a> {
     /// Writes the request down and lets faults strike.
     pub(super) async fn begin(self) -> Result<Recorder<'a>, Refusal> {
+        let Self { world, exchange, method, name, .. } = self;
+        let mut record = self.write_down();
+        match api::suffer(world, exchange, method, name, &mut record).await {
+            Ok(()) => Ok(record),
+            Err(refusal) => {
+                record.finish(Some(&refusal));
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Writes down a request that is refused before anything can strike it.
+    pub(super) fn refuse(self, refusal: &Refusal) {
+        self.write_down().finish(Some(refusal));
+    }
+
+    fn write_down(self) -> Recorder<'a> {
         let Self { world, headers, exchange, method, name, fields } = self;
         let sequence = world.journal.begin(JournalEntry {
             sequence: 0,
@@ -42,14 +59,7 @@ impl<'a> Visit<'a> {
             metadata: presentable(headers),
             outcome: None,
         });
-        let mut record = Recorder::new(world, sequence);
-        match api::suffer(world, exchange, method, name, &mut record).await {
-            Ok(()) => Ok(record),
-            Err(refusal) => {
-                record.finish(Some(&refusal));
-                Err(refusal)
-            }
-        }
+        Recorder::new(world, sequence)
     }
 
     /// Answers with JSON.

@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// The address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8095")]
     listen: SocketAddr,
+    /// How callers reach it, if not by that address: http://emulator:8095
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
     /// Who may do what; without it any bearer may do all
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -81,6 +84,9 @@ async fn start(arguments: &Arguments) -> Result<Emulator, Failure> {
     if arguments.tls {
         builder = builder.tls();
     }
+    if let Some(url) = &arguments.public_url {
+        builder = builder.public_url(url);
+    }
     let emulator = builder.start().await?;
     if let (Some(path), Some(pem)) = (&arguments.ca_out, emulator.ca_pem()) {
         fs::write(path, pem).map_err(|error| in_file(path, &error))?;
@@ -95,10 +101,8 @@ fn announce(emulator: &Emulator) -> io::Result<()> {
             "iamcreds: {address} is not loopback: whoever reaches it can have tokens and change policies"
         );
     }
-    let host = match emulator.ca_pem() {
-        Some(_) => emulator.endpoint().to_owned(),
-        None => address.to_string(),
-    };
+    // A bare host means plaintext.
+    let host = emulator.endpoint().trim_start_matches("http://");
     let mut out = io::stdout().lock();
     writeln!(out, "listening on {}", emulator.endpoint())?;
     writeln!(out, "export IAM_CREDENTIALS_EMULATOR_HOST={host}")?;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde_json::Value;
+
 use super::role::{ACCOUNT_PERMISSIONS, ROLES};
 use super::{Grant, Policy};
 use crate::emulator::account::is_well_formed;
@@ -51,8 +53,37 @@ pub(super) fn read(text: &str) -> Result<Policy, PolicyError> {
         PolicyError::new(path, error.inner().to_string())
     })?;
     reader.end().map_err(|error| PolicyError::new("", error.to_string()))?;
+    check_shape(text)?;
     validate(&policy)?;
     Ok(policy)
+}
+
+/// Refuses lists where objects belong: serde would read them as the fields in order.
+fn check_shape(text: &str) -> Result<(), PolicyError> {
+    let document: Value =
+        serde_json::from_str(text).map_err(|error| PolicyError::new("", error.to_string()))?;
+    object(&document, "")?;
+    for part in ["projects", "serviceAccounts", "users"] {
+        for (name, entry) in document[part].as_object().into_iter().flatten() {
+            let path = format!("{part}[{name:?}]");
+            object(entry, &path)?;
+            objects(&entry["grants"], &format!("{path}.grants"))?;
+        }
+    }
+    objects(&document["tokens"], "tokens")?;
+    ["metadataServer", "openPoints"].into_iter().try_for_each(|part| match document.get(part) {
+        Some(entry) if !entry.is_null() => object(entry, part),
+        _ => Ok(()),
+    })
+}
+
+fn object(value: &Value, path: &str) -> Result<(), PolicyError> {
+    if value.is_object() { Ok(()) } else { Err(PolicyError::new(path, "expected an object")) }
+}
+
+fn objects(list: &Value, path: &str) -> Result<(), PolicyError> {
+    let list = list.as_array().into_iter().flatten().enumerate();
+    list.map(|(index, entry)| object(entry, &format!("{path}[{index}]"))).collect()
 }
 
 pub(super) fn validate(policy: &Policy) -> Result<(), PolicyError> {
@@ -242,6 +273,9 @@ mod tests {
             ("", ""),
             ("[]", ""),
             ("{} trailing", ""),
+            (r#"{"serviceAccounts": {"sa@p.q": ["7"]}}"#, r#"serviceAccounts["sa@p.q"]"#),
+            (r#"{"tokens": [["t", "user:a@b"]]}"#, "tokens[0]"),
+            (r#"{"openPoints": []}"#, "openPoints"),
             (r#"{"projets": {}}"#, "projets"),
             (r#"{"serviceAccounts": {"sa": {}}}"#, r#"serviceAccounts["sa"]"#),
             (r#"{"serviceAccounts": {"sa@p.q": {"disabled": 1}}}"#, "serviceAccounts.sa@p.q.disabled"),
