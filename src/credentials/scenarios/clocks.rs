@@ -6,7 +6,7 @@ use super::interpreter::Expect::*;
 use super::interpreter::Step::*;
 use super::interpreter::{millis, secs};
 use super::scenarios;
-use super::source::Answer::Lives;
+use super::source::Answer::{Lives, Same};
 use crate::credentials::testing;
 use crate::{CacheHints, Credentials};
 
@@ -72,6 +72,12 @@ scenarios! {
     a_clock_set_right_again_brings_the_token_back: [
         Get(Token(1)), WallAhead(secs(7200)), Advance(secs(1)), Cached(None),
         WallBack(secs(7200)), Cached(Some(1)), Get(Token(1)), Fetches(1),
+    ];
+
+    /// conf: M8, M22
+    a_token_that_comes_again_under_a_right_clock_lives_no_longer_than_that_one_says: [
+        WallBack(secs(600)), Get(Token(1)), WallAhead(secs(600)), Source(Same), Refresh(Token(1)),
+        WallBack(secs(600)), Advance(secs(3300)), Cached(Some(1)), Advance(secs(300)), Cached(None),
     ];
 
     /// conf: M8

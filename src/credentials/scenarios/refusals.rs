@@ -42,7 +42,7 @@ scenarios! {
     /// conf: M14, M22
     a_token_that_comes_back_after_its_refusal_is_not_replaced_again: [
         Get(Token(1)), Refuse, Source(Same), Get(Token(1)), Fetches(2),
-        RefuseEvery(secs(1), 100), Get(Token(1)), Fetches(2),
+        RefuseEvery(secs(10), 300), Get(Token(1)), Fetches(2),
     ];
 
     /// conf: R6
