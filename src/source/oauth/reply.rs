@@ -24,6 +24,8 @@ const PASSING: [&str; 3] = ["internal_failure", "server_error", "temporarily_una
 /// The longest code and description that are passed on.
 const MAX_CODE: usize = 64;
 const MAX_DESCRIPTION: usize = 300;
+/// Tokens are longer, and what people read is shorter.
+const MAX_WORD: usize = 64;
 
 /// How much of a secret tells it: no description is passed on that has this many bytes of one.
 const TELLING: usize = 8;
@@ -116,6 +118,7 @@ fn is_plain(text: &str) -> bool {
     (1..=MAX_DESCRIPTION).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
         && !text.contains(['<', '>'])
+        && text.split(' ').all(|word| word.len() <= MAX_WORD || word.contains("://") || word.contains('@'))
 }
 
 /// Whether the text has no telling part of a secret.
@@ -252,6 +255,7 @@ mod tests {
             "starts like 1//0g-hidden",
             "ends like h-token hidden-refresh",
             &format!("hidden {long}"),
+            &format!("not yours: hidden{}", "x".repeat(MAX_WORD)),
         ] {
             let body = serde_json::json!({"error": "invalid_grant", "error_description": description});
             let reply =

@@ -1,0 +1,422 @@
+//! Credential files end to end: against the emulator, and found by a process of its own.
+#![cfg(all(feature = "emulator", feature = "gcp-auth"))]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy};
+use gcp_iam_credentials::{Credentials, IamCredentialsClient, scopes};
+use serde_json::{Value, json};
+use tonic::Code;
+use tower::{Layer, Service, service_fn};
+
+const KEY: &str = "key@project.iam.gserviceaccount.com";
+const FIRST: &str = "first@project.iam.gserviceaccount.com";
+const SECOND: &str = "second@project.iam.gserviceaccount.com";
+const TARGET: &str = "target@project.iam.gserviceaccount.com";
+const USER: &str = "me@example.com";
+const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
+
+async fn emulator() -> Emulator {
+    Emulator::builder().start().await.unwrap()
+}
+
+fn path_of(account: &str) -> String {
+    gcp_iam_credentials::service_account_path("-", account)
+}
+
+fn member(account: &str) -> String {
+    format!("serviceAccount:{account}")
+}
+
+/// `json` with these fields set.
+fn with(json: &str, changes: Value) -> String {
+    let mut object: Value = serde_json::from_str(json).unwrap();
+    for (field, value) in changes.as_object().unwrap() {
+        object[field] = value.clone();
+    }
+    object.to_string()
+}
+
+/// conf: P50, G60
+#[tokio::test]
+async fn a_key_file_gives_tokens_again_and_again() {
+    let emulator = emulator().await;
+    let key = emulator.service_account_key_json(KEY);
+    let credentials = Credentials::from_service_account_json(&key).unwrap();
+    let first = credentials.token().await.unwrap();
+    let verified = emulator.verify_access_token(first.secret()).unwrap();
+    assert_eq!((verified.principal, verified.scopes), (member(KEY), vec![scopes::CLOUD_PLATFORM.to_owned()]));
+
+    emulator.advance(std::time::Duration::from_secs(3600));
+    assert_eq!(emulator.verify_access_token(first.secret()), None);
+    // The emulator's clock has gone on; an assertion by this machine's is too old for it.
+    let error = credentials.refresh().await.unwrap_err();
+    assert!(!error.is_transient() && error.to_string().contains("invalid_grant: Invalid JWT"), "{error}");
+    emulator.reset();
+    let second = credentials.refresh().await.unwrap();
+    assert_ne!(first.secret(), second.secret());
+    assert!(emulator.verify_access_token(second.secret()).is_some());
+    assert_eq!(credentials.info().known_principal(), Some(KEY));
+
+    let scoped = Credentials::builder().scopes([scopes::PUBSUB, scopes::IAM]).json(&key).unwrap();
+    let verified = emulator.verify_access_token(scoped.token().await.unwrap().secret()).unwrap();
+    assert_eq!(verified.scopes, [scopes::PUBSUB, scopes::IAM]);
+}
+
+/// conf: P6
+#[tokio::test]
+async fn a_key_of_another_universe_signs_its_own_tokens() {
+    let emulator = emulator().await;
+    let key = with(&emulator.service_account_key_json(KEY), json!({"universe_domain": "universe.example"}));
+    assert_eq!(Credentials::from_json(&key).unwrap_err().field(), Some("universe_domain"));
+    let credentials =
+        Credentials::builder().universe_domain("universe.example").scopes(["a", "b"]).json(&key).unwrap();
+    let token = credentials.token().await.unwrap();
+    let claims = emulator.verify_jwt(KEY, token.secret()).expect("the account's signature");
+    assert_eq!((&claims["iss"], &claims["sub"], &claims["scope"]), (&json!(KEY), &json!(KEY), &json!("a b")));
+    let exp = claims["exp"].as_u64().unwrap();
+    assert_eq!(exp - claims["iat"].as_u64().unwrap(), 3600);
+    let expires_at = token.expires_at().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(expires_at.as_secs(), exp);
+    assert!(emulator.journal().is_empty(), "nothing was sent");
+}
+
+/// conf: P7, P50, G67
+#[tokio::test]
+async fn a_users_file_gives_tokens_until_the_login_ends() {
+    let policy = Policy::new().user(USER, "good-refresh-token");
+    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+    let file = |token: &str| with(&emulator.authorized_user_json(USER), json!({"refresh_token": token}));
+    let credentials = Credentials::from_json(&file("good-refresh-token")).unwrap();
+    let verified = emulator.verify_access_token(credentials.token().await.unwrap().secret()).unwrap();
+    assert_eq!(verified.principal, format!("user:{USER}"));
+
+    let ended = Credentials::from_json(&file("ended-refresh-token")).unwrap();
+    let error = ended.token().await.unwrap_err();
+    assert!(!error.is_transient() && error.to_string().contains("expired or revoked"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("ended-refresh"), "{error:?}");
+}
+
+/// conf: P29, P54, P56, G61, G64, P17, P14, M29
+#[tokio::test]
+async fn an_impersonation_file_is_followed_hop_by_hop() {
+    let policy = Policy::new()
+        .grant(&member(KEY), TOKEN_CREATOR, FIRST)
+        .grant(&member(FIRST), TOKEN_CREATOR, SECOND)
+        .grant(&member(SECOND), TOKEN_CREATOR, TARGET)
+        .account(KEY);
+    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+    let key = emulator.service_account_key_json(KEY);
+    let file = emulator.impersonated_service_account_json(&key, TARGET, [FIRST, SECOND]).unwrap();
+    let file = with(
+        &file,
+        json!({
+            "scopes": [scopes::PUBSUB],
+            "quota_project_id": "billing",
+            "service_account_impersonation": {"token_lifetime_seconds": 1200},
+        }),
+    );
+    let acting = Credentials::from_json(&file).unwrap();
+    let token = acting.token().await.unwrap();
+    let verified = emulator.verify_access_token(token.secret()).unwrap();
+    assert_eq!((verified.principal, verified.scopes), (member(TARGET), vec![scopes::PUBSUB.to_owned()]));
+    acting.refresh().await.unwrap();
+
+    let calls = emulator.calls(Method::GenerateAccessToken);
+    assert_eq!(calls.len(), 2);
+    let call = &calls[0];
+    assert_eq!((&*call.name, call.caller.as_deref()), (&*path_of(TARGET), Some(&*member(KEY))));
+    assert_eq!(call.delegates, [path_of(FIRST), path_of(SECOND)]);
+    assert_eq!(call.fields.lifetime, Some(std::time::Duration::from_secs(1200)));
+    // What the file says of the target's tokens is no business of the source.
+    assert_eq!(call.header("x-goog-user-project"), None);
+    let sources = emulator.calls(Method::Token);
+    assert_eq!(sources.len(), 1, "the source's token is kept");
+    assert_eq!(sources[0].fields.scopes, [scopes::CLOUD_PLATFORM]);
+
+    let explained = acting.explain();
+    assert_eq!((explained.source_principal(), explained.principal()), (Some(KEY), Some(TARGET)));
+    assert_eq!(explained.hops()[0].delegates(), [FIRST, SECOND]);
+    assert_eq!(
+        (explained.endpoint(), explained.quota_project()),
+        (Some(emulator.endpoint()), Some("billing"))
+    );
+}
+
+/// conf: P57, M27
+#[tokio::test]
+async fn impersonation_files_three_deep_work() {
+    let policy = Policy::new()
+        .user(USER, "refresh")
+        .grant(&format!("user:{USER}"), TOKEN_CREATOR, FIRST)
+        .grant(&member(FIRST), TOKEN_CREATOR, SECOND)
+        .grant(&member(SECOND), TOKEN_CREATOR, TARGET);
+    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+    let mut file = with(&emulator.authorized_user_json(USER), json!({"refresh_token": "refresh"}));
+    for target in [FIRST, SECOND, TARGET] {
+        file = emulator.impersonated_service_account_json(&file, target, [""; 0]).unwrap();
+    }
+    let acting = Credentials::from_json(&file).unwrap();
+    let verified = emulator.verify_access_token(acting.token().await.unwrap().secret()).unwrap();
+    assert_eq!(verified.principal, member(TARGET));
+    let calls = emulator.calls(Method::GenerateAccessToken);
+    let callers: Vec<&str> = calls.iter().filter_map(|call| call.caller.as_deref()).collect();
+    assert_eq!(callers, [format!("user:{USER}"), member(FIRST), member(SECOND)]);
+    let explained = acting.explain();
+    let targets: Vec<&str> = explained.hops().iter().map(|hop| hop.target()).collect();
+    assert_eq!(targets, [FIRST, SECOND, TARGET]);
+}
+
+/// conf: G63, P31, P32
+#[tokio::test]
+async fn a_files_quota_project_is_on_the_calls_to_the_target_api() {
+    let emulator = emulator().await;
+    let user = with(&emulator.authorized_user_json(USER), json!({"quota_project_id": "of-the-source"}));
+    let bare = emulator.impersonated_service_account_json(&user, TARGET, [""; 0]).unwrap();
+    let billed = with(&bare, json!({"quota_project_id": "of-the-file"}));
+    for (file, program, expected) in [
+        (&bare, None, None),
+        (&billed, None, Some("of-the-file")),
+        (&billed, Some("of-the-program"), Some("of-the-program")),
+    ] {
+        emulator.clear_journal();
+        let mut builder = Credentials::builder();
+        if let Some(project) = program {
+            builder = builder.quota_project(project);
+        }
+        let acting = builder.json(file).unwrap();
+        let mut service = acting.layer().layer(service_fn(async |request: http::Request<()>| {
+            Ok::<_, std::io::Error>(http::Response::new(request.headers().clone()))
+        }));
+        let request = http::Request::get("https://pubsub.googleapis.com/").body(()).unwrap();
+        std::future::poll_fn(|cx| Service::poll_ready(&mut service, cx)).await.unwrap();
+        let headers = service.call(request).await.unwrap().into_body();
+        let project = headers.get("x-goog-user-project").map(|project| project.to_str().unwrap());
+        assert_eq!(project, expected);
+        let call = emulator.calls(Method::GenerateAccessToken).remove(0);
+        assert_eq!(call.header("x-goog-user-project"), Some("of-the-source"));
+    }
+}
+
+/// conf: P25, G66, R14
+#[tokio::test]
+async fn a_failing_source_is_told_with_its_transience() {
+    let emulator = emulator().await;
+    let user = emulator.authorized_user_json(USER);
+    let file = emulator.impersonated_service_account_json(&user, TARGET, [""; 0]).unwrap();
+    for (fault, transient, part) in [
+        (Fault::status(Code::PermissionDenied, "go away"), false, "access_denied: go away"),
+        (Fault::html(http::StatusCode::BAD_GATEWAY), true, "a page of HTML"),
+        (Fault::status(Code::Unavailable, "later"), true, "later"),
+        (Fault::reset(), true, "lost the connection"),
+    ] {
+        emulator.clear_faults();
+        emulator.clear_journal();
+        emulator.inject(fault.method(Method::Token));
+        let acting = Credentials::from_json(&file).unwrap();
+        let error = acting.token().await.unwrap_err();
+        assert_eq!(error.is_transient(), transient, "{error}");
+        assert!(error.to_string().contains("no source token") && error.to_string().contains(part), "{error}");
+        // Only the innermost call retries.
+        assert_eq!(emulator.calls(Method::Token).len(), if transient { 3 } else { 1 }, "{error}");
+        assert!(emulator.calls(Method::GenerateAccessToken).is_empty());
+    }
+    emulator.clear_faults();
+    let acting = Credentials::from_json(&file).unwrap();
+    assert!(acting.token().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_client_takes_a_file_of_any_type() {
+    let emulator = emulator().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("user.json");
+    std::fs::write(&path, emulator.authorized_user_json(USER)).unwrap();
+    let credentials = Credentials::from_file(&path).unwrap();
+    let client = IamCredentialsClient::builder()
+        .credentials(credentials)
+        .endpoint(emulator.endpoint())
+        .build()
+        .unwrap();
+    let token = client.generate_access_token(TARGET, [scopes::PUBSUB]).await.unwrap();
+    let verified = emulator.verify_access_token(token.secret()).unwrap();
+    assert_eq!(verified.principal, member(TARGET));
+    assert!(IamCredentialsClient::from_service_account_file(&path).is_err());
+}
+
+#[tokio::test]
+async fn a_gcp_auth_provider_of_the_callers_own_is_a_source() {
+    let emulator = emulator().await;
+    let key = emulator.service_account_key_json(KEY);
+    let provider = Arc::new(gcp_auth::CustomServiceAccount::from_json(&key).unwrap());
+    let credentials = Credentials::from_gcp_auth(provider, [scopes::IAM]);
+    let token = credentials.token().await.unwrap();
+    let verified = emulator.verify_access_token(token.secret()).unwrap();
+    assert_eq!((verified.principal, verified.scopes), (member(KEY), vec![scopes::IAM.to_owned()]));
+    // It has a cache of its own: the same token is no reason to ask on and on.
+    assert_eq!(credentials.refresh().await.unwrap().secret(), token.secret());
+    assert_eq!(emulator.calls(Method::Token).len(), 1);
+    assert!(credentials.explain().to_string().contains("gcp_auth provider"), "{}", credentials.explain());
+}
+
+/// Runs [`child`] in an environment of its own, and returns what it shows.
+fn process<K: AsRef<OsStr>, V: AsRef<OsStr>>(variables: impl IntoIterator<Item = (K, V)>) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["child", "--exact", "--ignored", "--nocapture"]).env_clear().envs(variables);
+    // The coverage and the loader of whoever runs the tests.
+    for name in ["LD_LIBRARY_PATH", "SYSTEMROOT"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "run by other tests, in a process of its own"]
+fn child() {
+    let credentials = match Credentials::application_default() {
+        Ok(credentials) => credentials,
+        Err(error) => return println!("refused: {error}"),
+    };
+    println!("{}", credentials.explain());
+    let rounds = std::env::var("ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..rounds {
+            match credentials.refresh().await {
+                Ok(token) => println!("token: {}", token.secret()),
+                Err(error) => println!("error: {error}"),
+            }
+        }
+    });
+    println!("afterwards {}", credentials.explain());
+}
+
+/// conf: P55, P7
+#[test]
+fn a_process_finds_its_file_and_says_which() {
+    let emulator = Emulator::builder().start_blocking().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let user = emulator.authorized_user_json(USER);
+    let acting = emulator.impersonated_service_account_json(&user, TARGET, [FIRST]).unwrap();
+    let write = |path: &Path, text: &str| {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        path.to_owned()
+    };
+    let named = write(&folder.path().join("named.json"), &acting);
+    let well_known = "application_default_credentials.json";
+    let moved = write(&folder.path().join("moved").join(well_known), &user);
+    let home = folder.path().join("home");
+    let usual = write(&home.join(".config/gcloud").join(well_known), &emulator.service_account_key_json(KEY));
+    let usual = usual.to_str().unwrap();
+
+    let at_home = ("HOME", home.as_os_str());
+    let in_folder = ("CLOUDSDK_CONFIG", moved.parent().unwrap().as_os_str());
+    let by_name = ("GOOGLE_APPLICATION_CREDENTIALS", named.as_os_str());
+    let principal = |shown: &str| {
+        let token = shown.lines().find_map(|line| line.strip_prefix("token: "));
+        emulator.verify_access_token(token.unwrap_or_else(|| panic!("{shown}"))).unwrap().principal
+    };
+
+    let shown = process([at_home, in_folder, by_name]);
+    assert_eq!(principal(&shown), member(TARGET), "{shown}");
+    for part in [
+        "credentials: a user's credentials (authorized_user)",
+        named.to_str().unwrap(),
+        "because: GOOGLE_APPLICATION_CREDENTIALS names it",
+        "principal: me@example.com",
+        &format!("acting as: {TARGET}\n  through: {FIRST}\n"),
+        &format!("by calls to: {}", emulator.endpoint()),
+        "universe domain: googleapis.com",
+    ] {
+        assert!(shown.contains(part), "{part:?} in {shown}");
+    }
+    assert!(!shown.contains("emulator:"), "{shown}");
+
+    let shown = process([at_home, in_folder]);
+    assert_eq!(principal(&shown), format!("user:{USER}"));
+    assert!(shown.contains(moved.to_str().unwrap()) && shown.contains("CLOUDSDK_CONFIG"), "{shown}");
+
+    if cfg!(unix) {
+        let shown = process([at_home, ("IAM_CREDENTIALS_EMULATOR_HOST", OsStr::new("127.0.0.1:1"))]);
+        assert_eq!(principal(&shown), member(KEY));
+        assert!(shown.contains(usual) && shown.contains("a service account's key"), "{shown}");
+        assert!(shown.contains("emulator: IAM_CREDENTIALS_EMULATOR_HOST is 127.0.0.1:1"), "{shown}");
+    }
+}
+
+/// conf: M34
+#[test]
+fn a_process_whose_file_is_of_no_use_picks_no_other_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("application_default_credentials.json");
+    std::fs::write(&path, r#"{"type":"authorized_user","client_id":"only"}"#).unwrap();
+    let shown = process([("CLOUDSDK_CONFIG", folder.path())]);
+    let named = path.to_str().unwrap();
+    assert!(shown.contains(&format!("refused: client_secret: in {named} is missing")), "{shown}");
+}
+
+#[cfg(unix)]
+mod gcloud {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A folder with a `gcloud` of that script, to stand first in the path.
+    fn install(folder: &Path, script: &str) -> PathBuf {
+        let path = folder.join("gcloud");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        folder.to_owned()
+    }
+
+    fn run(folder: &Path, rounds: &str) -> String {
+        let path = format!("{}:/usr/bin:/bin", folder.display());
+        process([("PATH", path.as_str()), ("ROUNDS", rounds), ("HOME", "/nonexistent")])
+    }
+
+    #[test]
+    fn without_files_and_metadata_server_gcloud_is_asked_and_stays_the_one() {
+        let folder = tempfile::tempdir().unwrap();
+        // The second time its user is logged out.
+        let script = r#"
+            here=$(dirname "$0")
+            case "$*" in
+                *print-access-token*)
+                    [ -e "$here/asked" ] && { echo "hidden words" >&2; exit 1; }
+                    touch "$here/asked"; echo gcloud-token ;;
+                *) echo some-project ;;
+            esac"#;
+        let shown = run(&install(folder.path(), script), "2");
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines.contains(&"credentials: the metadata server, else the gcloud command"), "{shown}");
+        assert!(lines.contains(&"token: gcloud-token"), "{shown}");
+        let error =
+            lines.iter().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("{shown}"));
+        assert!(error.contains("gcloud") && !error.contains("hidden"), "{shown}");
+        assert!(shown.contains("afterwards credentials: the gcloud command\n"), "{shown}");
+    }
+
+    #[test]
+    fn where_nothing_is_found_the_error_says_what_to_set_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let shown = run(&install(folder.path(), "echo hidden; exit 1"), "1");
+        let error =
+            shown.lines().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("{shown}"));
+        for part in
+            ["no credentials found", "GOOGLE_APPLICATION_CREDENTIALS", "gcloud auth", "metadata server"]
+        {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(!shown.contains("hidden"), "{shown}");
+    }
+}

@@ -1,0 +1,111 @@
+//! Neither errors nor tracing at any level show what is in a credential file, in a request to a
+//! token endpoint, or in its reply. A process of its own: the subscriber is the whole process's.
+#![cfg(all(feature = "emulator", feature = "gcp-auth"))]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "support/token_server.rs"]
+mod token_server;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use gcp_iam_credentials::emulator::Emulator;
+use gcp_iam_credentials::{Credentials, Error, Token, scopes};
+use token_server::{Answer, CLIENT_SECRET, REFRESH_TOKEN, TokenServer};
+use tracing_subscriber::layer::SubscriberExt;
+
+const BODY: &str = "body-that-must-stay-secret";
+const MINTED: &str = "minted-token-that-must-stay-secret";
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[track_caller]
+fn assert_clean(text: &str, key: &str) {
+    // The last is how every JSON Web Token begins.
+    for secret in [BODY, MINTED, CLIENT_SECRET, REFRESH_TOKEN, &REFRESH_TOKEN[3..], key, "eyJ"] {
+        let found = text.find(secret).map(|at| &text[at.saturating_sub(300)..(at + 60).min(text.len())]);
+        assert_eq!(found, None, "a secret shows");
+    }
+}
+
+fn show(outcome: Result<Token, Error>) -> String {
+    match outcome {
+        Ok(token) => format!("{token:?}"),
+        Err(error) => format!("{error} {error:?} {error:#?}"),
+    }
+}
+
+/// conf: M18, R5, R13
+#[test]
+fn no_secret_of_a_file_request_or_reply_shows() {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone()));
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let emulator = Emulator::builder().start_blocking().unwrap();
+    let key_file = emulator.service_account_key_json("key@project.iam.gserviceaccount.com");
+    let mut key_file: serde_json::Value = serde_json::from_str(&key_file).unwrap();
+    let pem = key_file["private_key"].as_str().unwrap().to_owned();
+    let key_line = pem.lines().nth(5).unwrap();
+
+    let good = format!(r#"{{"access_token":"{MINTED}","expires_in":3600}}"#);
+    let senseless = format!(r#"{{"access_token":["{BODY}"],"expires_in":"{BODY}"}}"#);
+    let described = format!(
+        r#"{{"error":"invalid_grant","error_description":"no such grant: {REFRESH_TOKEN}","more":"{BODY}"}}"#
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let shown = runtime.block_on(async {
+        let mut shown = Vec::new();
+        for (answer, told_of_the_users) in [
+            (Answer::body(200, &good), false),
+            (Answer::body(200, &senseless), false),
+            (Answer::body(200, BODY), false),
+            (Answer::body(400, &described), true),
+            (Answer::body(403, BODY), false),
+            (Answer::body(502, &format!("<html>{BODY}</html>")), false),
+            (Answer::Break, false),
+        ] {
+            let server = TokenServer::start([answer]).await;
+            key_file["token_uri"] = server.url().into();
+            let key_file = key_file.to_string();
+            let provider = Arc::new(gcp_auth::CustomServiceAccount::from_json(&key_file).unwrap());
+            let all = [
+                Credentials::from_json(&server.user()).unwrap(),
+                Credentials::from_json(&key_file).unwrap(),
+                Credentials::from_gcp_auth(provider, [scopes::IAM]),
+            ];
+            // What an endpoint says of the user's secret is heard by the user alone.
+            let hearing = if told_of_the_users { 1 } else { 3 };
+            for credentials in all.into_iter().take(hearing) {
+                let explained = credentials.explain();
+                shown.push(format!("{credentials:?} {credentials:#?} {explained} {explained:?}"));
+                shown.push(show(credentials.token().await));
+                shown.push(format!("{credentials:?} {:?}", credentials.status()));
+            }
+            assert!(server.requests() >= hearing);
+        }
+        shown
+    });
+    drop(runtime);
+
+    shown.iter().for_each(|text| assert_clean(text, key_line));
+    let logged = String::from_utf8_lossy(&captured.0.lock().unwrap()).into_owned();
+    for expected in ["no token from the endpoint", "gcp_auth gave no token", "TRACE", "hyper_util"] {
+        assert!(logged.contains(expected), "the log has no {expected:?}: nothing was captured?");
+    }
+    assert_clean(&logged, key_line);
+}
