@@ -258,6 +258,7 @@ fn machine(scopes: Box<[Box<str>]>, info: SourceInfo) -> Result<Credentials, Err
     Ok(Credentials::from_source(crate::source::MachineSource::new(scopes.into(), info)))
 }
 
+#[allow(clippy::boxed_local, reason = "its twin keeps them")]
 #[cfg(not(feature = "gcp-auth"))]
 fn machine(_scopes: Box<[Box<str>]>, _info: SourceInfo) -> Result<Credentials, Error> {
     Err(Error::invalid(

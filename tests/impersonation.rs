@@ -265,7 +265,8 @@ async fn a_diagnosis_tells_the_other_causes_apart() {
         let metadata = [("consumer".to_owned(), consumer.to_owned())];
         ErrorDetails::with_error_info(reason, "googleapis.com", metadata)
     };
-    let cases: [(Answer, fn(&Finding) -> bool, &str); 6] = [
+    type Check = fn(&Finding) -> bool;
+    let cases: [(Answer, Check, &str); 6] = [
         (
             Answer::details(Code::PermissionDenied, "", info("SERVICE_DISABLED", "projects/42")),
             |finding| matches!(finding, Finding::ApiDisabled { project: Some(project) } if project == "42"),

@@ -40,7 +40,7 @@ pub(super) enum Grant {
     AccessToken { scopes: Vec<String>, lifetime: Duration },
     IdToken { audience: String, include_email: bool },
     SelfSignedJwt { audience: String, lifetime: Duration },
-    Subject { subject: String, scope: String, token_uri: String, endpoint: TokenEndpoint },
+    Subject { subject: String, scope: String, token_uri: String, endpoint: Box<TokenEndpoint> },
 }
 
 impl Grant {
@@ -62,7 +62,7 @@ impl Grant {
             Some(emulator) => format!("{emulator}/token"),
             None => GOOGLE_TOKEN_URI.to_owned(),
         };
-        let endpoint = TokenEndpoint::new(&token_uri, "subject")?;
+        let endpoint = Box::new(TokenEndpoint::new(&token_uri, "subject")?);
         Ok(Self::Subject { subject: subject.to_owned(), scope: scopes.join(" "), token_uri, endpoint })
     }
 }

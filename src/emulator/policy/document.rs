@@ -82,8 +82,8 @@ fn object(value: &Value, path: &str) -> Result<(), PolicyError> {
 }
 
 fn objects(list: &Value, path: &str) -> Result<(), PolicyError> {
-    let list = list.as_array().into_iter().flatten().enumerate();
-    list.map(|(index, entry)| object(entry, &format!("{path}[{index}]"))).collect()
+    let mut list = list.as_array().into_iter().flatten().enumerate();
+    list.try_for_each(|(index, entry)| object(entry, &format!("{path}[{index}]")))
 }
 
 pub(super) fn validate(policy: &Policy) -> Result<(), PolicyError> {
