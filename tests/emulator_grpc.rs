@@ -344,3 +344,48 @@ async fn a_reset_forgets_all_but_keys() {
     stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
     assert_eq!(emulator.service_account_key_json(EMAIL), key_file);
 }
+
+#[tokio::test]
+async fn what_it_cannot_serve_is_a_clear_error_and_it_lives_on() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+
+    let emulator = start().await;
+    let mut stub = stub(&emulator);
+    let request = SignBlobRequest {
+        name: service_account_path("-", EMAIL),
+        payload: vec![0; 5 * 1024 * 1024],
+        ..Default::default()
+    };
+    let status = stub.sign_blob(with_bearer(request, "any")).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+    let channel =
+        tonic::transport::Channel::from_shared(emulator.endpoint().to_owned()).unwrap().connect_lazy();
+    let status = HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
+    stub.generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_share_a_connection_a_key_and_no_token() {
+    let emulator = start().await;
+    let stub = stub(&emulator);
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let mut stub = stub.clone();
+        calls.spawn(async move {
+            let email = format!("sa-{}@project.iam.gserviceaccount.com", number % 5);
+            let token = stub.generate_access_token(with_bearer(access_token(&email), "any")).await.unwrap();
+            let request = SignBlobRequest {
+                name: service_account_path("-", EMAIL),
+                payload: vec![number],
+                ..Default::default()
+            };
+            let signed = stub.sign_blob(with_bearer(request, "any")).await.unwrap();
+            (token.into_inner().access_token, signed.into_inner().key_id)
+        });
+    }
+    let (tokens, keys): (std::collections::HashSet<_>, std::collections::HashSet<_>) =
+        calls.join_all().await.into_iter().unzip();
+    assert_eq!((tokens.len(), keys.len(), emulator.connections()), (100, 1, 1));
+}

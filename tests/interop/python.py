@@ -225,6 +225,11 @@ def main():
     check_calls(rest, request, "plain", "google-cloud-iam over REST")
     check_errors(rest, "plain", "google-cloud-iam over REST")
 
+    override = f"{PLAIN}/v1/{path('middle')}:generateAccessToken"
+    acting = impersonated_credentials.Credentials(source, email("middle"), [SCOPE], iam_endpoint_override=override)
+    acting.refresh(request)
+    assert acting.valid and acting.token.startswith("ya29."), acting
+
     key = control("tls", f"fixtures/service_account/{email('source')}")
     source = service_account.Credentials.from_service_account_info(key, scopes=[SCOPE])
     with open(CA, "rb") as ca:
