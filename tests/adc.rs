@@ -287,15 +287,21 @@ fn child() {
     };
     println!("{}", credentials.explain());
     let rounds = std::env::var("ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    let patience = std::env::var("PATIENCE_MS").map_or(60_000, |patience| patience.parse().unwrap());
+    let patience = std::time::Duration::from_millis(patience);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         for _ in 0..rounds {
-            match credentials.refresh().await {
-                Ok(token) => println!("token: {}", token.secret()),
-                Err(error) => println!("error: {error}"),
+            match tokio::time::timeout(patience, credentials.refresh()).await {
+                Ok(Ok(token)) => println!("token: {}", token.secret()),
+                Ok(Err(error)) => println!("error: {error}"),
+                Err(_) => println!("gave up"),
             }
         }
     });
+    drop(runtime);
+    // What was under way is ended by a thread of its own.
+    std::thread::sleep(std::time::Duration::from_millis(500));
     println!("afterwards {}", credentials.explain());
 }
 
@@ -418,5 +424,25 @@ mod gcloud {
             assert!(error.contains(part), "{error}");
         }
         assert!(!shown.contains("hidden"), "{shown}");
+    }
+
+    /// conf: M17
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_gcloud_that_hangs_holds_up_nobody_and_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = r#"echo $$ > "$(dirname "$0")/pid"; exec sleep 600"#;
+        let path = format!("{}:/usr/bin:/bin", install(folder.path(), script).display());
+        let start = tokio::time::Instant::now();
+        let shown = process([("PATH", path.as_str()), ("PATIENCE_MS", "8000"), ("HOME", "/nonexistent")]);
+        assert!(shown.contains("gave up"), "{shown}");
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+        let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+        let ended = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim()));
+            status.is_ok_and(|command| !command.contains("sleep"))
+                || !Path::new("/proc").join(pid.trim()).exists()
+        };
+        assert!(ended(), "gcloud still runs");
     }
 }
