@@ -263,6 +263,33 @@ async fn a_gcp_auth_provider_of_the_callers_own_is_a_source() {
     assert!(credentials.explain().to_string().contains("gcp_auth provider"), "{}", credentials.explain());
 }
 
+#[tokio::test]
+async fn every_kind_of_impersonation_explains_its_chain() {
+    let emulator = emulator().await;
+    let source = Credentials::from_json(&emulator.authorized_user_json(USER)).unwrap();
+    let client =
+        IamCredentialsClient::builder().credentials(source).endpoint(emulator.endpoint()).build().unwrap();
+    let through = client.impersonate(TARGET).delegates([FIRST]);
+    let access = through.access_token([scopes::PUBSUB]).unwrap().explain();
+    assert_eq!((access.source_principal(), access.principal()), (Some(USER), Some(TARGET)));
+    assert_eq!(
+        (access.scopes(), access.hops()[0].delegates()),
+        (&[scopes::PUBSUB.to_owned()][..], &[FIRST.to_owned()][..])
+    );
+    assert_eq!(access.reason(), Some("the program holds its content"));
+
+    let id = through.id_token("https://service.run.app").unwrap().explain();
+    assert_eq!((id.hops()[0].audience(), id.scopes()), (Some("https://service.run.app"), &[][..]));
+    let jwt = through.self_signed_jwt("https://pubsub.googleapis.com/").unwrap().explain();
+    assert!(jwt.to_string().contains("for the audience: https://pubsub.googleapis.com/"), "{jwt}");
+
+    let boss = client.impersonate(TARGET).subject("boss@example.com").access_token([scopes::PUBSUB]).unwrap();
+    let explained = boss.explain();
+    assert_eq!((explained.principal(), explained.hops()[0].target()), (Some("boss@example.com"), TARGET));
+    assert!(explained.to_string().contains("and so as: boss@example.com"), "{explained}");
+    assert!(emulator.journal().is_empty(), "nothing was sent");
+}
+
 /// Runs [`child`] in an environment of its own, and returns what it shows.
 fn process<K: AsRef<OsStr>, V: AsRef<OsStr>>(variables: impl IntoIterator<Item = (K, V)>) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
