@@ -2,7 +2,7 @@
 
 mod flight;
 mod held;
-mod note;
+mod place;
 #[cfg(test)]
 mod scenarios;
 mod shared;
@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, header};
 use tokio::time::Instant;
 
-pub(crate) use self::note::Note;
+use self::place::Place;
 use self::shared::{Shared, Want};
 use self::state::Now;
 pub use self::status::CacheStatus;
@@ -190,7 +190,7 @@ impl Credentials {
 
     /// Who the tokens speak for, as far as that is known without a fetch.
     pub fn info(&self) -> SourceInfo {
-        self.shared.info()
+        self.shared.source.info()
     }
 
     /// Which credentials these are: the file or source that was chosen and why, the principals
@@ -204,29 +204,20 @@ impl Credentials {
     /// # Ok::<(), gcp_iam_credentials::Error>(())
     /// ```
     pub fn explain(&self) -> Explanation {
-        let explanation = match &self.shared.note {
-            Some(note) => note.explanation.clone(),
-            None => self.shared.source.explain(),
+        let explanation = self.shared.source.explain().with_info(&self.info());
+        let explanation = match &self.shared.place {
+            Some(place) => explanation.found(place.file.clone(), place.reason),
+            None => explanation,
         };
-        explanation.with_info(&self.info()).with_emulator(variable(EMULATOR_VARIABLE))
+        explanation.with_emulator(variable(EMULATOR_VARIABLE))
     }
 
-    /// Adds what their maker knows of these credentials. To be called before they are shared.
-    pub(crate) fn noted(mut self, note: Note) -> Self {
-        let shared = Arc::get_mut(&mut self.shared);
-        debug_assert!(shared.is_some(), "noted before it is shared");
-        if let Some(shared) = shared {
-            shared.note = Some(Box::new(note));
-        }
-        self
-    }
-
-    /// Says where credentials that have a note were found. To be called before they are shared.
+    /// Says where they were found. To be called before they are shared.
     pub(crate) fn found(mut self, file: Option<&Path>, reason: &'static str) -> Self {
-        let note = Arc::get_mut(&mut self.shared).and_then(|shared| shared.note.as_mut());
-        debug_assert!(note.is_some(), "found before it is shared");
-        if let Some(note) = note {
-            note.explanation = note.explanation.clone().found(file.map(Path::to_owned), reason);
+        let shared = Arc::get_mut(&mut self.shared);
+        debug_assert!(shared.is_some(), "found before they are shared");
+        if let Some(shared) = shared {
+            shared.place = Some(Box::new(Place { file: file.map(Path::to_owned), reason }));
         }
         self
     }

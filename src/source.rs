@@ -7,8 +7,12 @@ mod explanation;
 mod fixed;
 mod function;
 #[cfg(feature = "gcp-auth")]
+mod gcloud;
+#[cfg(feature = "gcp-auth")]
 mod gcp_auth;
 mod hints;
+#[cfg(feature = "gcp-auth")]
+mod machine;
 pub(crate) mod oauth;
 #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
 mod service_account;
@@ -25,8 +29,10 @@ pub use self::explanation::{Explanation, Hop};
 pub(crate) use self::fixed::FixedToken;
 pub(crate) use self::function::FunctionSource;
 #[cfg(feature = "gcp-auth")]
-pub(crate) use self::gcp_auth::{GcpAuthSource, MachineSource};
+pub(crate) use self::gcp_auth::GcpAuthSource;
 pub use self::hints::CacheHints;
+#[cfg(feature = "gcp-auth")]
+pub(crate) use self::machine::MachineSource;
 #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
 pub(crate) use self::service_account::{ServiceAccountKey, ServiceAccountSource};
 use crate::{Error, Token};

@@ -263,6 +263,33 @@ async fn a_gcp_auth_provider_of_the_callers_own_is_a_source() {
     assert!(credentials.explain().to_string().contains("gcp_auth provider"), "{}", credentials.explain());
 }
 
+#[tokio::test]
+async fn every_kind_of_impersonation_explains_its_chain() {
+    let emulator = emulator().await;
+    let source = Credentials::from_json(&emulator.authorized_user_json(USER)).unwrap();
+    let client =
+        IamCredentialsClient::builder().credentials(source).endpoint(emulator.endpoint()).build().unwrap();
+    let through = client.impersonate(TARGET).delegates([FIRST]);
+    let access = through.access_token([scopes::PUBSUB]).unwrap().explain();
+    assert_eq!((access.source_principal(), access.principal()), (Some(USER), Some(TARGET)));
+    assert_eq!(
+        (access.scopes(), access.hops()[0].delegates()),
+        (&[scopes::PUBSUB.to_owned()][..], &[FIRST.to_owned()][..])
+    );
+    assert_eq!(access.reason(), Some("the program holds its content"));
+
+    let id = through.id_token("https://service.run.app").unwrap().explain();
+    assert_eq!((id.hops()[0].audience(), id.scopes()), (Some("https://service.run.app"), &[][..]));
+    let jwt = through.self_signed_jwt("https://pubsub.googleapis.com/").unwrap().explain();
+    assert!(jwt.to_string().contains("for the audience: https://pubsub.googleapis.com/"), "{jwt}");
+
+    let boss = client.impersonate(TARGET).subject("boss@example.com").access_token([scopes::PUBSUB]).unwrap();
+    let explained = boss.explain();
+    assert_eq!((explained.principal(), explained.hops()[0].target()), (Some("boss@example.com"), TARGET));
+    assert!(explained.to_string().contains("and so as: boss@example.com"), "{explained}");
+    assert!(emulator.journal().is_empty(), "nothing was sent");
+}
+
 /// Runs [`child`] in an environment of its own, and returns what it shows.
 fn process<K: AsRef<OsStr>, V: AsRef<OsStr>>(variables: impl IntoIterator<Item = (K, V)>) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -287,15 +314,21 @@ fn child() {
     };
     println!("{}", credentials.explain());
     let rounds = std::env::var("ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    let patience = std::env::var("PATIENCE_MS").map_or(60_000, |patience| patience.parse().unwrap());
+    let patience = std::time::Duration::from_millis(patience);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         for _ in 0..rounds {
-            match credentials.refresh().await {
-                Ok(token) => println!("token: {}", token.secret()),
-                Err(error) => println!("error: {error}"),
+            match tokio::time::timeout(patience, credentials.refresh()).await {
+                Ok(Ok(token)) => println!("token: {}", token.secret()),
+                Ok(Err(error)) => println!("error: {error}"),
+                Err(_) => println!("gave up"),
             }
         }
     });
+    drop(runtime);
+    // What was under way is ended by a thread of its own.
+    std::thread::sleep(std::time::Duration::from_millis(500));
     println!("afterwards {}", credentials.explain());
 }
 
@@ -418,5 +451,25 @@ mod gcloud {
             assert!(error.contains(part), "{error}");
         }
         assert!(!shown.contains("hidden"), "{shown}");
+    }
+
+    /// conf: M17
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_gcloud_that_hangs_holds_up_nobody_and_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = r#"echo $$ > "$(dirname "$0")/pid"; exec sleep 600"#;
+        let path = format!("{}:/usr/bin:/bin", install(folder.path(), script).display());
+        let start = tokio::time::Instant::now();
+        let shown = process([("PATH", path.as_str()), ("PATIENCE_MS", "8000"), ("HOME", "/nonexistent")]);
+        assert!(shown.contains("gave up"), "{shown}");
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+        let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+        let ended = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim()));
+            status.is_ok_and(|command| !command.contains("sleep"))
+                || !Path::new("/proc").join(pid.trim()).exists()
+        };
+        assert!(ended(), "gcloud still runs");
     }
 }

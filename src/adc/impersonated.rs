@@ -5,9 +5,7 @@ use http::Uri;
 use super::file::{Fields, SOURCE};
 use super::reader::{Purpose, Reader, default_scopes};
 use crate::client::checked_scopes;
-use crate::credentials::Note;
 use crate::host::DEFAULT_UNIVERSE;
-use crate::source::Hop;
 use crate::{Credentials, Error, IamCredentialsClient, Impersonation, ServiceAccountName};
 
 /// How many impersonations one file may nest.
@@ -55,7 +53,6 @@ impl Reader {
             let problem = format!("is {universe:?}, but that of {SOURCE} is {of_source:?}");
             return Err(fields.invalid("universe_domain", problem));
         }
-        let chain = source.explain();
         let mut builder = IamCredentialsClient::builder().credentials(source).variables(self.variables);
         if universe != &*self.usual_universe {
             builder = builder.universe_domain(universe);
@@ -66,15 +63,11 @@ impl Reader {
         }
         let located = |error| fields.locate(error);
         let client = builder.build().map_err(located)?;
-        let acting = client
-            .impersonate(&target)
-            .delegates(&delegates)
-            .lifetime(lifetime)
-            .access_token(&scopes)
-            .map_err(located)?;
-        let accounts = delegates.iter().map(|delegate| delegate.account().to_owned()).collect();
-        let hop = Hop::new(target.account(), accounts, scopes, lifetime, client.endpoint());
-        Ok(acting.noted(Note::new(chain.then(hop)).quota_project(quota_project)))
+        let mut acting = client.impersonate(&target).delegates(&delegates).lifetime(lifetime);
+        if let Some(project) = quota_project {
+            acting = acting.quota_project(project);
+        }
+        acting.access_token(&scopes).map_err(located)
     }
 
     /// The account to act as, and the server that the URL in the file names.

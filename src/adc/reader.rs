@@ -2,10 +2,9 @@
 
 use super::file::Fields;
 use crate::client::quota_project_value;
-use crate::credentials::Note;
 use crate::host::{DEFAULT_UNIVERSE, Trust};
+use crate::source::AuthorizedUserSource;
 use crate::source::oauth::{GOOGLE_TOKEN_URI, TokenEndpoint};
-use crate::source::{AuthorizedUserSource, Explanation};
 use crate::{Credentials, Error, SourceInfo, scopes};
 
 /// What the program says about all that its credential file holds.
@@ -85,17 +84,14 @@ impl Reader {
         let key = ServiceAccountKey::new(email, id, fields.text("private_key")?)
             .ok_or_else(|| fields.invalid("private_key", "is not an RSA key in PEM form (PKCS#8)"))?;
         let scopes = purpose.scopes().map_or_else(default_scopes, Into::into);
-        let explanation = Explanation::new("a service account's key (service_account)").with_scopes(&*scopes);
         // Only the public universe exchanges assertions; the others take what the key itself signs.
         if info.known_universe_domain() != Some(DEFAULT_UNIVERSE) {
-            let explanation = explanation.with_endpoint("the key itself, which signs them").with_info(&info);
             let source = ServiceAccountSource::self_signing(key, &scopes, info);
-            return Ok(Credentials::from_source(source).noted(Note::new(explanation)));
+            return Ok(Credentials::from_source(source));
         }
         let endpoint = TokenEndpoint::new(token_uri, "token_uri").map_err(|error| fields.locate(error))?;
-        let explanation = explanation.with_endpoint(token_uri).with_info(&info);
         let source = ServiceAccountSource::exchanging(key, endpoint, token_uri, &scopes, info);
-        Ok(Credentials::from_source(source).noted(Note::new(explanation)))
+        Ok(Credentials::from_source(source))
     }
 
     #[cfg(not(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc"))))]
@@ -137,13 +133,9 @@ impl Reader {
         }
         let token_uri = self.token_uri(fields)?;
         let endpoint = TokenEndpoint::new(token_uri, "token_uri").map_err(|error| fields.locate(error))?;
-        let explanation = Explanation::new("a user's credentials (authorized_user)")
-            .with_scopes(purpose.scopes().unwrap_or_default())
-            .with_endpoint(token_uri)
-            .with_info(&info);
         let scope = purpose.scopes().map(|scopes| scopes.join(" ").into());
         let source = AuthorizedUserSource { endpoint, client_id, client_secret, refresh_token, scope, info };
-        Ok(Credentials::from_source(source).noted(Note::new(explanation)))
+        Ok(Credentials::from_source(source))
     }
 
     fn token_uri<'a>(&self, fields: Fields<'a>) -> Result<&'a str, Error> {

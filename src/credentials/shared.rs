@@ -10,13 +10,13 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Note;
 use super::flight::{Flight, Launch, Outcome};
+use super::place::Place;
 use super::snapshot::Snapshot;
 use super::state::{Failure, Phase, State};
 use super::{Clock, Credentials, Now};
 use crate::retry::random_fraction;
-use crate::{Error, FetchReason, SourceInfo, Token, TokenSource};
+use crate::{Error, FetchReason, Token, TokenSource};
 
 /// How many flights one call waits for, should they get lost with their runtimes.
 const MAX_FLIGHTS: u32 = 4;
@@ -24,7 +24,7 @@ const MAX_FLIGHTS: u32 = 4;
 pub(super) struct Shared {
     pub(super) source: Arc<dyn TokenSource>,
     /// Boxed, for most handles have none.
-    pub(super) note: Option<Box<Note>>,
+    pub(super) place: Option<Box<Place>>,
     pub(super) clock: Clock,
     /// The token, while there is nothing to do but hand it out.
     snapshot: ArcSwapOption<Snapshot>,
@@ -85,18 +85,10 @@ impl Shared {
         let state = State::new(source.cache_hints());
         Self {
             source,
-            note: None,
+            place: None,
             clock: Clock::start(),
             snapshot: ArcSwapOption::empty(),
             inner: Mutex::new(Inner { state, flight: None }),
-        }
-    }
-
-    pub(super) fn info(&self) -> SourceInfo {
-        let info = self.source.info();
-        match self.note.as_ref().and_then(|note| note.quota_project.as_deref()) {
-            Some(project) => info.quota_project(project),
-            None => info,
         }
     }
 

@@ -11,8 +11,8 @@ use crate::client::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE};
 use crate::host::DEFAULT_UNIVERSE;
 use crate::source::oauth::{self, GOOGLE_TOKEN_URI, TokenEndpoint};
 use crate::{
-    BoxFuture, CacheHints, Error, FetchRequest, IamCredentialsClient, Impersonation, ServiceAccountName,
-    SourceInfo, Token, TokenSource,
+    BoxFuture, CacheHints, Error, Explanation, FetchRequest, Hop, IamCredentialsClient, Impersonation,
+    ServiceAccountName, SourceInfo, Token, TokenSource, parse_service_account_path,
 };
 
 /// What calls as the target say in `x-goog-api-client` of themselves, as google-auth's do.
@@ -138,6 +138,32 @@ impl TokenSource for ImpersonatedSource {
             Some(project) => info.quota_project(project),
             None => info,
         }
+    }
+
+    fn explain(&self) -> Explanation {
+        let (mut scopes, mut to, mut as_user, mut life) = (Vec::new(), None, None, Impersonation::LIFETIME);
+        match &self.how.grant {
+            Grant::AccessToken { scopes: asked, lifetime } => (scopes, life) = (asked.clone(), *lifetime),
+            Grant::IdToken { audience, .. } => to = Some(audience.clone()),
+            Grant::SelfSignedJwt { audience, lifetime } => (to, life) = (Some(audience.clone()), *lifetime),
+            Grant::Subject { subject, scope, .. } => {
+                scopes = scope.split(' ').map(str::to_owned).collect();
+                as_user = Some(subject.clone());
+            }
+        }
+        let account = |path: &String| match parse_service_account_path(path) {
+            Some((_, account)) => account.to_owned(),
+            None => path.clone(),
+        };
+        self.client.credentials().explain().then(Hop {
+            target: self.target.account().to_owned(),
+            subject: as_user,
+            delegates: self.how.delegates.iter().map(account).collect(),
+            scopes,
+            audience: to,
+            lifetime: life,
+            endpoint: self.client.endpoint(),
+        })
     }
 
     fn cache_hints(&self) -> CacheHints {

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::oauth::{Grant, TokenEndpoint};
-use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, Explanation, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
 pub(crate) struct AuthorizedUserSource {
@@ -30,6 +30,13 @@ impl TokenSource for AuthorizedUserSource {
 
     fn info(&self) -> SourceInfo {
         self.info.clone()
+    }
+
+    fn explain(&self) -> Explanation {
+        let scopes = self.scope.iter().flat_map(|scope| scope.split(' '));
+        Explanation::new("a user's credentials (authorized_user)")
+            .with_scopes(scopes)
+            .with_endpoint(self.endpoint.uri())
     }
 }
 

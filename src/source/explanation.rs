@@ -79,10 +79,10 @@ impl Explanation {
         self.principal.as_deref()
     }
 
-    /// Who the tokens speak for in the end, if known: the last target, else the
+    /// Who the tokens speak for in the end, if known: the last target or its subject, else the
     /// [source's principal](Self::source_principal).
     pub fn principal(&self) -> Option<&str> {
-        self.hops.last().map(Hop::target).or(self.principal.as_deref())
+        self.hops.last().map(Hop::principal).or(self.principal.as_deref())
     }
 
     /// The impersonations, in the order in which they are made.
@@ -191,27 +191,24 @@ impl fmt::Display for Explanation {
 /// One impersonation, in an [`Explanation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hop {
-    target: String,
-    delegates: Vec<String>,
-    scopes: Vec<String>,
-    lifetime: Duration,
-    endpoint: String,
+    pub(crate) target: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) delegates: Vec<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) lifetime: Duration,
+    pub(crate) endpoint: String,
 }
 
 impl Hop {
-    pub(crate) fn new(
-        target: impl Into<String>,
-        delegates: Vec<String>,
-        scopes: Vec<String>,
-        lifetime: Duration,
-        endpoint: impl Into<String>,
-    ) -> Self {
-        Self { target: target.into(), delegates, scopes, lifetime, endpoint: endpoint.into() }
-    }
-
     /// The account that is acted as.
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// The user that the target acts as in turn, by domain-wide delegation.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
     }
 
     /// The accounts in between, nearest to the source first.
@@ -219,9 +216,15 @@ impl Hop {
         &self.delegates
     }
 
-    /// The scopes of the target's tokens.
+    /// The scopes of access tokens; ID tokens and self-signed JWTs have an
+    /// [audience](Self::audience) instead.
     pub fn scopes(&self) -> &[String] {
         &self.scopes
+    }
+
+    /// The audience of ID tokens and self-signed JWTs.
+    pub fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
     }
 
     /// How long each token lives.
@@ -233,17 +236,23 @@ impl Hop {
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
+
+    fn principal(&self) -> &str {
+        self.subject.as_ref().unwrap_or(&self.target)
+    }
 }
 
 impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "acting as: {}", self.target)?;
-        if let Some(delegates) = list(&self.delegates) {
-            write!(f, "\n  through: {delegates}")?;
-        }
-        if let Some(scopes) = list(&self.scopes) {
-            write!(f, "\n  with scopes: {scopes}")?;
-        }
+        let mut line = |name: &str, value: Option<&str>| match value {
+            Some(value) => write!(f, "\n  {name}: {value}"),
+            None => Ok(()),
+        };
+        line("through", list(&self.delegates).as_deref())?;
+        line("and so as", self.subject())?;
+        line("with scopes", list(&self.scopes).as_deref())?;
+        line("for the audience", self.audience())?;
         write!(f, "\n  for: {} s at a time\n  by calls to: {}", self.lifetime.as_secs(), self.endpoint)
     }
 }
@@ -262,8 +271,15 @@ mod tests {
         assert_eq!(bare.to_string(), "credentials: a closure");
 
         let info = SourceInfo::new().principal("me@example.com").universe_domain("googleapis.com");
-        let hop =
-            Hop::new("b@p", vec!["a@p".into()], vec!["s".into()], Duration::from_secs(600), "https://iam");
+        let hop = Hop {
+            target: "b@p".into(),
+            subject: None,
+            delegates: vec!["a@p".into()],
+            scopes: vec!["s".into()],
+            audience: None,
+            lifetime: Duration::from_secs(600),
+            endpoint: "https://iam".into(),
+        };
         let full = Explanation::new("a user")
             .found(Some("/adc.json".into()), "it is there")
             .with_endpoint("https://tokens")

@@ -107,6 +107,10 @@ impl TokenEndpoint {
         reply::token(&reply, self.host(), grant, sent)
     }
 
+    pub(crate) fn uri(&self) -> String {
+        self.uri.to_string()
+    }
+
     pub(crate) fn host(&self) -> &str {
         self.uri.host().unwrap_or_default()
     }

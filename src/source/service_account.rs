@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::crypto::crypto_provider;
 use super::oauth::{Grant, TokenEndpoint};
-use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, CacheHints, Explanation, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
 /// The longest that an assertion or a self-signed token may live.
@@ -119,6 +119,15 @@ impl TokenSource for ServiceAccountSource {
 
     fn info(&self) -> SourceInfo {
         self.info.clone()
+    }
+
+    fn explain(&self) -> Explanation {
+        let explanation = Explanation::new("a service account's key (service_account)");
+        let explanation = explanation.with_scopes(self.scope.split(' '));
+        match &self.endpoint {
+            Some(endpoint) => explanation.with_endpoint(endpoint.uri()),
+            None => explanation.with_endpoint("the key itself, which signs them"),
+        }
     }
 
     fn cache_hints(&self) -> CacheHints {
