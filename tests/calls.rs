@@ -19,7 +19,7 @@ fn full_names() -> Vec<String> {
         .to_vec()
 }
 
-/// conf: P29, M29, G59, P56
+/// conf: P29, M29, G59, P56, P44
 #[tokio::test]
 async fn every_call_sends_its_arguments_and_the_delegates_in_order_as_full_names() {
     let script = Script::default();
@@ -77,7 +77,7 @@ async fn every_call_sends_its_arguments_and_the_delegates_in_order_as_full_names
     );
 }
 
-/// conf: R3, G75, P47
+/// conf: R3, G75, P47, P5
 #[tokio::test]
 async fn nothing_is_added_that_was_not_asked_for() {
     let script = Script::default();
@@ -93,7 +93,7 @@ async fn nothing_is_added_that_was_not_asked_for() {
     assert!(!id.include_email);
 }
 
-/// conf: P62, G5, G1
+/// conf: P62, G5, G1, R11
 #[tokio::test]
 async fn every_call_carries_the_route_the_bearer_and_the_versions_once() {
     let script = Script::default();
@@ -116,7 +116,7 @@ async fn every_call_carries_the_route_the_bearer_and_the_versions_once() {
     }
 }
 
-/// conf: P14, P31, G65
+/// conf: P14, P31, G65, P44
 #[tokio::test]
 async fn impersonated_credentials_send_exactly_their_request_and_say_what_they_are() {
     let script = Script::default();
@@ -222,7 +222,7 @@ async fn a_reserved_or_illegal_key_is_an_error_and_nothing_is_sent() {
     assert_eq!(script.calls(), 0);
 }
 
-/// conf: P2, P3, P4, P43, P26
+/// conf: P2, P3, P4, P9, P43, P26
 #[tokio::test]
 async fn bad_input_names_its_field_and_nothing_is_sent() {
     let script = Script::default();

@@ -145,6 +145,20 @@ async fn a_signer_signs_as_the_target_with_its_delegates_and_tells_the_key() {
     }
 }
 
+/// conf: G73
+#[tokio::test]
+async fn a_signer_gets_over_a_broken_stream_and_a_503_and_reports_a_500() {
+    let script = Script::new([Answer::Break, Answer::unavailable()]);
+    let server = script.serve().await;
+    let signer = server.client().impersonate(TARGET).signer().unwrap();
+    signer.sign_blob("bytes").await.unwrap();
+    assert_eq!((script.calls(), signer.email()), (3, TARGET));
+
+    let script = Script::always(Answer::status(Code::Internal, "broken"));
+    let error = script.client().impersonate(TARGET).signer().unwrap().sign_blob("bytes").await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), (Code::Internal, true));
+}
+
 /// conf: P11, R8, P46, P10, P12
 #[tokio::test]
 async fn a_copy_keeps_every_option_and_shares_no_token() {

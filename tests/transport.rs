@@ -331,3 +331,25 @@ async fn the_user_agent_names_the_program_the_crate_and_tonic() {
     let error = IamCredentialsClient::builder().credentials(fixed()).user_agent("a\nb").build().unwrap_err();
     assert_eq!(error.field(), Some("user_agent"));
 }
+
+/// conf: G53
+#[tokio::test]
+async fn a_call_that_is_dropped_is_cancelled_at_the_server() {
+    let script = Script::new([Answer::Hang]);
+    let server = script.serve().await;
+    let client = server.client();
+    let call = tokio::spawn(client.sign_blob(TARGET, "").into_future());
+    while script.calls() == 0 {
+        tokio::time::sleep(ms(5)).await;
+    }
+    assert_eq!(script.left(), 0);
+    call.abort();
+    let start = Instant::now();
+    while script.left() == 0 {
+        assert!(start.elapsed() < Duration::from_secs(10), "the server was not told");
+        tokio::time::sleep(ms(5)).await;
+    }
+    // It cost the others nothing.
+    client.sign_blob(TARGET, "").await.unwrap();
+    assert_eq!((server.connections(), script.calls()), (1, 2));
+}

@@ -479,6 +479,7 @@ mod tests {
         }
     }
 
+    /// conf: G34
     #[test]
     fn retries_spend_a_budget_that_successes_refill() {
         let budget = TpsBudget::new(BUDGET_WINDOW, 0, BUDGET_RATIO);

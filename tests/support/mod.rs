@@ -102,6 +102,16 @@ struct ScriptInner {
     answers: Mutex<VecDeque<Answer>>,
     last: Mutex<Option<Answer>>,
     seen: Mutex<Vec<Seen>>,
+    left: AtomicUsize,
+}
+
+/// Notes that a caller has left before it was answered.
+struct Answering<'a>(&'a AtomicUsize);
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl Script {
@@ -138,6 +148,11 @@ impl Script {
         self.inner.seen.lock().unwrap().len()
     }
 
+    /// How many callers left while they were kept waiting for ever.
+    pub fn left(&self) -> usize {
+        self.inner.left.load(Ordering::SeqCst)
+    }
+
     /// The only request that came.
     pub fn only(&self) -> Seen {
         let seen = self.seen();
@@ -169,7 +184,10 @@ impl Script {
             Answer::Ok => grpc(right_reply(&seen)),
             Answer::Reply(message) => grpc(message),
             Answer::Status(status) => status.into_http(),
-            Answer::Hang => std::future::pending().await,
+            Answer::Hang => {
+                let _answering = Answering(&self.inner.left);
+                std::future::pending().await
+            }
             Answer::Stall => {
                 let start =
                     Ok::<_, Infallible>(http_body::Frame::data(Bytes::from_static(&[0, 0, 0, 0, 9, 1])));
