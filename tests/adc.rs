@@ -386,6 +386,39 @@ fn a_process_finds_its_file_and_says_which() {
     }
 }
 
+/// conf: M26, G9
+#[tokio::test]
+async fn a_token_endpoint_that_nobody_vouches_for_gets_no_secret() {
+    let emulator = Emulator::builder().tls().start().await.unwrap();
+    let credentials = Credentials::from_json(&emulator.authorized_user_json(USER)).unwrap();
+    let error = credentials.token().await.unwrap_err();
+    assert!(!error.is_transient(), "{error}");
+    assert!(
+        error.to_string().contains("cannot connect to 127.0.0.1")
+            && error.to_string().contains("certificate"),
+        "{error}"
+    );
+    assert!(emulator.journal().is_empty());
+    assert_eq!(emulator.connections(), 1, "it is not tried again");
+}
+
+/// conf: M26
+#[cfg(all(feature = "tls-native-roots", target_os = "linux"))]
+#[test]
+fn over_tls_a_process_trusts_the_machines_certificate_store() {
+    let emulator = Emulator::builder().tls().start_blocking().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, store) = (folder.path().join("adc.json"), folder.path().join("ca.pem"));
+    let user = emulator.authorized_user_json(USER);
+    std::fs::write(&file, emulator.impersonated_service_account_json(&user, TARGET, [""; 0]).unwrap())
+        .unwrap();
+    std::fs::write(&store, emulator.ca_pem().unwrap()).unwrap();
+    let shown = process([("GOOGLE_APPLICATION_CREDENTIALS", &file), ("SSL_CERT_FILE", &store)]);
+    let token =
+        shown.lines().find_map(|line| line.strip_prefix("token: ")).unwrap_or_else(|| panic!("{shown}"));
+    assert_eq!(emulator.verify_access_token(token).unwrap().principal, member(TARGET));
+}
+
 /// conf: M34
 #[test]
 fn a_process_whose_file_is_of_no_use_picks_no_other_identity() {

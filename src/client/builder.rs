@@ -410,7 +410,7 @@ impl ClientBuilder {
 
 /// TLS with the roots that the features name; `None` where they name none.
 #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-#[cfg_attr(not(any(feature = "tls-native-roots", feature = "tls-webpki-roots")), allow(unused))]
+#[cfg_attr(not(feature = "tls-native-roots"), allow(unused))]
 fn usual_roots(
     endpoint: &Endpoint,
     config: tonic::transport::ClientTlsConfig,

@@ -215,20 +215,32 @@ mod tls {
         }
     }
 
+    #[cfg(not(any(feature = "tls-native-roots", feature = "tls-webpki-roots")))]
+    fn https() -> Result<HttpsConnector<HttpConnector>, String> {
+        let _ = (crypto_provider, connector);
+        Err("no roots are trusted".to_owned())
+    }
+
+    #[cfg(any(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
     fn https() -> Result<HttpsConnector<HttpConnector>, String> {
         let builder = hyper_rustls::HttpsConnectorBuilder::new;
-        let outcome: Result<_, String> = Err("no roots are trusted".to_owned());
         #[cfg(feature = "tls-webpki-roots")]
-        let outcome = outcome.or_else(|_| {
-            builder()
-                .with_provider_and_webpki_roots(crypto_provider())
-                .map_err(|error| format!("TLS cannot be set up: {error}"))
-        });
-        // A machine without a certificate store still has the roots that are compiled in, if any are.
+        let compiled_in = || {
+            let made = builder().with_provider_and_webpki_roots(crypto_provider());
+            made.map_err(|error| format!("TLS cannot be set up: {error}"))
+        };
         #[cfg(feature = "tls-native-roots")]
-        let outcome = builder().with_provider_and_native_roots(crypto_provider()).or_else(|error| {
-            outcome.map_err(|_| format!("the machine's certificate store cannot be used: {error}"))
-        });
-        Ok(outcome?.https_only().enable_http1().wrap_connector(connector()))
+        let stored = || {
+            let made = builder().with_provider_and_native_roots(crypto_provider());
+            made.map_err(|error| format!("the machine's certificate store cannot be used: {error}"))
+        };
+        // A machine without a certificate store still has the roots that are compiled in, if any are.
+        #[cfg(all(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
+        let roots = stored().or_else(|error| compiled_in().map_err(|_| error));
+        #[cfg(not(feature = "tls-webpki-roots"))]
+        let roots = stored();
+        #[cfg(not(feature = "tls-native-roots"))]
+        let roots = compiled_in();
+        Ok(roots?.https_only().enable_http1().wrap_connector(connector()))
     }
 }
