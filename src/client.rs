@@ -2,6 +2,7 @@
 
 mod builder;
 mod call;
+mod check;
 mod request;
 mod transport;
 
@@ -14,8 +15,9 @@ use serde::Serialize;
 pub use self::builder::ClientBuilder;
 pub(crate) use self::builder::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE, quota_project_value};
 use self::call::{CallSettings, Caller};
+pub(crate) use self::check::{checked_audience, checked_lifetime, checked_scopes, wire_names};
+pub(crate) use self::request::Request;
 pub use self::request::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
-pub(crate) use self::request::{Request, checked_audience, checked_lifetime, checked_scopes, wire_names};
 use crate::{Credentials, Error};
 
 /// A client of the four RPCs.

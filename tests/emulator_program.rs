@@ -8,7 +8,6 @@ mod support;
 use std::process::Command;
 
 use gcp_iam_credentials::emulator::{Emulator, Policy};
-use serde_json::Value;
 
 const PAGE: &str = include_str!("../docs/emulator.md");
 const POLICY: &str = include_str!("../docs/policy.json");
@@ -52,8 +51,19 @@ fn is_like(shown: &str, actual: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// Whether the machine has what the page's readers have; a Rust toolchain alone does not bring it.
+fn has_shell_and_curl() -> bool {
+    let works =
+        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|it| it.status.success());
+    works("bash") && works("curl")
+}
+
 #[tokio::test]
 async fn the_transcripts_of_the_page_are_true() {
+    if !has_shell_and_curl() {
+        eprintln!("not run: bash or curl is missing");
+        return;
+    }
     let emulator = Emulator::builder().policy(Policy::from_json(POLICY).unwrap()).start().await.unwrap();
     let transcripts = transcripts();
     assert!(transcripts.len() >= 9, "{transcripts:?}");
@@ -81,25 +91,12 @@ fn likeness_is_told_from_difference() {
     }
 }
 
-#[tokio::test]
-async fn a_hundred_accounts_start_in_under_a_second() {
-    let policy = (0..100).fold(Policy::new(), |policy, number| {
-        policy.grant(
-            "allUsers",
-            "roles/iam.serviceAccountTokenCreator",
-            &format!("sa-{number}@p.iam.gserviceaccount.com"),
-        )
-    });
-    let start = tokio::time::Instant::now();
-    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
-    assert!(start.elapsed().as_millis() < 1000, "{:?}", start.elapsed());
-    assert_eq!(emulator.policy().unwrap().to_json().matches("\"grants\"").count(), 100);
-}
-
 #[cfg(all(feature = "cli", unix))]
 mod program {
     use std::io::{BufRead, BufReader};
     use std::process::{Child, Stdio};
+
+    use serde_json::Value;
 
     use super::*;
     use support::json;

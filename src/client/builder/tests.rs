@@ -1,0 +1,190 @@
+//! Where calls go, and which settings are refused.
+
+use super::*;
+use crate::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
+
+fn builder() -> ClientBuilder {
+    let mut builder = ClientBuilder::new();
+    builder.environment = |_| None;
+    builder
+}
+
+fn with_token() -> ClientBuilder {
+    builder().credentials(Credentials::fixed(Token::new("real-token", None).unwrap()))
+}
+
+/// Credentials that are known to belong to a universe.
+struct Of(&'static str);
+
+impl TokenSource for Of {
+    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(async { Token::new("token", None) })
+    }
+
+    fn info(&self) -> SourceInfo {
+        SourceInfo::new().universe_domain(self.0)
+    }
+}
+
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+mod endpoints {
+    use super::*;
+
+    fn identity() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    /// conf: P59, P19, P20, P38, P49, G57, G7, G72
+    #[test]
+    fn endpoint_universe_and_environment_decide_where_calls_go() {
+        let default = "https://iamcredentials.googleapis.com";
+        let own = "https://own.example.com:8443";
+        for (endpoint, universe, variable, expected) in [
+            (None, None, false, default),
+            (None, Some("googleapis.com"), false, default),
+            (None, Some("universe.example"), false, "https://iamcredentials.universe.example"),
+            (None, None, true, "https://iamcredentials.variable.example"),
+            (None, Some("universe.example"), true, "https://iamcredentials.universe.example"),
+            (None, Some("googleapis.com"), true, default),
+            (Some(own), None, false, own),
+            (Some(own), Some("universe.example"), false, own),
+            (Some(own), None, true, own),
+            (Some("own.example.com:8443"), None, false, own),
+            (Some("https://own.example.com:8443/"), Some("googleapis.com"), true, own),
+            (Some("https://127.0.0.1:1"), None, false, "https://127.0.0.1:1"),
+            (Some("https://[::1]:1"), None, false, "https://[::1]:1"),
+            (Some("http://localhost:1"), Some("universe.example"), true, "http://localhost:1"),
+        ] {
+            let mut builder = with_token();
+            if variable {
+                builder.environment =
+                    |name| (name == UNIVERSE_VARIABLE).then(|| "variable.example".to_owned());
+            }
+            builder.endpoint = endpoint.map(str::to_owned);
+            builder.universe_domain = universe.map(str::to_owned);
+            let client = builder.build().unwrap();
+            assert_eq!(client.endpoint(), expected, "{endpoint:?} {universe:?} {variable}");
+            let universe = universe.unwrap_or(if variable { "variable.example" } else { "googleapis.com" });
+            assert_eq!(client.universe_domain(), universe);
+        }
+    }
+
+    /// conf: P59
+    #[test]
+    fn a_client_identity_leads_to_the_mtls_endpoint() {
+        let (certificate, key) = identity();
+        let with = |builder: ClientBuilder| builder.client_identity(&certificate, &key);
+        let client = with(with_token()).build().unwrap();
+        assert_eq!(client.endpoint(), "https://iamcredentials.mtls.googleapis.com");
+        let own = with(with_token().endpoint("own.example.com")).build().unwrap();
+        assert_eq!(own.endpoint(), "https://own.example.com");
+        let error = with(with_token().universe_domain("universe.example")).build().unwrap_err();
+        assert_eq!(error.field(), Some("client_identity"));
+    }
+
+    /// conf: P60, G9
+    #[test]
+    fn tls_options_that_cannot_be_used_are_errors() {
+        let (certificate, key) = identity();
+        let service = tower::service_fn(|_: http::Request<Body>| async {
+            Err::<http::Response<Body>, _>(std::io::Error::other("not called"))
+        });
+        let plain = || with_token().endpoint("http://127.0.0.1:1");
+        for (builder, field) in [
+            (plain().root_certificates(&certificate), "endpoint"),
+            (plain().client_identity(&certificate, &key), "endpoint"),
+            (with_token().root_certificates("no certificate"), "root_certificates"),
+            (with_token().client_identity(&certificate, "no key"), "client_identity"),
+            (with_token().client_identity("no certificate", &key), "client_identity"),
+        ] {
+            assert_eq!(builder.build().unwrap_err().field(), Some(field));
+        }
+        for (builder, field) in [
+            (with_token().root_certificates(&certificate), "root_certificates"),
+            (with_token().client_identity(&certificate, &key), "client_identity"),
+            (builder(), "credentials"),
+        ] {
+            assert_eq!(builder.build_with(service).unwrap_err().field(), Some(field));
+        }
+    }
+
+    /// conf: M33
+    #[test]
+    fn the_emulator_variable_gives_way_to_anything_more_specific() {
+        let mut builder = with_token();
+        builder.environment = |name| (name == EMULATOR_VARIABLE).then(|| "127.0.0.1:8095".to_owned());
+        let endpoint = builder.clone().endpoint("own.example.com").build().unwrap().endpoint();
+        assert_eq!(endpoint, "https://own.example.com");
+        let endpoint = builder.universe_domain("googleapis.com").build().unwrap().endpoint();
+        assert_eq!(endpoint, "https://iamcredentials.googleapis.com");
+    }
+}
+
+/// conf: P59, G4
+#[test]
+fn a_setting_that_makes_no_sense_is_refused_with_its_name() {
+    for (builder, field) in [
+        (with_token().endpoint(""), "endpoint"),
+        (with_token().endpoint("ftp://host"), "endpoint"),
+        (with_token().endpoint("https://host/path"), "endpoint"),
+        (with_token().endpoint("http://iamcredentials.googleapis.com"), "endpoint"),
+        (with_token().endpoint("http://10.0.0.1:80"), "endpoint"),
+        (with_token().universe_domain(""), "universe_domain"),
+        (with_token().universe_domain("https://googleapis.com"), "universe_domain"),
+        (with_token().endpoint("http://localhost").quota_project("a b"), "quota_project"),
+        (with_token().endpoint("http://localhost").quota_project(""), "quota_project"),
+        (with_token().endpoint("http://localhost").user_agent("a\nb"), "user_agent"),
+    ] {
+        assert_eq!(builder.build().unwrap_err().field(), Some(field));
+    }
+    for variable in [UNIVERSE_VARIABLE, QUOTA_VARIABLE, EMULATOR_VARIABLE] {
+        let mut builder = with_token();
+        builder.environment = match variable {
+            UNIVERSE_VARIABLE => |name| (name == UNIVERSE_VARIABLE).then(|| "not a domain".to_owned()),
+            QUOTA_VARIABLE => |name| (name == QUOTA_VARIABLE).then(|| "not a project".to_owned()),
+            _ => |name| (name == EMULATOR_VARIABLE).then(|| "not a host".to_owned()),
+        };
+        assert_eq!(builder.build().unwrap_err().field(), Some(variable));
+    }
+}
+
+#[test]
+fn plaintext_off_loopback_needs_a_word() {
+    let client = with_token().endpoint("http://10.0.0.1:80").allow_plaintext().build().unwrap();
+    assert_eq!(client.endpoint(), "http://10.0.0.1:80");
+}
+
+/// conf: G58, P8
+#[test]
+fn credentials_of_another_universe_are_refused() {
+    let of = |universe| builder().credentials(Credentials::from_source(Of(universe)));
+    let local = |builder: ClientBuilder| builder.endpoint("http://localhost");
+    let error = local(of("universe.example")).build().unwrap_err();
+    assert_eq!(error.field(), Some("universe_domain"));
+    let error = local(of("googleapis.com").universe_domain("universe.example")).build().unwrap_err();
+    assert!(error.to_string().contains("googleapis.com"), "{error}");
+    local(of("universe.example").universe_domain("universe.example")).build().unwrap();
+    local(of("googleapis.com")).build().unwrap();
+}
+
+/// conf: M33
+#[test]
+fn an_emulator_never_gets_a_real_token_from_afar() {
+    let mut builder = builder();
+    builder.environment = |name| (name == EMULATOR_VARIABLE).then(|| "emulator.internal:8095".to_owned());
+    // No application default credentials are looked for: the made-up token is there at once.
+    let client = builder.clone().build().unwrap();
+    assert_eq!(client.endpoint(), "http://emulator.internal:8095");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let token = runtime.block_on(client.credentials().token()).unwrap();
+    assert_eq!(token.secret(), EMULATOR_TOKEN);
+
+    let real = Credentials::fixed(Token::new("real-token", None).unwrap());
+    let error = builder.clone().credentials(real.clone()).build().unwrap_err();
+    assert_eq!(error.field(), Some(EMULATOR_VARIABLE));
+
+    builder.environment = |name| (name == EMULATOR_VARIABLE).then(|| "http://127.0.0.1:8095".to_owned());
+    let client = builder.credentials(real).build().unwrap();
+    assert_eq!(client.endpoint(), "http://127.0.0.1:8095");
+}
