@@ -2,6 +2,8 @@
 
 mod diagnosis;
 mod pool;
+#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+mod public_keys;
 mod signer;
 mod source;
 
@@ -11,6 +13,8 @@ use std::time::Duration;
 
 pub use self::diagnosis::{Diagnosis, Finding, HopDiagnosis};
 pub use self::pool::{ImpersonationPool, PoolBuilder, PoolStats};
+#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+pub use self::public_keys::PublicKeys;
 pub use self::signer::Signer;
 use self::source::{Grant, How, ImpersonatedSource};
 use crate::client::{checked_audience, checked_lifetime, checked_scopes, wire_names};

@@ -68,6 +68,8 @@ pub use client::{
 };
 pub use credentials::{CacheStatus, Credentials, KeepWarm};
 pub use error::{Error, ErrorKind, ServiceError};
+#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+pub use impersonation::PublicKeys;
 pub use impersonation::{
     Diagnosis, Finding, HopDiagnosis, Impersonation, ImpersonationPool, PoolBuilder, PoolStats, Signer,
 };

@@ -2,7 +2,7 @@
 
 mod authorized_user;
 #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
-mod crypto;
+pub(crate) mod crypto;
 mod explanation;
 mod fixed;
 mod function;

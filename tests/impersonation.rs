@@ -346,3 +346,43 @@ async fn a_subject_is_acted_for_without_a_key() {
     assert!(left > HOUR - Duration::from_secs(120) && left <= HOUR, "{left:?}");
     assert_eq!(acting.info().known_principal(), Some("user@corp.example"));
 }
+
+/// conf: P42
+#[tokio::test]
+async fn what_was_signed_is_checked_against_the_published_keys() {
+    use gcp_iam_credentials::PublicKeys;
+    use gcp_iam_credentials::emulator::Emulator;
+    use http_body_util::{BodyExt, Empty};
+    use hyper_util::client::legacy::Client;
+
+    let emulator = Emulator::builder().start().await.unwrap();
+    let client = IamCredentialsClient::builder().credentials(support::fixed()).endpoint(emulator.endpoint());
+    let client = client.build().unwrap();
+    let keys = async |account: &str| {
+        let http = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
+        let page = PublicKeys::url(account).replace("https://www.googleapis.com", emulator.endpoint());
+        let reply = http.get(page.parse().unwrap()).await.unwrap().into_body().collect().await.unwrap();
+        PublicKeys::from_jwks(std::str::from_utf8(&reply.to_bytes()).unwrap()).unwrap()
+    };
+    let signer = client.impersonate(TARGET).signer().unwrap();
+    let blob = signer.sign_blob("bytes").await.unwrap();
+    let claims = serde_json::json!({ "sub": "someone" });
+    let jwt = signer.sign_jwt(&claims).await.unwrap();
+
+    let own = keys(TARGET).await;
+    own.verify_blob(&blob, b"bytes").unwrap();
+    assert_eq!(own.verify_jwt(&jwt).unwrap(), claims);
+    assert_eq!(own.verify_blob(&blob, b"other bytes").unwrap_err().field(), Some("signature"));
+
+    client.sign_blob("other@example.com", "").await.unwrap();
+    let foreign = keys("other@example.com").await;
+    assert_eq!(foreign.verify_blob(&blob, b"bytes").unwrap_err().field(), Some("key_id"));
+    assert_eq!(foreign.verify_jwt(&jwt).unwrap_err().field(), Some("key_id"));
+
+    emulator.rotate_key(TARGET).await.unwrap();
+    let newer = signer.sign_blob("bytes").await.unwrap();
+    assert_eq!(own.verify_blob(&newer, b"bytes").unwrap_err().field(), Some("key_id"));
+    let own = keys(TARGET).await;
+    own.verify_blob(&newer, b"bytes").unwrap();
+    own.verify_blob(&blob, b"bytes").unwrap();
+}

@@ -10,9 +10,8 @@ use crate::{IamCredentialsClient, ServiceAccountName};
 /// Signs bytes and claims as a target service account, with a key that never leaves Google.
 ///
 /// Made by [`Impersonation::signer`](crate::Impersonation::signer). The signature is RSA PKCS#1
-/// v1.5 with SHA-256, and the reply names the key. The account's public keys are published at
-/// `https://www.googleapis.com/service_accounts/v1/metadata/jwk/{email}`, for at least twelve
-/// hours after they last signed.
+/// v1.5 with SHA-256, and the reply names the key. `PublicKeys` check it against the keys that
+/// the account publishes.
 ///
 /// ```no_run
 /// use std::time::Duration;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 
 /// The process's choice, else ring where both are built in, as tonic has it.
-pub(super) fn crypto_provider() -> Arc<CryptoProvider> {
+pub(crate) fn crypto_provider() -> Arc<CryptoProvider> {
     if let Some(chosen) = CryptoProvider::get_default() {
         return Arc::clone(chosen);
     }
