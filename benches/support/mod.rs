@@ -30,8 +30,8 @@ pub(crate) const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("C
 pub(crate) const TOKEN_BYTES_ARGUMENT: &str = "--token-bytes";
 
 const TARGET: &str = "deployer@project.iam.gserviceaccount.com";
-/// A long token costs all three ways the same, so short ones are the harder test. Those of real
-/// service accounts have about 1,024 bytes.
+/// Real tokens of service accounts have about 1,024 bytes. Compressing such a header outweighs what
+/// is compared here, so short ones are the harder test.
 const TOKEN_BYTES: usize = 72;
 const TIMEOUT: Duration = ClientBuilder::ATTEMPT_TIMEOUT;
 
