@@ -16,6 +16,9 @@ pub(super) const PREFIX: &str = "ya29.";
 /// The random bytes in a token, and its key in the table.
 const ENTROPY: usize = 24;
 
+/// For how many tokens randomness is drawn at once.
+const DRAWN: usize = 128;
+
 /// How long a token is remembered after it expired, to be refused as expired and not as unknown.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
@@ -39,19 +42,19 @@ pub(super) struct AccessTokens(Mutex<Table>);
 struct Table {
     records: HashMap<[u8; ENTROPY], Record>,
     sweep_at: usize,
+    fresh_keys: Vec<[u8; ENTROPY]>,
 }
 
 impl Default for Table {
     fn default() -> Self {
-        Self { records: HashMap::new(), sweep_at: FIRST_SWEEP }
+        Self { records: HashMap::new(), sweep_at: FIRST_SWEEP, fresh_keys: Vec::new() }
     }
 }
 
 impl AccessTokens {
     /// Makes a token for `record`.
     pub(super) fn issue(&self, record: Record, now: SystemTime) -> Result<String, Refusal> {
-        let mut key = [0; ENTROPY];
-        rand::fill(&mut key).map_err(|_| Refusal::internal("the emulator has no randomness"))?;
+        let key = self.fresh_key()?;
         let mut token = String::with_capacity(PREFIX.len() + 2 + ENTROPY * 4 / 3);
         token.push_str(PREFIX);
         token.push_str("c.");
@@ -64,6 +67,19 @@ impl AccessTokens {
         }
         table.records.insert(key, record);
         Ok(token)
+    }
+
+    /// Randomness is drawn for many tokens at once: each draw has a price of its own.
+    fn fresh_key(&self) -> Result<[u8; ENTROPY], Refusal> {
+        let mut table = self.lock();
+        if let Some(key) = table.fresh_keys.pop() {
+            return Ok(key);
+        }
+        let mut drawn = [0; ENTROPY * DRAWN];
+        rand::fill(&mut drawn).map_err(|_| Refusal::internal("the emulator has no randomness"))?;
+        let (keys, _) = drawn.as_chunks::<ENTROPY>();
+        table.fresh_keys.extend_from_slice(keys);
+        table.fresh_keys.pop().ok_or_else(|| Refusal::internal("the emulator has no randomness"))
     }
 
     /// The record of `token`, expired or not.
