@@ -231,6 +231,19 @@ impl Credentials {
         self.shared.fresh().or_else(|| self.shared.poll_slow())
     }
 
+    /// Shows a fresh token to `stamp`, at the same cost and without counting a reference to it; says
+    /// its generation, for [`invalidate_generation`](Self::invalidate_generation). Otherwise does
+    /// nothing, and [`poll_fast`](Self::poll_fast) is the next to ask.
+    #[inline]
+    pub(crate) fn show_fresh(&self, stamp: impl FnOnce(&Token)) -> Option<u64> {
+        self.shared.show_fresh(stamp)
+    }
+
+    /// As [`invalidate`](Self::invalidate), for the token that had this generation.
+    pub(crate) fn invalidate_generation(&self, generation: u64) {
+        self.shared.refuse_generation(generation);
+    }
+
     /// As [`token`](Self::token), for a caller that leaves at `deadline`. The fetch goes on for
     /// the others.
     pub(crate) async fn token_within(&self, deadline: Instant) -> Result<Token, Error> {

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
-use super::layer::Settings;
+use super::layer::{SentToken, Settings};
 use super::{BearerError, NoToken, grpc_timeout};
 use crate::{BoxFuture, Error, Token};
 
@@ -33,7 +33,7 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        Sent { #[pin] reply: S::Future, token: Token, settings: Arc<Settings> },
+        Sent { #[pin] reply: S::Future, token: SentToken, settings: Arc<Settings> },
         // Boxed, so that the state of a request with a fresh token stays small.
         Waiting { waiting: Box<Waiting<S, B>> },
         Failed { error: NoToken },
@@ -44,7 +44,7 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) fn sent(reply: S::Future, token: Token, settings: Arc<Settings>) -> Self {
+    pub(super) fn sent(reply: S::Future, token: SentToken, settings: Arc<Settings>) -> Self {
         Self { state: State::Sent { reply, token, settings } }
     }
 
@@ -173,6 +173,7 @@ where
             grpc_timeout::write(request.headers_mut(), left);
         }
         let settings = Arc::clone(&self.settings);
+        let token = SentToken::Token(token);
         Poll::Ready(Ok(State::Sent { reply: self.inner.call(request), token, settings }))
     }
 }

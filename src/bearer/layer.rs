@@ -39,6 +39,13 @@ pub(super) struct Settings {
     pub(super) destinations: Destinations,
 }
 
+/// The token that a request was sent with.
+pub(super) enum SentToken {
+    /// The cached one, named by its place in the order of those that came.
+    Generation(u64),
+    Token(Token),
+}
+
 impl BearerLayer {
     /// A layer that puts the token of these credentials into `authorization`.
     pub fn new(credentials: Credentials) -> Self {
@@ -114,7 +121,7 @@ impl Settings {
 
     /// Invalidates the token that a reply says was refused.
     #[inline]
-    pub(super) fn watch<R>(&self, reply: &Response<R>, token: &Token) {
+    pub(super) fn watch<R>(&self, reply: &Response<R>, sent: &SentToken) {
         let refused = match reply.status() {
             StatusCode::UNAUTHORIZED => true,
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => self.stamp.is_for_proxies(),
@@ -122,7 +129,10 @@ impl Settings {
         };
         if refused {
             tracing::debug!(status = reply.status().as_u16(), "the called API refused the token");
-            self.credentials.invalidate(token);
+            match sent {
+                SentToken::Generation(generation) => self.credentials.invalidate_generation(*generation),
+                SentToken::Token(token) => self.credentials.invalidate(token),
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
-use super::layer::Settings;
+use super::layer::{SentToken, Settings};
 use super::{BearerError, NoToken};
 
 /// A service whose requests carry a token: what [`BearerLayer`](crate::BearerLayer) makes.
@@ -40,10 +40,16 @@ where
             self.release();
             return ResponseFuture::failed(NoToken::new(error));
         }
-        match self.settings.credentials.poll_fast() {
+        let Settings { credentials, stamp, .. } = &*self.settings;
+        if let Some(generation) = credentials.show_fresh(|token| stamp.put(request.headers_mut(), token)) {
+            let sent = SentToken::Generation(generation);
+            return ResponseFuture::sent(self.inner.call(request), sent, Arc::clone(&self.settings));
+        }
+        match credentials.poll_fast() {
             Some(token) => {
-                self.settings.stamp.put(request.headers_mut(), &token);
-                ResponseFuture::sent(self.inner.call(request), token, Arc::clone(&self.settings))
+                stamp.put(request.headers_mut(), &token);
+                let sent = SentToken::Token(token);
+                ResponseFuture::sent(self.inner.call(request), sent, Arc::clone(&self.settings))
             }
             None => {
                 self.release();

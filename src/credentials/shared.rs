@@ -34,6 +34,8 @@ pub(super) struct Shared {
 
 struct Inner {
     state: State,
+    /// Counts the tokens that came, so that one can be named without being held.
+    generation: u64,
     /// There exactly while the state says that a fetch is under way. Boxed, for most handles have
     /// none.
     flight: Option<Box<Flight>>,
@@ -88,7 +90,7 @@ impl Shared {
             place: None,
             clock: Clock::start(),
             snapshot: ArcSwapOption::empty(),
-            inner: Mutex::new(Inner { state, flight: None }),
+            inner: Mutex::new(Inner { state, generation: 0, flight: None }),
         }
     }
 
@@ -98,6 +100,16 @@ impl Shared {
         let snapshot = self.snapshot.load();
         let snapshot = snapshot.as_deref()?;
         snapshot.is_good(self.clock.nanos()).then(|| snapshot.token().clone())
+    }
+
+    /// Shows the token to `stamp` and says its generation, where [`fresh`](Self::fresh) would hand
+    /// it out: without counting another reference to it.
+    #[inline]
+    pub(super) fn show_fresh(&self, stamp: impl FnOnce(&Token)) -> Option<u64> {
+        let snapshot = self.snapshot.load();
+        let snapshot = snapshot.as_deref().filter(|snapshot| snapshot.is_good(self.clock.nanos()))?;
+        stamp(snapshot.token());
+        Some(snapshot.generation())
     }
 
     /// The same after a look at the wall clock.
@@ -168,7 +180,7 @@ impl Shared {
         if inner.state.lost_at().is_some_and(|lost_at| lost_at <= now.mono) {
             inner.land();
             inner.state.abandon();
-            self.publish(&inner.state, now);
+            self.publish(&inner, now);
         }
         let (reason, token) = match inner.state.verdict(want, now) {
             Verdict::Done(step) => return Ok(step),
@@ -190,7 +202,7 @@ impl Shared {
             None => Some(inner.take_off(self, reason, now)),
         };
         if launch.is_some() {
-            self.publish(&inner.state, now);
+            self.publish(&inner, now);
         }
         let wait = inner.flight.as_ref().zip(inner.state.lost_at());
         let wait = wait.map(|(flight, lost_at)| Step::Wait(flight.outcome(), self.clock.instant(lost_at)));
@@ -222,14 +234,17 @@ impl Shared {
         let now = self.clock.now();
         let sent = inner.state.sent();
         let outcome = match outcome {
-            Ok(token) => inner.state.succeed(now, token.clone(), jitter).map(|()| token),
+            Ok(token) => {
+                inner.generation += 1;
+                inner.state.succeed(now, token.clone(), jitter).map(|()| token)
+            }
             Err(error) => {
                 inner.state.fail(now, error.clone(), failure, jitter);
                 Err(error)
             }
         };
         inner.land();
-        self.publish(&inner.state, now);
+        self.publish(&inner, now);
         let due = inner.state.due(now);
         let still_alive = inner.state.alive(now).is_some();
         drop(inner);
@@ -252,7 +267,7 @@ impl Shared {
             inner.land();
             inner.state.abandon();
             let now = self.clock.now();
-            self.publish(&inner.state, now);
+            self.publish(&inner, now);
         }
     }
 
@@ -261,7 +276,18 @@ impl Shared {
         let mut inner = self.lock();
         if inner.state.refuse(token) {
             let now = self.clock.now();
-            self.publish(&inner.state, now);
+            self.publish(&inner, now);
+        }
+    }
+
+    /// As [`refuse`](Self::refuse), for the token of this generation.
+    pub(super) fn refuse_generation(&self, generation: u64) {
+        let current = {
+            let inner = self.lock();
+            (inner.generation == generation).then(|| inner.state.token().cloned()).flatten()
+        };
+        if let Some(token) = current {
+            self.refuse(&token);
         }
     }
 
@@ -271,11 +297,10 @@ impl Shared {
     }
 
     /// To be called under the lock, after every change of the state.
-    fn publish(&self, state: &State, now: Now) {
-        let snapshot = state
-            .offer(now)
-            .zip(state.token())
-            .map(|(offer, token)| Arc::new(Snapshot::new(token.clone(), offer, now)));
+    fn publish(&self, inner: &Inner, now: Now) {
+        let offered = inner.state.offer(now).zip(inner.state.token());
+        let snapshot = offered
+            .map(|(offer, token)| Arc::new(Snapshot::new(token.clone(), inner.generation, offer, now)));
         self.snapshot.store(snapshot);
     }
 

@@ -13,6 +13,7 @@ const WALL_INTERVAL: Duration = Duration::from_secs(1);
 /// A token that may be handed out without a lock.
 pub(super) struct Snapshot {
     token: Token,
+    generation: u64,
     /// In nanoseconds on the monotonic clock, as are all numbers here: good until then, as far as
     /// both clocks told when the wall clock was last read.
     good_until: AtomicU64,
@@ -21,15 +22,20 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn new(token: Token, offer: Offer, now: Now) -> Self {
+    pub(super) fn new(token: Token, generation: u64, offer: Offer, now: Now) -> Self {
         let (end, wall_end) = (nanos(offer.mono), offer.wall);
-        let snapshot = Self { token, good_until: AtomicU64::new(0), end, wall_end };
+        let snapshot = Self { token, generation, good_until: AtomicU64::new(0), end, wall_end };
         snapshot.is_good_by_both(now);
         snapshot
     }
 
     pub(super) fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// Which of the tokens that came it is.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Whether the token is good, by the monotonic clock and the last look at the other.
