@@ -335,6 +335,29 @@ mod a_refused_token {
 
     /// conf: M14
     #[tokio::test]
+    async fn leaves_the_next_token_alone_when_its_refusal_comes_late() {
+        let (credentials, fetches) = counted();
+        credentials.token().await.unwrap();
+        let gate = Arc::new(Semaphore::new(0));
+        let waits = Arc::clone(&gate);
+        let slow = service_fn(move |_: Request<()>| {
+            let gate = Arc::clone(&waits);
+            async move {
+                gate.acquire_owned().await.unwrap().forget();
+                Ok::<_, Infallible>(Response::builder().status(StatusCode::UNAUTHORIZED).body(()).unwrap())
+            }
+        });
+        let late = tokio::spawn(credentials.layer().layer(slow).oneshot(request()));
+        tokio::task::yield_now().await;
+        let newer = credentials.refresh().await.unwrap();
+        gate.add_permits(1);
+        late.await.unwrap().unwrap();
+        assert_eq!(credentials.cached().unwrap().secret(), newer.secret());
+        assert_eq!(fetches.load(Ordering::SeqCst), 2);
+    }
+
+    /// conf: M14
+    #[tokio::test]
     async fn is_not_what_other_replies_mean() {
         for reply in [
             (StatusCode::OK, None),
