@@ -386,3 +386,61 @@ async fn what_was_signed_is_checked_against_the_published_keys() {
     own.verify_blob(&newer, b"bytes").unwrap();
     own.verify_blob(&blob, b"bytes").unwrap();
 }
+
+/// conf: M30
+#[tokio::test]
+async fn a_diagnosis_finds_the_one_grant_that_is_missing() {
+    use gcp_iam_credentials::emulator::{Emulator, Policy};
+
+    const ROLE: &str = "roles/iam.serviceAccountTokenCreator";
+    let chain = ["user:alice@corp.example", DELEGATES[0], DELEGATES[1], TARGET];
+    let alice = || {
+        struct Alice;
+        impl gcp_iam_credentials::TokenSource for Alice {
+            fn fetch<'a>(
+                &'a self,
+                _: gcp_iam_credentials::FetchRequest<'a>,
+            ) -> gcp_iam_credentials::BoxFuture<'a, Result<Token, Error>> {
+                Box::pin(async { Token::new("alice-token", None) })
+            }
+            fn info(&self) -> gcp_iam_credentials::SourceInfo {
+                gcp_iam_credentials::SourceInfo::new().principal("alice@corp.example")
+            }
+        }
+        Credentials::from_source(Alice)
+    };
+    for missing in [None, Some(0), Some(1), Some(2)] {
+        let mut policy = Policy::new().token("alice-token", chain[0]);
+        for (hop, pair) in chain.windows(2).enumerate() {
+            policy = policy.account(pair[1]);
+            if Some(hop) != missing {
+                let member =
+                    if hop == 0 { pair[0].to_owned() } else { format!("serviceAccount:{}", pair[0]) };
+                policy = policy.grant(&member, ROLE, pair[1]);
+            }
+        }
+        let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+        let client = IamCredentialsClient::builder().credentials(alice()).endpoint(emulator.endpoint());
+        let client = client.build().unwrap();
+        let diagnosis = client.diagnose(TARGET, DELEGATES).await.unwrap();
+        let Some(hop) = missing else {
+            assert!(diagnosis.is_allowed(), "{diagnosis}");
+            continue;
+        };
+        let failure = diagnosis.failure().unwrap();
+        assert_eq!(failure.account(), chain[hop + 1], "{diagnosis}");
+        assert_eq!(failure.principal(), Some(chain[hop].trim_start_matches("user:")), "{diagnosis}");
+        assert!(matches!(failure.finding(), Finding::MissingRole { role, .. } if role == ROLE));
+
+        // The command that it prints, carried out, mends it.
+        let member = if hop == 0 { chain[0].to_owned() } else { format!("serviceAccount:{}", chain[hop]) };
+        assert!(
+            failure
+                .command()
+                .unwrap()
+                .contains(&format!("{} --member={member} --role={ROLE}", chain[hop + 1]))
+        );
+        emulator.grant(&member, ROLE, chain[hop + 1]).unwrap();
+        assert!(client.diagnose(TARGET, DELEGATES).await.unwrap().is_allowed());
+    }
+}

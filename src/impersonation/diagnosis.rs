@@ -48,8 +48,10 @@ impl IamCredentialsClient {
         let principals = std::iter::once(caller).chain(accounts.iter().cloned().map(Some));
         let mut hops: Vec<HopDiagnosis> = principals
             .zip(&accounts)
-            .map(|(principal, account)| HopDiagnosis {
+            .enumerate()
+            .map(|(index, (principal, account))| HopDiagnosis {
                 principal,
+                follows: index > 0,
                 account: account.clone(),
                 finding: Finding::NotReached,
             })
@@ -97,6 +99,8 @@ pub struct Diagnosis {
 #[derive(Clone, Debug)]
 pub struct HopDiagnosis {
     principal: Option<String>,
+    /// Whether another hop leads to the principal: it is a service account then.
+    follows: bool,
     account: String,
     finding: Finding,
 }
@@ -209,7 +213,8 @@ impl HopDiagnosis {
     pub fn command(&self) -> Option<String> {
         let account = &self.account;
         let member = || match &self.principal {
-            Some(principal) if principal.ends_with(".gserviceaccount.com") => {
+            // All but the first are accounts that the hop before leads to.
+            Some(principal) if self.follows || principal.ends_with(".gserviceaccount.com") => {
                 format!("serviceAccount:{principal}")
             }
             Some(principal) => format!("user:{principal}"),
