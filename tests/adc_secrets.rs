@@ -3,33 +3,20 @@
 #![cfg(all(feature = "emulator", feature = "gcp-auth"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/captured.rs"]
+mod captured;
 #[path = "support/token_server.rs"]
 mod token_server;
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use captured::Captured;
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::{Credentials, Error, Token, scopes};
 use token_server::{Answer, CLIENT_SECRET, REFRESH_TOKEN, TokenServer};
-use tracing_subscriber::layer::SubscriberExt;
 
 const BODY: &str = "body-that-must-stay-secret";
 const MINTED: &str = "minted-token-that-must-stay-secret";
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 #[track_caller]
 fn assert_clean(text: &str, key: &str) {
@@ -50,11 +37,7 @@ fn show(outcome: Result<Token, Error>) -> String {
 /// conf: M18, R5, R13
 #[test]
 fn no_secret_of_a_file_request_or_reply_shows() {
-    let captured = Captured::default();
-    let writer = captured.clone();
-    let subscriber = tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone()));
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let captured = Captured::everything();
 
     let emulator = Emulator::builder().start_blocking().unwrap();
     let key_file = emulator.service_account_key_json("key@project.iam.gserviceaccount.com");
@@ -103,7 +86,7 @@ fn no_secret_of_a_file_request_or_reply_shows() {
     drop(runtime);
 
     shown.iter().for_each(|text| assert_clean(text, key_line));
-    let logged = String::from_utf8_lossy(&captured.0.lock().unwrap()).into_owned();
+    let logged = captured.text();
     for expected in ["no token from the endpoint", "gcp_auth gave no token", "TRACE", "hyper_util"] {
         assert!(logged.contains(expected), "the log has no {expected:?}: nothing was captured?");
     }

@@ -1,17 +1,17 @@
 //! No secret shows: not in `Debug`, `Display`, errors, or tracing at any level.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/captured.rs"]
+mod captured;
 mod support;
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use captured::Captured;
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Credentials, IamCredentialsClient, RetryPolicy, Token};
 use support::{Answer, SOURCE_TOKEN, Script, TARGET};
 use tonic::Code;
-use tracing_subscriber::layer::SubscriberExt;
 
 const MINTED: &str = "minted-token-that-must-stay-secret";
 const PAYLOAD: &str = "payload-that-must-stay-secret";
@@ -25,20 +25,6 @@ fn assert_clean(text: &str) {
             let found = text.find(part).map(|at| &text[at.saturating_sub(300)..(at + 40).min(text.len())]);
             assert_eq!(found, None, "a secret shows");
         }
-    }
-}
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
@@ -85,12 +71,7 @@ async fn exercise(client: IamCredentialsClient) -> String {
 /// conf: M18, R5, R13, G83
 #[test]
 fn nothing_shows_a_secret_not_even_tracing_at_trace_level() {
-    let captured = Captured::default();
-    let writer = captured.clone();
-    let subscriber = tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone()));
-    // Connections are tasks of their own: they must log here as well.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let captured = Captured::everything();
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let shown = runtime.block_on(async {
@@ -128,7 +109,7 @@ fn nothing_shows_a_secret_not_even_tracing_at_trace_level() {
     drop(runtime);
 
     shown.iter().for_each(|text| assert_clean(text));
-    let logged = String::from_utf8_lossy(&captured.0.lock().unwrap()).into_owned();
+    let logged = captured.text();
     let call = format!("iam_credentials_call{{operation=\"sign_blob\" account=\"{TARGET}\"}}");
     for expected in [
         "gcp_iam_credentials",
