@@ -132,7 +132,9 @@ impl Impersonation {
             }
             Some(subject) => {
                 self.refuse("lifetime", self.lifetime.is_some(), "a subject: its tokens live for an hour")?;
-                self.source(Grant::subject(&self.client, subject, &scopes)?)
+                let grant = Grant::subject(&self.client, subject, &scopes)?;
+                self.need_email("the issuer for a subject")?;
+                self.source(grant)
             }
         }
     }
@@ -202,9 +204,6 @@ impl Impersonation {
         let how =
             How { delegates: self.delegates.clone()?, grant, quota_project: self.quota_project.clone() };
         let target = self.target.clone()?;
-        if self.subject.is_some() {
-            self.need_email("the issuer for a subject")?;
-        }
         Ok(ImpersonatedSource { client: self.client.clone(), target, how: Arc::new(how) })
     }
 

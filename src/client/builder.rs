@@ -34,24 +34,18 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// The versions that calls report: the language's, this crate's, and its gRPC library's.
-const API_CLIENT_VALUE: &str =
-    concat!("gl-rust/", env!("RUSTC_RELEASE"), " gapic/", env!("CARGO_PKG_VERSION"), " grpc/0.14");
-/// The same, for a token that impersonated credentials ask for.
-pub(crate) const ACCESS_TOKEN_USAGE: &str = concat!(
-    "gl-rust/",
-    env!("RUSTC_RELEASE"),
-    " gapic/",
-    env!("CARGO_PKG_VERSION"),
-    " grpc/0.14 auth-request-type/at cred-type/imp"
-);
-pub(crate) const ID_TOKEN_USAGE: &str = concat!(
-    "gl-rust/",
-    env!("RUSTC_RELEASE"),
-    " gapic/",
-    env!("CARGO_PKG_VERSION"),
-    " grpc/0.14 auth-request-type/it cred-type/imp"
-);
+/// The versions that calls report, the language's, this crate's and its gRPC library's, and what
+/// else is to be said.
+macro_rules! api_client {
+    ($more:literal) => {
+        concat!("gl-rust/", env!("RUSTC_RELEASE"), " gapic/", env!("CARGO_PKG_VERSION"), " grpc/0.14", $more)
+    };
+}
+
+const API_CLIENT_VALUE: &str = api_client!("");
+/// For a token that impersonated credentials ask for.
+pub(crate) const ACCESS_TOKEN_USAGE: &str = api_client!(" auth-request-type/at cred-type/imp");
+pub(crate) const ID_TOKEN_USAGE: &str = api_client!(" auth-request-type/it cred-type/imp");
 
 /// Makes an [`IamCredentialsClient`].
 ///
