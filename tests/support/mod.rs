@@ -1,6 +1,10 @@
 //! A scripted IAM Credentials service: in memory for the paused clock, or on a real socket.
 #![allow(dead_code, unreachable_pub, missing_debug_implementations, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod emulator;
+pub mod log_capture;
+pub mod token_server;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! Application default credentials as a process finds them: each test runs one, in an environment
 //! of its own.
-#![cfg(all(feature = "emulator", feature = "gcp-auth"))]
+#![cfg(feature = "gcp-auth")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::ffi::OsStr;

@@ -1,12 +1,9 @@
 //! Timeouts of a call and of an attempt. The clock is paused; the service is in memory.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{Answer, Script, TARGET, builder};
 use gcp_iam_credentials::{Credentials, Error, ErrorKind, RetryPolicy};
-use support::{Answer, Script, TARGET, builder};
 use tokio::time::Instant;
 use tonic::Code;
 

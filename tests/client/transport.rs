@@ -1,13 +1,10 @@
 //! Connections that cannot be made, break, or hang: real sockets, short times.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::error::Error as _;
 use std::time::Duration;
 
+use crate::support::{Answer, Script, Server, TARGET, builder, fixed};
 use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient, RetryPolicy};
-use support::{Answer, Script, Server, TARGET, builder, fixed};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::time::Instant;

@@ -1,15 +1,13 @@
 //! No secret shows: not in `Debug`, `Display`, errors, or tracing at any level.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "support/captured.rs"]
-mod captured;
 mod support;
 
 use std::time::{Duration, SystemTime};
 
-use captured::Captured;
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Credentials, IamCredentialsClient, RetryPolicy, Token};
+use support::log_capture::Captured;
 use support::{Answer, SOURCE_TOKEN, Script, TARGET};
 use tonic::Code;
 

@@ -1,6 +1,4 @@
 //! A caller's own gcp_auth provider as a source. The clock is paused; the provider is in memory.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-#![cfg(feature = "gcp-auth")]
 
 use std::future::Future;
 use std::pin::Pin;

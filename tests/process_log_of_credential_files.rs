@@ -1,19 +1,16 @@
 //! Neither errors nor tracing at any level show what is in a credential file, in a request to a
 //! token endpoint, or in its reply. A process of its own: the subscriber is the whole process's.
-#![cfg(all(feature = "emulator", feature = "gcp-auth"))]
+#![cfg(feature = "gcp-auth")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "support/captured.rs"]
-mod captured;
-#[path = "support/token_server.rs"]
-mod token_server;
+mod support;
 
 use std::sync::Arc;
 
-use captured::Captured;
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::{Credentials, Error, Token, scopes};
-use token_server::{Answer, CLIENT_SECRET, REFRESH_TOKEN, TokenServer};
+use support::log_capture::Captured;
+use support::token_server::{Answer, CLIENT_SECRET, REFRESH_TOKEN, TokenServer};
 
 const BODY: &str = "body-that-must-stay-secret";
 const MINTED: &str = "minted-token-that-must-stay-secret";

@@ -1,18 +1,13 @@
 //! The emulator's token endpoint, and the credential files that lead to it.
-#![cfg(feature = "emulator")]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "support/emulator.rs"]
-mod support;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::support::emulator::{EMAIL, json, rest};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gcp_iam_credentials::emulator::{Emulator, Method, Policy, TOKEN_CREATOR};
 use gcp_iam_credentials::scopes;
 use serde_json::{Value, json as value};
-use support::{EMAIL, json, rest};
 
 async fn start() -> Emulator {
     Emulator::builder().start().await.unwrap()

@@ -1,18 +1,13 @@
 //! The emulator's four RPCs, seen through the generated stub.
-#![cfg(feature = "emulator")]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "support/emulator.rs"]
-mod support;
 
 use std::time::{Duration, SystemTime};
 
+use crate::support::emulator::{EMAIL, access_token, stub, with_bearer};
 use gcp_iam_credentials::emulator::{Emulator, Fault, Method};
 use gcp_iam_credentials::proto::{
     GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest,
 };
 use gcp_iam_credentials::{scopes, service_account_path};
-use support::{EMAIL, access_token, stub, with_bearer};
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 

@@ -1,6 +1,4 @@
 //! Credential files end to end, against the emulator.
-#![cfg(all(feature = "emulator", feature = "gcp-auth"))]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
 

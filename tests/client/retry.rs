@@ -1,13 +1,10 @@
 //! What is tried again, how often and when. The clock is paused; the service is in memory.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::error::Error as _;
 use std::time::Duration;
 
+use crate::support::{Answer, CountedSource, Script, TARGET, builder};
 use gcp_iam_credentials::{Credentials, Error, ErrorKind, RetryPolicy, Token};
-use support::{Answer, CountedSource, Script, TARGET, builder};
 use tokio::time::Instant;
 use tonic::Code;
 use tonic_types::ErrorDetails;

@@ -1,14 +1,9 @@
 //! A user's login as a source: what is asked of the token endpoint, and what is made of its replies.
-#![cfg(feature = "gcp-auth")]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "support/token_server.rs"]
-mod token_server;
 
 use std::time::Duration;
 
+use crate::support::token_server::{Answer, TokenServer};
 use gcp_iam_credentials::{Credentials, ErrorKind, scopes};
-use token_server::{Answer, TokenServer};
 
 async fn user_of(answers: impl IntoIterator<Item = Answer>) -> (TokenServer, Credentials) {
     let server = TokenServer::start(answers).await;

@@ -1,7 +1,5 @@
 //! The cache on real threads and runtimes: none, one that goes away, one that stands still.
 
-#![allow(clippy::expect_used, reason = "helpers of tests")]
-
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,18 +1,13 @@
 //! The emulator over HTTP: REST, the token endpoint, the pages of keys, the metadata server.
-#![cfg(feature = "emulator")]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "support/emulator.rs"]
-mod support;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::support::emulator::{EMAIL, http, json, rest};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy, Protocol, TOKEN_CREATOR};
 use gcp_iam_credentials::{scopes, service_account_path};
 use serde_json::{Value, json as value};
-use support::{EMAIL, http, json, rest};
 use tonic::Code;
 
 async fn start() -> Emulator {
@@ -322,8 +317,8 @@ async fn the_control_pages_steer_it_from_any_language() {
 #[cfg(feature = "tls-ring")]
 #[tokio::test]
 async fn tls_is_spoken_with_a_certificate_of_its_own_authority() {
+    use crate::support::emulator::{access_token, with_bearer};
     use gcp_iam_credentials::proto::iam_credentials_client::IamCredentialsClient;
-    use support::{access_token, with_bearer};
     use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
     let emulator = Emulator::builder().tls().start().await.unwrap();

@@ -1,13 +1,10 @@
 //! What each call sends, and what it makes of the reply.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::time::{Duration, SystemTime};
 
+use crate::support::{Answer, SOURCE_TOKEN, Script, TARGET, builder, id_token};
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient, Token, scopes, service_account_path};
-use support::{Answer, SOURCE_TOKEN, Script, TARGET, builder, id_token};
 use tonic::Code;
 
 const DELEGATES: [&str; 3] =

@@ -1,7 +1,5 @@
 //! The layer around services in memory.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::sync::Arc;

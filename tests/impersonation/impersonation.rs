@@ -1,14 +1,11 @@
 //! What impersonated credentials ask for, and what becomes of their options.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::support::{Answer, Script, TARGET, builder};
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Credentials, Error, Finding, IamCredentialsClient, Impersonation, Token};
 use serde_json::Value;
-use support::{Answer, Script, TARGET, builder};
 use tonic::Code;
 use tonic_types::ErrorDetails;
 
@@ -202,7 +199,7 @@ async fn impersonation_nests_to_any_depth() {
     client.sign_blob(TARGET, "bytes").await.unwrap();
     let bearers: Vec<String> =
         script.seen().iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect();
-    let expected: Vec<String> = std::iter::once(format!("Bearer {}", support::SOURCE_TOKEN))
+    let expected: Vec<String> = std::iter::once(format!("Bearer {}", crate::support::SOURCE_TOKEN))
         .chain((0..4).map(|depth| format!("Bearer token-of-hop-{depth}@example.com")))
         .collect();
     assert_eq!(bearers, expected);
@@ -267,7 +264,8 @@ async fn a_diagnosis_names_the_hop_the_grant_and_the_command() {
     assert!(matches!(failure.finding(), Finding::MissingRole { certain: false, .. }));
     assert!(failure.to_string().contains("likely"), "{failure}");
     assert_eq!(script.calls(), 2);
-    let probes: Vec<GenerateAccessTokenRequest> = script.seen().iter().map(support::Seen::decode).collect();
+    let probes: Vec<GenerateAccessTokenRequest> =
+        script.seen().iter().map(crate::support::Seen::decode).collect();
     assert_eq!((probes[0].delegates.len(), probes[1].delegates.len()), (2, 0));
     assert!(probes.iter().all(|probe| probe.scope == [gcp_iam_credentials::scopes::USERINFO_EMAIL]));
 }
@@ -333,7 +331,8 @@ async fn a_diagnosis_tells_the_other_causes_apart() {
 async fn a_subject_is_acted_for_without_a_key() {
     use gcp_iam_credentials::emulator::Emulator;
     let emulator = Emulator::builder().start().await.unwrap();
-    let client = IamCredentialsClient::builder().credentials(support::fixed()).endpoint(emulator.endpoint());
+    let client =
+        IamCredentialsClient::builder().credentials(crate::support::fixed()).endpoint(emulator.endpoint());
     let client = client.build().unwrap();
     let how = client.impersonate(TARGET).subject("user@corp.example");
     let acting =
@@ -356,7 +355,8 @@ async fn what_was_signed_is_checked_against_the_published_keys() {
     use hyper_util::client::legacy::Client;
 
     let emulator = Emulator::builder().start().await.unwrap();
-    let client = IamCredentialsClient::builder().credentials(support::fixed()).endpoint(emulator.endpoint());
+    let client =
+        IamCredentialsClient::builder().credentials(crate::support::fixed()).endpoint(emulator.endpoint());
     let client = client.build().unwrap();
     let keys = async |account: &str| {
         let http = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();

@@ -1,13 +1,10 @@
 //! Many identities over one client.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{Answer, Script, TARGET};
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{ImpersonationPool, scopes};
-use support::{Answer, Script, TARGET};
 use tokio::task::JoinSet;
 
 fn account(number: usize) -> String {
@@ -114,7 +111,7 @@ async fn no_more_fetches_run_at_a_time_than_allowed_and_all_over_one_connection(
 #[tokio::test]
 async fn a_caller_that_leaves_gives_its_place_back() {
     let script = Script::always(Answer::Hang);
-    let client = script.client_with(support::builder().timeout(Duration::from_millis(200)));
+    let client = script.client_with(crate::support::builder().timeout(Duration::from_millis(200)));
     let pool = ImpersonationPool::builder(client).max_in_flight(1).build();
     let first = pool.access_token(account(1), ["a"]).unwrap();
     let left = tokio::time::timeout(Duration::from_millis(20), first.token()).await;

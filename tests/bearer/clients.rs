@@ -1,7 +1,5 @@
 //! The layer around real clients, which call real servers: tonic's and hyper's.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::net::SocketAddr;

@@ -1,12 +1,8 @@
 //! The emulator's policy: who may do what, and what those hear who may not.
-#![cfg(feature = "emulator")]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "support/emulator.rs"]
-mod support;
 
 use std::time::Duration;
 
+use crate::support::emulator::{EMAIL, access_token, rest, stub, with_bearer};
 use gcp_iam_credentials::emulator::{
     DisabledAccount, Emulator, Method, MiddleHop, Policy, ProjectInName, SERVICE_ACCOUNT_USER,
     SERVICE_USAGE_CONSUMER, TOKEN_CREATOR, UnknownAccount, WORKLOAD_IDENTITY_USER,
@@ -15,7 +11,6 @@ use gcp_iam_credentials::proto::{
     GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest,
 };
 use gcp_iam_credentials::{scopes, service_account_path};
-use support::{EMAIL, access_token, rest, stub, with_bearer};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 

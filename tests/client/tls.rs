@@ -1,12 +1,9 @@
 //! TLS as users set it up, in a build that holds both crypto providers.
-#![cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Script, TARGET, fixed};
 use gcp_iam_credentials::{ClientBuilder, ErrorKind, IamCredentialsClient};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -14,7 +11,6 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use support::{Script, TARGET, fixed};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 

@@ -1,7 +1,5 @@
 //! The interceptor: on requests in memory with a paused clock, and in a tonic client on a socket.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};

@@ -1,0 +1,13 @@
+//! The calls of `IamCredentialsClient`: requests, replies, retries, deadlines, connections.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod calls;
+mod deadlines;
+mod retry;
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+mod tls;
+mod transport;
+mod wire;

@@ -1,0 +1,13 @@
+//! `Credentials`: the sources of tokens, and the cache on real runtimes.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(feature = "gcp-auth")]
+mod credential_files;
+#[cfg(feature = "gcp-auth")]
+mod gcp_auth_provider;
+mod runtimes;
+#[cfg(feature = "gcp-auth")]
+mod token_endpoint;

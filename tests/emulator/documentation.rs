@@ -1,0 +1,87 @@
+//! The transcripts of the emulator's page, run against an emulator.
+
+use std::process::Command;
+
+use gcp_iam_credentials::emulator::{Emulator, Policy};
+
+const PAGE: &str = include_str!("../../docs/emulator.md");
+const POLICY: &str = include_str!("../../docs/policy.json");
+
+/// The commands of the page with the output that it shows for each.
+fn transcripts() -> Vec<(String, String)> {
+    let mut list: Vec<(String, String)> = Vec::new();
+    for block in PAGE.split("```console\n").skip(1) {
+        let (block, _) = block.split_once("```").unwrap();
+        let mut in_command = false;
+        for line in block.lines() {
+            if let Some(command) = line.strip_prefix("$ ") {
+                list.push((command.to_owned(), String::new()));
+                in_command = true;
+            } else {
+                let (command, output) = list.last_mut().expect("a block starts with a command");
+                // A command goes on over indented lines, until its output starts.
+                in_command = in_command && line.starts_with("    ");
+                let into = if in_command { command } else { output };
+                into.push('\n');
+                into.push_str(line);
+            }
+        }
+    }
+    list
+}
+
+/// Whether `actual` is like `shown`, where `…` stands for anything.
+fn is_like(shown: &str, actual: &str) -> bool {
+    let mut parts = shown.split('…');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = actual.strip_prefix(first) else { return false };
+    let parts: Vec<_> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// Whether the machine has what the page's readers have; a Rust toolchain alone does not bring it.
+fn has_shell_and_curl() -> bool {
+    let works =
+        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|it| it.status.success());
+    works("bash") && works("curl")
+}
+
+#[tokio::test]
+async fn the_transcripts_of_the_page_are_true() {
+    if !has_shell_and_curl() {
+        eprintln!("not run: bash or curl is missing");
+        return;
+    }
+    let emulator = Emulator::builder().policy(Policy::from_json(POLICY).unwrap()).start().await.unwrap();
+    let transcripts = transcripts();
+    assert!(transcripts.len() >= 9, "{transcripts:?}");
+    for (command, shown) in transcripts {
+        let command = command.replace("http://127.0.0.1:8095", emulator.endpoint());
+        let output = Command::new("bash").args(["-c", &command]).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        let actual = String::from_utf8(output.stdout).unwrap();
+        assert!(is_like(shown.trim(), actual.trim()), "{command}\nshown: {shown}\nactual: {actual}");
+    }
+}
+
+#[test]
+fn likeness_is_told_from_difference() {
+    for (shown, actual, like) in [
+        ("a", "a", true),
+        ("a", "ab", false),
+        ("a…", "abc", true),
+        ("a…c", "abc", true),
+        ("a…c", "abcd", false),
+        ("a…b…c", "a-b-c", true),
+        ("a…b…c", "a-c", false),
+    ] {
+        assert_eq!(is_like(shown, actual), like, "{shown} {actual}");
+    }
+}

@@ -1,0 +1,89 @@
+//! The program `iamcreds emulator`, run as a child process.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use support::emulator::json;
+
+const POLICY: &str = include_str!("../docs/policy.json");
+
+fn start(arguments: &[&str]) -> (Child, Vec<String>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_iamcreds"))
+        .args(["emulator", "--listen", "127.0.0.1:0"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(2).map(Result::unwrap).collect();
+    (child, lines)
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn it_says_where_it_is_and_stops_when_told() {
+    for name in ["-INT", "-TERM"] {
+        let (mut child, lines) = start(&[]);
+        let endpoint = lines[0].strip_prefix("listening on ").unwrap().to_owned();
+        let host = endpoint.strip_prefix("http://").unwrap();
+        assert_eq!(lines[1], format!("export IAM_CREDENTIALS_EMULATOR_HOST={host}"));
+        let (status, index) = json("GET", &format!("{endpoint}/emulator/"), &[], "").await;
+        assert_eq!((status, &index["endpoint"]), (200, &Value::from(endpoint)));
+        signal(&child, name);
+        assert!(child.wait().unwrap().success(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn it_takes_a_policy_and_writes_its_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let (policy, ca) = (folder.path().join("policy.json"), folder.path().join("ca.pem"));
+    std::fs::write(&policy, POLICY).unwrap();
+    let (policy_text, ca_text) = (policy.to_str().unwrap(), ca.to_str().unwrap());
+    let (mut child, lines) = start(&["--policy", policy_text, "--tls", "--ca-out", ca_text, "--log", "info"]);
+    let endpoint = lines[0].strip_prefix("listening on ").unwrap();
+    assert!(endpoint.starts_with("https://127.0.0.1:"));
+    let output = Command::new("curl")
+        .args(["-s", "--cacert", ca_text, &format!("{endpoint}/emulator/policy")])
+        .output();
+    let shown: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert_eq!(shown["tokens"][0]["token"], "alice-token");
+    signal(&child, "-TERM");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn what_is_wrong_is_told_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.json");
+    std::fs::write(
+        &policy,
+        r#"{"serviceAccounts": {"sa@p.q": {"grants": [{"members": ["me"], "role": "r"}]}}}"#,
+    )
+    .unwrap();
+    let run = |arguments: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_iamcreds")).arg("emulator").args(arguments).output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = run(&["--listen", "127.0.0.1:0", "--policy", policy.to_str().unwrap()]);
+    assert!(
+        told.contains("policy.json") && told.contains(r#"serviceAccounts["sa@p.q"].grants[0].members[0]"#),
+        "{told}"
+    );
+    assert!(run(&["--policy", "/no/such/file"]).contains("/no/such/file"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert!(run(&["--listen", &address]).contains(&address));
+    assert!(run(&["--listen", "nowhere"]).contains("nowhere"));
+    assert!(run(&["--ca-out", "x"]).contains("--tls"));
+}
