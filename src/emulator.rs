@@ -32,34 +32,18 @@
 //!
 //! Nothing in here is secret, and nothing that comes from here is worth anything elsewhere.
 
-mod access;
-mod access_token;
-mod account;
 mod api;
 mod builder;
-mod caller;
-mod certificate;
 mod clock;
 mod control;
-mod exchange;
-mod fault;
-mod fixture;
-mod grpc;
+mod error;
+mod faults;
+mod iam;
 mod journal;
-mod jwt;
-mod key;
-mod keys_page;
-mod metadata;
 mod method;
-mod oauth;
-mod policy;
-mod proto_json;
-mod refusal;
-mod rest;
-mod router;
-mod serve;
-mod visit;
-mod world;
+mod protocol;
+mod server;
+mod state;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,19 +51,22 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
-use self::jwt::Parsed;
-use self::refusal::Refusal;
-use self::serve::Running;
-use self::world::World;
+use self::control::fixtures;
+use self::error::Refusal;
+use self::iam::jwt::Parsed;
+use self::iam::key::{KeyRing, blocking};
+use self::protocol::key_sets;
+use self::server::listener::Running;
+use self::state::World;
 
 pub use self::builder::{DEFAULT_ADDRESS, EmulatorBuilder, EmulatorError};
-pub use self::fault::{Fault, FaultId};
-pub use self::journal::{JOURNAL_CAPACITY, JournalEntry, Outcome, Protocol, RequestFields};
-pub use self::method::{Method, UnknownMethod};
-pub use self::policy::{
+pub use self::faults::{Fault, FaultId};
+pub use self::iam::policy::{
     DisabledAccount, MiddleHop, OPENID_TOKEN_CREATOR, Policy, PolicyError, ProjectInName,
     SERVICE_ACCOUNT_USER, SERVICE_USAGE_CONSUMER, TOKEN_CREATOR, UnknownAccount, WORKLOAD_IDENTITY_USER,
 };
+pub use self::journal::{JOURNAL_CAPACITY, JournalEntry, Outcome, Protocol, RequestFields};
+pub use self::method::{Method, UnknownMethod};
 
 /// A running emulator; it stops when dropped, and its port is free then.
 ///
@@ -132,14 +119,14 @@ impl Emulator {
     /// The machine cannot make an RSA key.
     pub fn try_service_account_key_json(&self, email: &str) -> Result<String, EmulatorError> {
         let account = self.world.accounts.get(email);
-        let file = fixture::service_account_key(&self.world, &account)
+        let file = fixtures::service_account_key(&self.world, &account)
             .map_err(|refusal| EmulatorError::Key(refusal.message().to_owned()))?;
         Ok(format!("{file:#}"))
     }
 
     /// The credential file of a user who logged in with gcloud, with a refresh token for this emulator.
     pub fn authorized_user_json(&self, email: &str) -> String {
-        format!("{:#}", fixture::authorized_user(&self.world, email))
+        format!("{:#}", fixtures::authorized_user(&self.world, email))
     }
 
     /// A credential file that acts as `target`, through `delegates`, from a source credential: the
@@ -157,7 +144,7 @@ impl Emulator {
             .map_err(|error| EmulatorError::Fixture(format!("the source credential is not JSON: {error}")))?;
         let delegates: Vec<D> = delegates.into_iter().collect();
         let delegates: Vec<&str> = delegates.iter().map(AsRef::as_ref).collect();
-        Ok(format!("{:#}", fixture::impersonated(&self.world, source, target, &delegates)))
+        Ok(format!("{:#}", fixtures::impersonated(&self.world, source, target, &delegates)))
     }
 
     /// The certificate authority of the TLS certificate, in PEM; `None` on plaintext.
@@ -216,12 +203,12 @@ impl Emulator {
         self.world
             .accounts
             .find(email)
-            .map_or_else(|| keys_page::jwks(&[]), |account| keys_page::jwks(&account.keys().published()))
+            .map_or_else(|| key_sets::jwks(&[]), |account| key_sets::jwks(&account.keys().published()))
     }
 
     /// The public keys of "Google", which signs ID tokens, as a JSON Web Key Set.
     pub fn google_jwks(&self) -> Value {
-        keys_page::jwks(&self.world.google.published())
+        key_sets::jwks(&self.world.google.published())
     }
 
     /// The numeric unique id of an account.
@@ -353,8 +340,8 @@ impl Emulator {
     }
 }
 
-async fn rotate(ring: Arc<key::KeyRing>, now: SystemTime) -> Result<String, EmulatorError> {
-    let rotated = key::blocking(move || ring.rotate(now).map(|key| key.id().to_owned())).await;
+async fn rotate(ring: Arc<KeyRing>, now: SystemTime) -> Result<String, EmulatorError> {
+    let rotated = blocking(move || ring.rotate(now).map(|key| key.id().to_owned())).await;
     rotated.map_err(|refusal: Refusal| EmulatorError::Key(refusal.message().to_owned()))
 }
 

@@ -1,5 +1,6 @@
 //! The four methods, whatever protocol they came over.
 
+pub(crate) mod context;
 mod methods;
 
 use http::HeaderMap;
@@ -7,18 +8,18 @@ use tonic::Code;
 
 use crate::parse_service_account_path;
 
-use super::access;
-use super::account::Account;
-use super::caller::Caller;
-use super::exchange::Exchange;
-use super::fault::Blow;
-use super::journal::{JournalEntry, Outcome, Protocol, RequestFields, presentable};
-use super::method::Method;
-use super::refusal::Refusal;
-use super::world::World;
+use crate::emulator::error::Refusal;
+use crate::emulator::faults::Blow;
+use crate::emulator::iam::account::Account;
+use crate::emulator::iam::authorization;
+use crate::emulator::iam::principal::Caller;
+use crate::emulator::journal::{JournalEntry, Outcome, Protocol, RequestFields, presentable};
+use crate::emulator::method::Method;
+use crate::emulator::server::exchange::Exchange;
+use crate::emulator::state::World;
 
 /// A request of the API.
-pub(super) trait ApiRequest: Sized + Send {
+pub(crate) trait ApiRequest: Sized + Send {
     type Reply: Send;
     const METHOD: Method;
 
@@ -41,24 +42,24 @@ pub(super) trait ApiRequest: Sized + Send {
 
 /// What REST callers can ask for beyond the proto.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Options {
+pub(crate) struct Options {
     /// `azp` of an ID token is the e-mail address: `useEmailAzp`.
-    pub(super) email_azp: bool,
+    pub(crate) email_azp: bool,
     /// An ID token tells the organisation: `organizationNumberIncluded`.
-    pub(super) organization: bool,
+    pub(crate) organization: bool,
 }
 
 /// A request as it came in, but for its message.
 #[derive(Debug)]
-pub(super) struct Arrival<'a> {
-    pub(super) headers: &'a HeaderMap,
-    pub(super) exchange: &'a Exchange,
-    pub(super) protocol: Protocol,
-    pub(super) options: Options,
+pub(crate) struct Arrival<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) exchange: &'a Exchange,
+    pub(crate) protocol: Protocol,
+    pub(crate) options: Options,
 }
 
 /// Answers a request and keeps the journal.
-pub(super) async fn answer<Q: ApiRequest>(
+pub(crate) async fn answer<Q: ApiRequest>(
     world: &World,
     arrival: Arrival<'_>,
     request: Q,
@@ -92,16 +93,16 @@ async fn serve<Q: ApiRequest>(
     let caller = Caller::identify(world, arrival.headers, Q::METHOD)?;
     record.caller = Some(caller.member().to_string());
     caller.check_scopes(Q::METHOD)?;
-    let chain = access::Chain::parse(world, request.delegates(), request.name())?;
-    access::check_projects(world, &caller, arrival.headers, chain.target())?;
+    let chain = authorization::Chain::parse(world, request.delegates(), request.name())?;
+    authorization::check_projects(world, &caller, arrival.headers, chain.target())?;
     request.check()?;
-    let target = access::authorise(world, &caller, Q::METHOD, &chain)?;
+    let target = authorization::authorise(world, &caller, Q::METHOD, &chain)?;
     request.check_now(world, &target)?;
     request.perform(world, &target, &arrival.options).await
 }
 
 /// Lets the faults in force strike.
-pub(super) async fn suffer(
+pub(crate) async fn suffer(
     world: &World,
     exchange: &Exchange,
     method: Method,
@@ -125,20 +126,20 @@ pub(super) async fn suffer(
 }
 
 /// Completes a journal entry, also when the request is dropped half-way.
-pub(super) struct Recorder<'a> {
+pub(crate) struct Recorder<'a> {
     world: &'a World,
     sequence: u64,
-    pub(super) caller: Option<String>,
-    pub(super) fault: bool,
+    pub(crate) caller: Option<String>,
+    pub(crate) fault: bool,
     done: bool,
 }
 
 impl<'a> Recorder<'a> {
-    pub(super) fn new(world: &'a World, sequence: u64) -> Self {
+    pub(crate) fn new(world: &'a World, sequence: u64) -> Self {
         Self { world, sequence, caller: None, fault: false, done: false }
     }
 
-    pub(super) fn finish(mut self, refusal: Option<&Refusal>) {
+    pub(crate) fn finish(mut self, refusal: Option<&Refusal>) {
         self.write(Outcome {
             code: refusal.map_or(Code::Ok, Refusal::code),
             reason: refusal.and_then(Refusal::reason).map(str::to_owned),
@@ -148,7 +149,7 @@ impl<'a> Recorder<'a> {
         });
     }
 
-    pub(super) fn finish_with(mut self, code: Code, reason: Option<String>, message: Option<String>) {
+    pub(crate) fn finish_with(mut self, code: Code, reason: Option<String>, message: Option<String>) {
         let fault = self.fault;
         self.write(Outcome { code, reason, message, hop: None, fault });
     }

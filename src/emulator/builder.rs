@@ -6,11 +6,11 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::Emulator;
-use super::certificate::tls_identity;
-use super::policy::{Policy, PolicyError};
-use super::router::Door;
-use super::serve::Running;
-use super::world::World;
+use crate::emulator::iam::policy::{Policy, PolicyError};
+use crate::emulator::server::certificate::tls_identity;
+use crate::emulator::server::listener::Running;
+use crate::emulator::server::services::Services;
+use crate::emulator::state::World;
 
 /// The address that an emulator listens on unless told otherwise: loopback, any free port.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -25,7 +25,7 @@ pub struct EmulatorBuilder {
 }
 
 impl EmulatorBuilder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { address: DEFAULT_ADDRESS, policy: None, tls: false, public_url: None }
     }
 
@@ -100,7 +100,7 @@ impl EmulatorBuilder {
         let endpoint = endpoint.to_string().trim_end_matches('/').to_owned();
         let world = Arc::new(World::new(endpoint, ca_pem, self.policy));
         let tls = identity.map(|identity| identity.config);
-        let running = Running::start(listener, tls, Door::new(Arc::clone(&world))).map_err(failed)?;
+        let running = Running::start(listener, tls, Services::new(Arc::clone(&world))).map_err(failed)?;
         Ok(Emulator { world, running })
     }
 

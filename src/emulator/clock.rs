@@ -10,19 +10,19 @@ const FURTHEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// ever jumps forward. The *shown* time is what a caller reads in answers and what the claims of
 /// its assertions are compared with: the timeline plus a skew.
 #[derive(Debug, Default)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     advanced_ms: AtomicU64,
     skew_ms: AtomicI64,
 }
 
 impl Clock {
     /// Now, on the timeline.
-    pub(super) fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         SystemTime::now() + Duration::from_millis(self.advanced_ms.load(Ordering::Relaxed))
     }
 
     /// What callers are told for `instant` of the timeline.
-    pub(super) fn shown(&self, instant: SystemTime) -> SystemTime {
+    pub(crate) fn shown(&self, instant: SystemTime) -> SystemTime {
         let skew = self.skew_ms.load(Ordering::Relaxed);
         let distance = Duration::from_millis(skew.unsigned_abs());
         if skew < 0 {
@@ -33,11 +33,11 @@ impl Clock {
     }
 
     /// Now, as callers are told it, in whole seconds since 1970.
-    pub(super) fn shown_unix(&self) -> i64 {
+    pub(crate) fn shown_unix(&self) -> i64 {
         unix(self.shown(self.now()))
     }
 
-    pub(super) fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         let by = millis(by);
         let furthest = millis(FURTHEST);
         // The closure always returns `Some`, so the update cannot fail.
@@ -47,28 +47,28 @@ impl Clock {
     }
 
     /// Shows callers a time that is `ahead` of the timeline, or behind it if `behind` is set.
-    pub(super) fn skew(&self, distance: Duration, behind: bool) {
+    pub(crate) fn skew(&self, distance: Duration, behind: bool) {
         let distance = i64::try_from(millis(distance.min(FURTHEST))).unwrap_or(i64::MAX);
         self.skew_ms.store(if behind { -distance } else { distance }, Ordering::Relaxed);
     }
 
-    pub(super) fn advanced(&self) -> Duration {
+    pub(crate) fn advanced(&self) -> Duration {
         Duration::from_millis(self.advanced_ms.load(Ordering::Relaxed))
     }
 
     /// The skew in milliseconds, negative if callers are shown a time behind the timeline.
-    pub(super) fn skew_ms(&self) -> i64 {
+    pub(crate) fn skew_ms(&self) -> i64 {
         self.skew_ms.load(Ordering::Relaxed)
     }
 
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.advanced_ms.store(0, Ordering::Relaxed);
         self.skew_ms.store(0, Ordering::Relaxed);
     }
 }
 
 /// Whole seconds since 1970; instants before it do not occur here and count as 0.
-pub(super) fn unix(instant: SystemTime) -> i64 {
+pub(crate) fn unix(instant: SystemTime) -> i64 {
     let seconds = instant.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }

@@ -10,8 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
 use tonic::Code;
 
-use super::key::hex;
-use super::method::Method;
+use crate::emulator::iam::key::hex;
+use crate::emulator::method::Method;
 
 /// How many requests the journal remembers.
 pub const JOURNAL_CAPACITY: usize = 10_000;
@@ -101,7 +101,7 @@ pub struct Outcome {
 
 /// The ring of entries.
 #[derive(Debug, Default)]
-pub(super) struct Journal(Mutex<Ring>);
+pub(crate) struct Journal(Mutex<Ring>);
 
 #[derive(Debug, Default)]
 struct Ring {
@@ -111,7 +111,7 @@ struct Ring {
 
 impl Journal {
     /// Writes a request down, and returns its number.
-    pub(super) fn begin(&self, mut entry: JournalEntry) -> u64 {
+    pub(crate) fn begin(&self, mut entry: JournalEntry) -> u64 {
         let mut ring = self.lock();
         let sequence = ring.next;
         ring.next += 1;
@@ -124,7 +124,7 @@ impl Journal {
     }
 
     /// Changes the entry of that number, if it is still there.
-    pub(super) fn amend(&self, sequence: u64, change: impl FnOnce(&mut JournalEntry)) {
+    pub(crate) fn amend(&self, sequence: u64, change: impl FnOnce(&mut JournalEntry)) {
         let mut ring = self.lock();
         let Some(first) = ring.entries.front().map(|entry| entry.sequence) else { return };
         let index = sequence.checked_sub(first).and_then(|index| usize::try_from(index).ok());
@@ -133,11 +133,11 @@ impl Journal {
         }
     }
 
-    pub(super) fn entries(&self) -> Vec<JournalEntry> {
+    pub(crate) fn entries(&self) -> Vec<JournalEntry> {
         self.lock().entries.iter().cloned().collect()
     }
 
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.lock().entries.clear();
     }
 
@@ -147,7 +147,7 @@ impl Journal {
 }
 
 /// The headers as they may be written down.
-pub(super) fn presentable(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(crate) fn presentable(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut list = Vec::with_capacity(headers.len());
     for (name, value) in headers {
         let text = if is_secret(name.as_str()) {

@@ -53,7 +53,7 @@ impl Method {
     }
 
     /// The permission that the caller needs on the target.
-    pub(super) const fn permission(self) -> &'static str {
+    pub(crate) const fn permission(self) -> &'static str {
         match self {
             Self::GenerateIdToken => "iam.serviceAccounts.getOpenIdToken",
             Self::SignBlob => "iam.serviceAccounts.signBlob",

@@ -10,13 +10,13 @@ use crate::proto::{
 };
 
 use super::{ApiRequest, Options};
-use crate::emulator::account::Account;
 use crate::emulator::clock::unix;
+use crate::emulator::error::Refusal;
+use crate::emulator::iam::account::Account;
+use crate::emulator::iam::jwt;
 use crate::emulator::journal::RequestFields;
-use crate::emulator::jwt;
 use crate::emulator::method::Method;
-use crate::emulator::refusal::Refusal;
-use crate::emulator::world::{IdClaims, World};
+use crate::emulator::state::{IdClaims, World};
 
 /// The lifetime of an access token where none is asked for.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);

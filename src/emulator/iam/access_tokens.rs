@@ -1,0 +1,133 @@
+//! Access tokens: opaque to callers, a table of records here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::rand;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+use crate::emulator::error::Refusal;
+
+/// What every access token starts with, as Google's do.
+pub(crate) const PREFIX: &str = "ya29.";
+
+/// The random bytes in a token, and its key in the table.
+const ENTROPY: usize = 24;
+
+/// For how many tokens randomness is drawn at once.
+const DRAWN: usize = 128;
+
+/// How long a token is remembered after it expired, to be refused as expired and not as unknown.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// The table is first swept at this size, and then each time it has doubled.
+const FIRST_SWEEP: usize = 4096;
+
+/// What is known of a token.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    /// `serviceAccount:…` or `user:…`
+    pub(crate) principal: Arc<str>,
+    pub(crate) scopes: Arc<[String]>,
+    /// On the timeline of the clock.
+    pub(crate) expires: SystemTime,
+}
+
+/// All live tokens.
+#[derive(Default)]
+pub(crate) struct AccessTokens(Mutex<Table>);
+
+struct Table {
+    records: HashMap<[u8; ENTROPY], Record>,
+    sweep_at: usize,
+    fresh_keys: Vec<[u8; ENTROPY]>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { records: HashMap::new(), sweep_at: FIRST_SWEEP, fresh_keys: Vec::new() }
+    }
+}
+
+impl AccessTokens {
+    /// Makes a token for `record`.
+    pub(crate) fn issue(&self, record: Record, now: SystemTime) -> Result<String, Refusal> {
+        let key = self.fresh_key()?;
+        let mut token = String::with_capacity(PREFIX.len() + 2 + ENTROPY * 4 / 3);
+        token.push_str(PREFIX);
+        token.push_str("c.");
+        BASE64_URL_SAFE_NO_PAD.encode_string(key, &mut token);
+
+        let mut table = self.lock();
+        if table.records.len() >= table.sweep_at {
+            table.records.retain(|_, record| record.expires + REMEMBERED > now);
+            table.sweep_at = (table.records.len() * 2).max(FIRST_SWEEP);
+        }
+        table.records.insert(key, record);
+        Ok(token)
+    }
+
+    /// Randomness is drawn for many tokens at once: each draw has a price of its own.
+    fn fresh_key(&self) -> Result<[u8; ENTROPY], Refusal> {
+        let mut table = self.lock();
+        if let Some(key) = table.fresh_keys.pop() {
+            return Ok(key);
+        }
+        let mut drawn = [0; ENTROPY * DRAWN];
+        rand::fill(&mut drawn).map_err(|_| Refusal::internal("the emulator has no randomness"))?;
+        let (keys, _) = drawn.as_chunks::<ENTROPY>();
+        table.fresh_keys.extend_from_slice(keys);
+        table.fresh_keys.pop().ok_or_else(|| Refusal::internal("the emulator has no randomness"))
+    }
+
+    /// The record of `token`, expired or not.
+    pub(crate) fn find(&self, token: &str) -> Option<Record> {
+        let text = token.strip_prefix(PREFIX)?.strip_prefix("c.")?;
+        let mut key = [0; ENTROPY];
+        let length = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut key).ok()?;
+        (length == ENTROPY).then(|| self.lock().records.get(&key).cloned())?
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.lock() = Table::default();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(expires: SystemTime) -> Record {
+        Record { principal: "serviceAccount:a@b.c".into(), scopes: Arc::default(), expires }
+    }
+
+    #[test]
+    fn a_token_finds_its_record_and_no_other_text_does() {
+        let (tokens, now) = (AccessTokens::default(), SystemTime::now());
+        let token = tokens.issue(record(now), now).unwrap();
+        assert_eq!(&*tokens.find(&token).unwrap().principal, "serviceAccount:a@b.c");
+        for other in ["", "ya29.", "ya29.c.", "ya29.c.AAAA", &token[1..], &format!("{token}AAAA")] {
+            assert!(tokens.find(other).is_none(), "{other}");
+        }
+        tokens.clear();
+        assert!(tokens.find(&token).is_none());
+    }
+
+    #[test]
+    fn long_expired_tokens_are_forgotten_and_live_ones_are_not() {
+        let (tokens, start) = (AccessTokens::default(), SystemTime::now());
+        for _ in 0..FIRST_SWEEP {
+            tokens.issue(record(start + Duration::from_secs(1)), start).unwrap();
+        }
+        let later = start + Duration::from_secs(7200);
+        let live = tokens.issue(record(later + Duration::from_secs(60)), later).unwrap();
+        assert_eq!(tokens.lock().records.len(), 1);
+        assert!(tokens.find(&live).is_some());
+    }
+}

@@ -1,0 +1,197 @@
+//! Service accounts as the emulator knows them: who they are and their keys.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::emulator::iam::key::KeyRing;
+
+/// Where accounts live whose e-mail address names no project.
+pub(crate) const DEFAULT_PROJECT: &str = "emulator";
+
+/// One service account. What it may do is in the policy.
+pub(crate) struct Account {
+    email: Arc<str>,
+    /// `serviceAccount:{email}`
+    member: Arc<str>,
+    unique_id: Arc<str>,
+    keys: Arc<KeyRing>,
+}
+
+impl Account {
+    fn new(email: &str, unique_id: String) -> Self {
+        Self {
+            email: email.into(),
+            member: format!("serviceAccount:{email}").into(),
+            unique_id: unique_id.into(),
+            keys: Arc::default(),
+        }
+    }
+
+    pub(crate) fn email(&self) -> &str {
+        &self.email
+    }
+
+    pub(crate) fn member(&self) -> &Arc<str> {
+        &self.member
+    }
+
+    pub(crate) fn unique_id(&self) -> &str {
+        &self.unique_id
+    }
+
+    pub(crate) fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
+    }
+
+    pub(crate) fn project(&self) -> &str {
+        project_of(&self.email)
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
+/// All accounts met so far. They come into being when first named, where the policy lets them.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts(RwLock<Tables>);
+
+#[derive(Debug, Default)]
+struct Tables {
+    by_email: HashMap<Arc<str>, Arc<Account>>,
+    by_id: HashMap<Arc<str>, Arc<Account>>,
+}
+
+impl Accounts {
+    /// The account of that e-mail address or unique id, if it has been met.
+    pub(crate) fn find(&self, account: &str) -> Option<Arc<Account>> {
+        let tables = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        tables.by_email.get(account).or_else(|| tables.by_id.get(account)).cloned()
+    }
+
+    /// The account of that e-mail address or unique id, made if need be.
+    pub(crate) fn get(&self, account: &str) -> Arc<Account> {
+        if let Some(found) = self.find(account) {
+            return found;
+        }
+        if account.bytes().all(|b| b.is_ascii_digit()) {
+            let email = format!("unique-id-{account}@{DEFAULT_PROJECT}.iam.gserviceaccount.com");
+            self.add(&email, account.to_owned())
+        } else {
+            self.add(account, unique_id_of(account))
+        }
+    }
+
+    /// Sees to it that the account exists and has that unique id. It keeps its keys.
+    pub(crate) fn declare(&self, email: &str, unique_id: &str) {
+        let known = self.find(email);
+        if known.as_ref().is_some_and(|account| account.unique_id() == unique_id) {
+            return;
+        }
+        let mut account = Account::new(email, unique_id.to_owned());
+        let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known {
+            tables.by_id.remove(known.unique_id());
+            account.keys = Arc::clone(&known.keys);
+        }
+        let account = Arc::new(account);
+        tables.by_email.insert(Arc::clone(&account.email), Arc::clone(&account));
+        tables.by_id.insert(Arc::clone(&account.unique_id), account);
+    }
+
+    /// The account of that e-mail address, made with that unique id if need be.
+    fn add(&self, email: &str, unique_id: String) -> Arc<Account> {
+        let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = tables.by_email.get(email) {
+            return Arc::clone(found);
+        }
+        let account = Arc::new(Account::new(email, unique_id));
+        tables.by_email.insert(Arc::clone(&account.email), Arc::clone(&account));
+        tables.by_id.insert(Arc::clone(&account.unique_id), Arc::clone(&account));
+        account
+    }
+}
+
+/// The project that an e-mail address names.
+pub(crate) fn project_of(email: &str) -> &str {
+    let Some((local, domain)) = email.split_once('@') else { return DEFAULT_PROJECT };
+    if let Some(project) = domain.strip_suffix(".iam.gserviceaccount.com") {
+        return project;
+    }
+    if domain == "appspot.gserviceaccount.com" {
+        return local;
+    }
+    DEFAULT_PROJECT
+}
+
+/// A unique id of 21 digits, the same for the same e-mail address in every run.
+pub(crate) fn unique_id_of(email: &str) -> String {
+    format!("1{:020}", fingerprint(email))
+}
+
+/// A project number of 12 digits, the same for the same project in every run.
+pub(crate) fn project_number_of(project: &str) -> u64 {
+    100_000_000_000 + fingerprint(project) % 900_000_000_000
+}
+
+fn fingerprint(text: &str) -> u64 {
+    let digest = digest(&SHA256, text.as_bytes());
+    digest.as_ref().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+}
+
+/// Whether `text` looks like a service account's e-mail address or unique id.
+pub(crate) fn is_well_formed(text: &str) -> bool {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return text.len() <= 30;
+    }
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'@' | b':');
+    match text.split_once('@') {
+        Some((local, domain)) => {
+            text.len() <= 320
+                && text.bytes().all(legal)
+                && !local.is_empty()
+                && domain.contains('.')
+                && !domain.contains('@')
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_found_by_address_and_by_unique_id() {
+        let accounts = Accounts::default();
+        let made = accounts.get("sa@p.iam.gserviceaccount.com");
+        assert_eq!(made.unique_id().len(), 21);
+        assert_eq!(made.project(), "p");
+        let found = accounts.get(made.unique_id());
+        assert_eq!(found.email(), "sa@p.iam.gserviceaccount.com");
+        assert!(accounts.find("other@p.iam.gserviceaccount.com").is_none());
+    }
+
+    #[test]
+    fn an_unknown_unique_id_keeps_its_number() {
+        let accounts = Accounts::default();
+        let made = accounts.get("115512345678901234567");
+        assert_eq!(made.unique_id(), "115512345678901234567");
+        assert_eq!(accounts.get(made.email()).unique_id(), "115512345678901234567");
+    }
+
+    #[test]
+    fn names_are_told_from_nonsense() {
+        for good in ["sa@p.iam.gserviceaccount.com", "1234567890", "x@example.com.iam.gserviceaccount.com"] {
+            assert!(is_well_formed(good), "{good}");
+        }
+        for bad in ["", "sa", "@p.com", "sa@", "sa@p", "a@b@c.d", "sä@p.com", "sa@p.com ", "a/b@p.com"] {
+            assert!(!is_well_formed(bad), "{bad}");
+        }
+    }
+}

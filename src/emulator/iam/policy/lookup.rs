@@ -1,0 +1,75 @@
+//! What the emulator asks of a policy, grants aside.
+
+use super::{Ambiguities, FixedToken, Policy};
+use crate::emulator::iam::account::{project_number_of, project_of, unique_id_of};
+
+impl Policy {
+    /// E-mail address and unique id of each account.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = (&str, String)> {
+        self.service_accounts.iter().map(|(email, rules)| {
+            (email.as_str(), rules.unique_id.clone().unwrap_or_else(|| unique_id_of(email)))
+        })
+    }
+
+    pub(crate) fn knows(&self, email: &str) -> bool {
+        self.service_accounts.contains_key(email)
+    }
+
+    pub(crate) fn is_disabled(&self, email: &str) -> bool {
+        self.service_accounts.get(email).is_some_and(|rules| rules.disabled)
+    }
+
+    pub(crate) fn allows_long_lifetimes(&self, email: &str) -> bool {
+        self.service_accounts.get(email).is_some_and(|rules| rules.long_lifetimes)
+    }
+
+    /// Whether the account may act as a user for all of `scopes`.
+    pub(crate) fn may_act_as_users(&self, email: &str, scopes: &[String]) -> bool {
+        self.service_accounts
+            .get(email)
+            .is_some_and(|rules| scopes.iter().all(|scope| rules.domain_wide_delegation.contains(scope)))
+    }
+
+    pub(crate) fn fixed_token(&self, token: &str) -> Option<&FixedToken> {
+        self.tokens.iter().find(|fixed| fixed.token == token)
+    }
+
+    /// The user of a refresh token.
+    pub(crate) fn user_of(&self, refresh_token: &str) -> Option<&str> {
+        let mut users = self.users.iter();
+        users
+            .find(|(_, user)| user.refresh_token.as_deref() == Some(refresh_token))
+            .map(|(email, _)| email.as_str())
+    }
+
+    pub(crate) fn refresh_token_of(&self, email: &str) -> Option<&str> {
+        self.users.get(email)?.refresh_token.as_deref()
+    }
+
+    pub(crate) fn is_api_disabled(&self, project: &str) -> bool {
+        self.projects.get(project).is_some_and(|project| project.api_disabled)
+    }
+
+    /// The project of that id or number.
+    pub(crate) fn knows_project(&self, project: &str) -> bool {
+        self.projects.contains_key(project)
+            || self.service_accounts.keys().any(|email| project_of(email) == project)
+    }
+
+    pub(crate) fn project_number(&self, project: &str) -> u64 {
+        let set = self.projects.get(project).and_then(|project| project.number);
+        set.unwrap_or_else(|| project_number_of(project))
+    }
+
+    pub(crate) fn organization_of(&self, project: &str) -> Option<u64> {
+        self.projects.get(project).and_then(|project| project.organization)
+    }
+
+    pub(crate) fn metadata_server(&self) -> Option<&str> {
+        self.metadata_server.as_ref().map(|server| server.service_account.as_str())
+    }
+
+    pub(crate) fn ambiguities(&self) -> &Ambiguities {
+        &self.ambiguities
+    }
+}

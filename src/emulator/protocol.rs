@@ -1,0 +1,8 @@
+//! The protocols in which the emulator answers.
+
+pub(crate) mod grpc;
+pub(crate) mod key_sets;
+pub(crate) mod metadata_server;
+pub(crate) mod proto_json;
+pub(crate) mod rest;
+pub(crate) mod token_endpoint;

@@ -1,0 +1,260 @@
+//! The JSON form of protocol buffers.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde_json::{Map, Value};
+
+use crate::emulator::error::{Refusal, shorten};
+
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// The most seconds in a duration: ten thousand years.
+const MOST_SECONDS: i64 = 315_576_000_000;
+
+/// The fields of a message, taken out one by one.
+#[derive(Debug)]
+pub(crate) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Reads a body; an empty one has no fields.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self(Map::new()));
+        }
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(map)) => Ok(Self(map)),
+            Ok(_) => Err(bad_payload("", "Root element must be a message.")),
+            // The error tells line and column, and nothing of the text.
+            Err(error) => Err(bad_payload("", &format!("Expected JSON: {error}."))),
+        }
+    }
+
+    pub(crate) fn text(&mut self, name: &str) -> Result<String, Refusal> {
+        match self.take(name)? {
+            None => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text),
+            Some(other) => Err(bad_value(name, "TYPE_STRING", &other)),
+        }
+    }
+
+    pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<String>, Refusal> {
+        let list = match self.take(name)? {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(list)) => list,
+            Some(other) => return Err(bad_value(name, "repeated TYPE_STRING", &other)),
+        };
+        let text = |(index, value)| match value {
+            Value::String(text) => Ok(text),
+            other => Err(bad_value(&format!("{name}[{index}]"), "TYPE_STRING", &other)),
+        };
+        list.into_iter().enumerate().map(text).collect()
+    }
+
+    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, Refusal> {
+        match self.take(name)? {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(other) => Err(bad_value(name, "TYPE_BOOL", &other)),
+        }
+    }
+
+    pub(crate) fn bytes(&mut self, name: &str) -> Result<Vec<u8>, Refusal> {
+        match self.take(name)? {
+            None => Ok(Vec::new()),
+            Some(Value::String(text)) => base64(&text).ok_or_else(|| {
+                Refusal::bad_field(
+                    name,
+                    &format!("Invalid value at '{name}' (TYPE_BYTES), Base64 decoding failed"),
+                )
+            }),
+            Some(other) => Err(bad_value(name, "TYPE_BYTES", &other)),
+        }
+    }
+
+    pub(crate) fn duration(&mut self, name: &str) -> Result<Option<prost_types::Duration>, Refusal> {
+        const TYPE: &str = "type.googleapis.com/google.protobuf.Duration";
+        match self.take(name)? {
+            None => Ok(None),
+            Some(Value::String(text)) => match duration(&text) {
+                Some(duration) => Ok(Some(duration)),
+                None => Err(bad_value(name, TYPE, &Value::String(text))),
+            },
+            Some(other) => Err(bad_value(name, TYPE, &other)),
+        }
+    }
+
+    /// Refuses what nobody asked for.
+    pub(crate) fn finish(self) -> Result<(), Refusal> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => {
+                Err(bad_payload("", &format!("Unknown name \"{}\": Cannot find field.", shorten(name))))
+            }
+        }
+    }
+
+    /// The value under the name in camelCase or in snake_case; `null` counts as absent.
+    fn take(&mut self, camel: &str) -> Result<Option<Value>, Refusal> {
+        let value = self.0.remove(camel);
+        let snake = snake_case(camel);
+        if snake != camel
+            && let Some(other) = self.0.remove(&snake)
+        {
+            if value.is_some() {
+                let problem = format!("Field '{camel}' is set twice, as \"{camel}\" and as \"{snake}\".");
+                return Err(bad_payload(camel, &problem));
+            }
+            return Ok(Some(other).filter(|value| !value.is_null()));
+        }
+        Ok(value.filter(|value| !value.is_null()))
+    }
+}
+
+fn bad_payload(field: &str, problem: &str) -> Refusal {
+    Refusal::bad_field(field, &format!("Invalid JSON payload received. {problem}"))
+}
+
+fn bad_value(field: &str, kind: &str, value: &Value) -> Refusal {
+    Refusal::bad_field(
+        field,
+        &format!("Invalid value at '{field}' ({kind}), {}", shorten(&value.to_string())),
+    )
+}
+
+fn snake_case(camel: &str) -> String {
+    let mut snake = String::with_capacity(camel.len() + 4);
+    for letter in camel.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
+/// Base64, standard or URL-safe, with padding or without.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    if text.contains(['-', '_']) { URL_SAFE.decode(text).ok() } else { STANDARD.decode(text).ok() }
+}
+
+/// Reads `3600s`, `0.5s`, `-1.000000001s`.
+pub(crate) fn duration(text: &str) -> Option<prost_types::Duration> {
+    let number = text.strip_suffix('s')?;
+    let (negative, number) = match number.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, number),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let seconds: i64 = whole.parse().ok().filter(|seconds| *seconds <= MOST_SECONDS)?;
+    let nanos: i32 = format!("{fraction:0<9}").parse().ok()?;
+    let sign = if negative { -1 } else { 1 };
+    Some(prost_types::Duration { seconds: seconds * sign, nanos: nanos * i32::try_from(sign).ok()? })
+}
+
+/// A duration as proto-JSON writes it: `3.500s`.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    let fraction = match duration.subsec_nanos() {
+        0 => String::new(),
+        n if n % 1_000_000 == 0 => format!(".{:03}", n / 1_000_000),
+        n if n % 1_000 == 0 => format!(".{:06}", n / 1_000),
+        n => format!(".{n:09}"),
+    };
+    format!("{}{fraction}s", duration.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(json: &str) -> Fields {
+        Fields::parse(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn names_come_in_both_cases_and_null_is_absent() {
+        assert!(fields(r#"{"includeEmail": true}"#).flag("includeEmail").unwrap());
+        assert!(fields(r#"{"include_email": true}"#).flag("includeEmail").unwrap());
+        assert!(!fields(r#"{"includeEmail": null}"#).flag("includeEmail").unwrap());
+        assert_eq!(fields(" ").text("name").unwrap(), "");
+        let twice = fields(r#"{"includeEmail": true, "include_email": true}"#).flag("includeEmail");
+        assert!(twice.unwrap_err().message().contains("twice"));
+    }
+
+    #[test]
+    fn wrong_types_and_unknown_fields_are_refused_by_name() {
+        for (json, says) in [
+            (r#"{"name": 7}"#, "'name'"),
+            (r#"{"scope": "one"}"#, "'scope'"),
+            (r#"{"scope": ["one", 2]}"#, "'scope[1]'"),
+            (r#"{"includeEmail": "true"}"#, "'includeEmail'"),
+            (r#"{"payload": "*"}"#, "'payload'"),
+            (r#"{"lifetime": 3600}"#, "'lifetime'"),
+            (r#"{"lifetime": "3600"}"#, "'lifetime'"),
+            (r#"{"colour": 1}"#, "\"colour\""),
+        ] {
+            let mut fields = fields(json);
+            let read = fields
+                .text("name")
+                .and_then(|_| fields.texts("scope").map(drop))
+                .and_then(|()| fields.flag("includeEmail").map(drop))
+                .and_then(|()| fields.bytes("payload").map(drop))
+                .and_then(|()| fields.duration("lifetime").map(drop))
+                .and_then(|()| fields.finish());
+            let refusal = read.expect_err(json);
+            assert!(refusal.message().contains(says), "{json}: {}", refusal.message());
+        }
+        for body in ["{", "[]", "7", "{\"a\":1}x", "\u{feff}{}", "nul"] {
+            Fields::parse(body.as_bytes()).expect_err(body);
+        }
+        let deep = "[".repeat(100_000);
+        Fields::parse(deep.as_bytes()).expect_err("deep");
+    }
+
+    #[test]
+    fn base64_comes_in_both_alphabets() {
+        for text in ["+/+/", "-_-_"] {
+            assert_eq!(base64(text).unwrap(), [0xfb, 0xff, 0xbf], "{text}");
+        }
+        for text in ["YQ==", "YQ"] {
+            assert_eq!(base64(text).unwrap(), b"a", "{text}");
+        }
+        assert_eq!(base64("a"), None);
+        assert_eq!(base64("+_+_"), None);
+    }
+
+    #[test]
+    fn durations_are_read_and_written_as_proto_json_does() {
+        let proto = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
+        for (text, read) in [
+            ("3600s", proto(3600, 0)),
+            ("0.5s", proto(0, 500_000_000)),
+            ("-1.000000001s", proto(-1, -1)),
+            ("1.0000000001s", None),
+            ("s", None),
+            ("1.s", None),
+            (".5s", None),
+            ("1e3s", None),
+            ("+1s", None),
+            ("3600", None),
+            ("315576000001s", None),
+            ("99999999999999999999s", None),
+        ] {
+            assert_eq!(duration(text), read, "{text}");
+        }
+        for (millis, text) in [(3_600_000, "3600s"), (1500, "1.500s"), (1, "0.001s")] {
+            assert_eq!(duration_text(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(duration_text(Duration::from_nanos(1_000_001_000)), "1.000001s");
+    }
+}
