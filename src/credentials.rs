@@ -1,17 +1,18 @@
 //! The handle that everything which authenticates takes.
 
-mod flight;
-mod held;
+mod cache;
+mod cached_token;
+mod clock;
+mod fetch;
+mod keep_warm;
 mod place;
 #[cfg(test)]
 mod scenarios;
-mod shared;
 mod snapshot;
 mod state;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
-mod warm;
 
 use std::fmt;
 use std::future::Future;
@@ -22,11 +23,12 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, header};
 use tokio::time::Instant;
 
+use self::cache::{Shared, Want};
+use self::clock::Clock;
+pub use self::keep_warm::KeepWarm;
 use self::place::Place;
-use self::shared::{Shared, Want};
 use self::state::Now;
 pub use self::status::CacheStatus;
-pub use self::warm::KeepWarm;
 use crate::environment::{EMULATOR_VARIABLE, variable};
 use crate::source::{Explanation, FixedToken, FunctionSource};
 use crate::{Error, FetchReason, SourceInfo, Token, TokenSource};
@@ -59,11 +61,11 @@ impl Credentials {
     /// How long before its expiry a token is replaced: this, or a quarter of its life if that is
     /// less, and up to a fifth more by chance, so that many tokens made together are not replaced
     /// together. It is what Google's libraries for other languages use.
-    pub const REFRESH_AHEAD: Duration = held::STALE_MARGIN;
+    pub const REFRESH_AHEAD: Duration = cached_token::STALE_MARGIN;
 
     /// How long before its expiry a token is handed out only if no newer one can be had: this, or
     /// a tenth of its life if that is less.
-    pub const USE_UNTIL: Duration = held::HARD_MARGIN;
+    pub const USE_UNTIL: Duration = cached_token::HARD_MARGIN;
 
     /// Credentials from a source of one's own.
     pub fn from_source(source: impl TokenSource + 'static) -> Self {
@@ -290,43 +292,4 @@ impl fmt::Debug for Credentials {
             .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()
     }
-}
-
-/// The clocks of one cache. All reads of a clock are here.
-struct Clock {
-    /// The monotonic clock counts from here.
-    origin: Instant,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { origin: Instant::now() }
-    }
-
-    fn now(&self) -> Now {
-        Now { mono: self.mono(), wall: wall() }
-    }
-
-    fn mono(&self) -> Duration {
-        Instant::now().saturating_duration_since(self.origin)
-    }
-
-    #[inline]
-    fn nanos(&self) -> u64 {
-        snapshot::nanos(self.mono())
-    }
-
-    /// The instant that stands at `mono`.
-    fn instant(&self, mono: Duration) -> Instant {
-        // Only ever a minute ahead of now.
-        self.origin.checked_add(mono).unwrap_or(self.origin)
-    }
-}
-
-fn wall() -> SystemTime {
-    #[cfg(test)]
-    if let Some(wall) = testing::wall() {
-        return wall;
-    }
-    SystemTime::now()
 }

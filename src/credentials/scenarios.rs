@@ -2,11 +2,11 @@
 
 mod clocks;
 mod failures;
-mod flights;
+mod fetches;
 mod interpreter;
 mod life;
 mod outages;
-mod refusals;
+mod rejections;
 mod source;
 
 /// One test for each named list of steps.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::held::Held;
+use super::cached_token::Held;
 use crate::source::CacheHints;
 use crate::{Error, FetchReason, Token};
 

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::flight::{Flight, Launch, Outcome};
+use super::fetch::{Flight, Launch, Outcome};
 use super::place::Place;
 use super::snapshot::Snapshot;
 use super::state::{Failure, Phase, State};
