@@ -10,10 +10,10 @@ use std::path::Path;
 use self::file::CredentialFile;
 use self::reader::{Purpose, Reader, default_scopes};
 use self::search::Environment;
-use crate::client::{checked_scopes, quota_project_value};
+use crate::client::checked_scopes;
 use crate::environment::{QUOTA_VARIABLE, UNIVERSE_VARIABLE};
 use crate::host::{DEFAULT_UNIVERSE, HostPattern, Trust, check_universe};
-use crate::{Credentials, Error, SourceInfo};
+use crate::{Credentials, Error, SourceInfo, headers};
 
 impl Credentials {
     /// Application default credentials: what the environment provides.
@@ -247,7 +247,7 @@ impl CredentialsBuilder {
             (None, None) => None,
         };
         if let Some((project, field)) = &quota_project {
-            quota_project_value(project, field)?;
+            headers::quota_project(project, field)?;
         }
         Ok((reader, scopes, quota_project.map(|(project, _)| project)))
     }

@@ -3,7 +3,6 @@
 mod destination;
 mod error;
 mod future;
-mod grpc_timeout;
 mod interceptor;
 mod layer;
 mod service;

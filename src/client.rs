@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use self::builder::ClientBuilder;
-pub(crate) use self::builder::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE, quota_project_value};
+pub(crate) use self::builder::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE};
 use self::call::{CallSettings, Caller};
 pub(crate) use self::check::{checked_audience, checked_lifetime, checked_scopes, wire_names};
 pub(crate) use self::request::Request;

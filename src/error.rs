@@ -1,5 +1,6 @@
 //! What can go wrong, for programs and for people.
 
+mod code;
 mod service;
 
 use std::borrow::Cow;
@@ -9,6 +10,9 @@ use std::sync::Arc;
 
 use tonic::Code;
 
+#[cfg(feature = "emulator")]
+pub(crate) use self::code::code_from_name;
+pub(crate) use self::code::code_name;
 pub use self::service::ServiceError;
 
 type BoxError = Box<dyn StdError + Send + Sync>;

@@ -18,7 +18,7 @@ pub use self::public_keys::PublicKeys;
 pub use self::signer::Signer;
 use self::source::{Grant, How, ImpersonatedSource};
 use crate::client::{checked_audience, checked_lifetime, checked_scopes, wire_names};
-use crate::{Credentials, Error, IamCredentialsClient, ServiceAccountName};
+use crate::{Credentials, Error, IamCredentialsClient, ServiceAccountName, headers};
 
 /// How to act as a target service account; its verbs make [`Credentials`] that do.
 ///
@@ -199,7 +199,7 @@ impl Impersonation {
 
     fn source(&self, grant: Grant) -> Result<ImpersonatedSource, Error> {
         if let Some(project) = &self.quota_project {
-            crate::client::quota_project_value(project, "quota_project")?;
+            headers::quota_project(project, "quota_project")?;
         }
         let how =
             How { delegates: self.delegates.clone()?, grant, quota_project: self.quota_project.clone() };

@@ -1,10 +1,12 @@
-//! What this crate has to read of a JSON Web Token, and to check before one is signed.
+//! JSON Web Tokens in compact form: splitting, decoding and signing them, and checking claims before
+//! they are signed.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Error;
@@ -12,20 +14,84 @@ use crate::Error;
 /// How far ahead the API lets `exp` of a JWT that it signs be.
 pub(crate) const MAX_EXPIRY: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The instant in a token's `exp` claim. The signature is not looked at.
+/// A token split into its three parts. Nothing is decoded or verified yet.
+// Without cryptography only the claims are read.
+#[cfg_attr(not(any(feature = "emulator", feature = "gcp-auth")), allow(dead_code))]
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    /// Header and claims, as the signature covers them.
+    pub(crate) signed: &'a str,
+    header: &'a str,
+    claims: &'a str,
+    signature: &'a str,
+}
+
+#[cfg_attr(not(any(feature = "emulator", feature = "gcp-auth")), allow(dead_code))]
+impl<'a> Parts<'a> {
+    /// Returns `None` if the token doesn't have exactly three parts.
+    pub(crate) fn split(jwt: &'a str) -> Option<Self> {
+        let (signed, signature) = jwt.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        (!claims.contains('.')).then_some(Self { signed, header, claims, signature })
+    }
+
+    /// Decodes the header; `None` if it isn't JSON of that type in base64url.
+    pub(crate) fn header<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&decode(self.header)?).ok()
+    }
+
+    /// Decodes the claims; `None` if they aren't JSON of that type in base64url.
+    pub(crate) fn claims<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&decode(self.claims)?).ok()
+    }
+
+    /// Decodes the signature; `None` if it isn't base64url.
+    pub(crate) fn signature(&self) -> Option<Vec<u8>> {
+        decode(self.signature)
+    }
+}
+
+/// Makes a token of a header and claims, both JSON text, and the signature that `sign` returns for
+/// them.
+#[cfg(any(
+    feature = "emulator",
+    all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc"))
+))]
+pub(crate) fn sign<E>(
+    header: &str,
+    claims: &str,
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+) -> Result<String, E> {
+    let mut jwt = encode(header);
+    jwt.push('.');
+    URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
+    let signature = sign(jwt.as_bytes())?;
+    jwt.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
+    Ok(jwt)
+}
+
+/// Writes bytes in base64url without padding, as JWTs and JSON Web Keys contain them.
+#[cfg(any(
+    feature = "emulator",
+    all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc"))
+))]
+pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Reads base64url, with or without padding.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
+}
+
+/// Returns the instant in a token's `exp` claim. Doesn't check the signature.
 pub(crate) fn expiry(jwt: &str) -> Result<SystemTime, Error> {
-    let mut parts = jwt.split('.');
-    let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Error::invalid_reply("the token is not a JWT: it has not three parts"));
-    };
-    let claims = URL_SAFE_NO_PAD
-        .decode(claims.trim_end_matches('='))
-        .ok()
-        .and_then(|json| serde_json::from_slice::<Value>(&json).ok())
-        .ok_or_else(|| {
-            Error::invalid_reply("the token is not a JWT: its claims are not JSON in base64url")
-        })?;
+    let parts = Parts::split(jwt)
+        .ok_or_else(|| Error::invalid_reply("the token is not a JWT: it does not have three parts"))?;
+    let claims: Value = parts.claims().ok_or_else(|| {
+        Error::invalid_reply("the token is not a JWT: its claims are not JSON in base64url")
+    })?;
     let seconds = match claims.get("exp") {
         Some(exp) => exp.as_u64(),
         None => return Err(Error::invalid_reply("the token has no exp claim")),

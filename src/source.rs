@@ -1,8 +1,6 @@
 //! Where tokens come from.
 
 mod authorized_user;
-#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
-pub(crate) mod crypto;
 mod explanation;
 mod fixed;
 mod function;

@@ -1,11 +1,10 @@
 //! Makes credentials of what a credential file says.
 
 use super::file::Fields;
-use crate::client::quota_project_value;
 use crate::host::{DEFAULT_UNIVERSE, Trust};
 use crate::source::AuthorizedUserSource;
 use crate::source::oauth::{GOOGLE_TOKEN_URI, TokenEndpoint};
-use crate::{Credentials, Error, SourceInfo, scopes};
+use crate::{Credentials, Error, SourceInfo, headers, scopes};
 
 /// What the program says about all that its credential file holds.
 pub(super) struct Reader {
@@ -171,7 +170,7 @@ impl Reader {
         const FIELD: &str = "quota_project_id";
         let named = fields.optional_text(FIELD)?;
         if let Some(project) = named {
-            quota_project_value(project, FIELD).map_err(|error| fields.locate(error))?;
+            headers::quota_project(project, FIELD).map_err(|error| fields.locate(error))?;
         }
         Ok(purpose.quota_project().or(named).map(str::to_owned))
     }

@@ -13,8 +13,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use super::layer::{SentToken, Settings};
-use super::{BearerError, NoToken, grpc_timeout};
-use crate::{BoxFuture, Error, Token};
+use super::{BearerError, NoToken};
+use crate::headers::GRPC_TIMEOUT;
+use crate::{BoxFuture, Error, Token, grpc_timeout};
 
 pin_project! {
     /// The reply to a request of [`BearerService`](crate::BearerService).
@@ -121,7 +122,8 @@ where
 {
     fn new(inner: S, request: Request<B>, settings: Arc<Settings>) -> Self {
         // Without a runtime there are no timers, and the fetch fails by itself.
-        let deadline = grpc_timeout::read(request.headers())
+        let timeout = request.headers().get(GRPC_TIMEOUT).and_then(grpc_timeout::decode);
+        let deadline = timeout
             .and_then(|time| Instant::now().checked_add(time))
             .filter(|_| Handle::try_current().is_ok());
         let credentials = settings.credentials.clone();
@@ -170,7 +172,7 @@ where
         self.settings.stamp.put(request.headers_mut(), &token);
         if let Some(deadline) = &self.deadline {
             let left = deadline.deadline().saturating_duration_since(Instant::now());
-            grpc_timeout::write(request.headers_mut(), left);
+            request.headers_mut().insert(GRPC_TIMEOUT, grpc_timeout::encode(left));
         }
         let settings = Arc::clone(&self.settings);
         let token = SentToken::Token(token);

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use http::{HeaderName, Response, StatusCode, Uri};
-use tonic::Status;
 use tower_layer::Layer;
 
 use super::BearerService;
 use super::destination::Destinations;
 use super::stamp::Stamp;
+use crate::headers::GRPC_STATUS;
 use crate::{Credentials, Error, Token};
 
 /// The gRPC code as it stands in `grpc-status`.
@@ -125,7 +125,7 @@ impl Settings {
         let refused = match reply.status() {
             StatusCode::UNAUTHORIZED => true,
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => self.stamp.is_for_proxies(),
-            _ => reply.headers().get(Status::GRPC_STATUS).is_some_and(|code| code == UNAUTHENTICATED),
+            _ => reply.headers().get(GRPC_STATUS).is_some_and(|code| code == UNAUTHENTICATED),
         };
         if refused {
             tracing::debug!(status = reply.status().as_u16(), "the called API refused the token");

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::usage::Usage;
+use crate::headers::USER_PROJECT;
 use crate::{Credentials, Error, Token};
-
-const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 
 /// The headers that a request gets, or why it can get none.
 #[derive(Clone, Debug)]
@@ -71,10 +70,10 @@ impl Stamp {
         headers.insert(self.header.clone(), token.header_value().clone());
         match &self.quota {
             Quota::Always(project) => {
-                headers.insert(QUOTA_PROJECT, project.clone());
+                headers.insert(USER_PROJECT, project.clone());
             }
-            Quota::Default(project) if !headers.contains_key(QUOTA_PROJECT) => {
-                headers.insert(QUOTA_PROJECT, project.clone());
+            Quota::Default(project) if !headers.contains_key(USER_PROJECT) => {
+                headers.insert(USER_PROJECT, project.clone());
             }
             Quota::None | Quota::Default(_) | Quota::Invalid => {}
         }

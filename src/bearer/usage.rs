@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use http::header::Entry;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
-const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
+use crate::headers::API_CLIENT;
 
 /// Adds a word to `x-goog-api-client`, which clients fill with words of their own.
 #[derive(Debug)]

@@ -15,11 +15,14 @@ use tonic::client::GrpcService;
 use tonic::transport::Endpoint;
 use tower::ServiceExt;
 
-use super::call::{API_CLIENT, CallSettings, Caller, USER_PROJECT};
+use super::call::{CallSettings, Caller};
 use super::transport::{BoxError, BoxedService, Transport};
 use super::{IamCredentialsClient, Inner};
 use crate::environment::{EMULATOR_VARIABLE, QUOTA_VARIABLE, UNIVERSE_VARIABLE, variable};
+use crate::headers::{self, API_CLIENT, USER_PROJECT};
 use crate::host::{self, DEFAULT_UNIVERSE};
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+use crate::tls::Roots;
 use crate::{Credentials, Error, RetryPolicy, Token};
 
 /// What the emulator gets for a bearer token.
@@ -342,7 +345,7 @@ impl ClientBuilder {
             }
         };
         if let Some((project, field)) = quota {
-            headers.insert(USER_PROJECT, quota_project_value(&project, field)?);
+            headers.insert(USER_PROJECT, headers::quota_project(&project, field)?);
         }
         Ok(headers)
     }
@@ -367,10 +370,7 @@ impl ClientBuilder {
     #[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
     fn with_tls(&self, _endpoint: Endpoint) -> Result<Endpoint, Error> {
         let _ = HANDSHAKE_TIMEOUT;
-        Err(Error::invalid(
-            "endpoint",
-            "is https, but the crate was built without TLS: enable its feature tls-ring or tls-aws-lc",
-        ))
+        Err(Error::invalid("endpoint", crate::tls::NOT_BUILT_IN))
     }
 
     #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
@@ -395,7 +395,17 @@ impl ClientBuilder {
             return endpoint.tls_config(config).map_err(unusable(self.tls_field()));
         }
         let field = if self.client_identity.is_some() { "client_identity" } else { "root_certificates" };
-        match usual_roots(&endpoint, config) {
+        let outcome = Roots::first_usable(|roots| {
+            let config = config.clone();
+            let config = match roots {
+                #[cfg(feature = "tls-native-roots")]
+                Roots::Machine => config.with_native_roots(),
+                #[cfg(feature = "tls-webpki-roots")]
+                Roots::CompiledIn => config.with_webpki_roots(),
+            };
+            endpoint.clone().tls_config(config)
+        });
+        match outcome {
             Some(outcome) => outcome.map_err(unusable(field)),
             None => Err(Error::invalid(
                 "root_certificates",
@@ -403,29 +413,6 @@ impl ClientBuilder {
             )),
         }
     }
-}
-
-/// TLS with the roots that the features name; `None` where they name none.
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
-#[cfg_attr(not(feature = "tls-native-roots"), allow(unused))]
-fn usual_roots(
-    endpoint: &Endpoint,
-    config: tonic::transport::ClientTlsConfig,
-) -> Option<Result<Endpoint, tonic::transport::Error>> {
-    #[cfg(not(feature = "tls-webpki-roots"))]
-    let outcome: Option<Result<Endpoint, tonic::transport::Error>> = None;
-    #[cfg(feature = "tls-webpki-roots")]
-    let (config, outcome) = {
-        let compiled_in = config.with_webpki_roots();
-        (compiled_in.clone(), Some(endpoint.clone().tls_config(compiled_in)))
-    };
-    // A machine without a certificate store still has the roots that are compiled in, if any are.
-    #[cfg(feature = "tls-native-roots")]
-    let outcome = match (endpoint.clone().tls_config(config.with_native_roots()), outcome) {
-        (Err(_), Some(Ok(compiled_in))) => Some(Ok(compiled_in)),
-        (native, _) => Some(native),
-    };
-    outcome
 }
 
 #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
@@ -458,14 +445,6 @@ impl<S: GrpcService<Body>> tower_service::Service<http::Request<Body>> for GrpcA
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         self.0.call(request)
     }
-}
-
-pub(crate) fn quota_project_value(project: &str, field: &'static str) -> Result<HeaderValue, Error> {
-    let legal = !project.is_empty() && project.bytes().all(|b| b.is_ascii_graphic());
-    HeaderValue::try_from(project)
-        .ok()
-        .filter(|_| legal)
-        .ok_or_else(|| Error::invalid(field, "is not a project's id"))
 }
 
 fn check_universe(credentials: &Credentials, universe: &str) -> Result<(), Error> {

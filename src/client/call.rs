@@ -1,19 +1,14 @@
 //! One call: the only place that authenticates, bounds, retries, classifies and maps tonic's errors.
 
-use std::any::Any;
 use std::error::Error as StdError;
-use std::future::{Future, poll_fn};
 use std::io;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::{Arc, LazyLock};
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 use http::uri::PathAndQuery;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
+use http::{Extensions, HeaderMap, HeaderValue, header};
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::client::Grpc;
 use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
@@ -25,13 +20,10 @@ use tracing::Instrument;
 
 use super::transport::{Connection, ReplyHead, Transport, need_runtime};
 use crate::error::ServiceError;
+use crate::headers::{API_CLIENT, GRPC_TIMEOUT, REQUEST_PARAMS};
+use crate::panics::catch_panic;
 use crate::retry::{RetryState, random_fraction};
-use crate::{Credentials, Error, ErrorKind, RetryPolicy, Token};
-
-pub(crate) const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
-pub(crate) const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-request-params");
-pub(crate) const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+use crate::{Credentials, Error, ErrorKind, RetryPolicy, Token, grpc_timeout};
 
 /// How many headers a call has: at most three that never change, three of the attempt, and three
 /// that tonic adds.
@@ -116,7 +108,7 @@ impl Caller {
             transport,
             credentials,
             headers,
-            usual_timeout: (attempt_timeout, timeout_value(attempt_timeout)),
+            usual_timeout: (attempt_timeout, grpc_timeout::encode(attempt_timeout)),
             budget: TpsBudget::new(BUDGET_WINDOW, BUDGET_FREE_PER_SECOND, BUDGET_RATIO),
         }
     }
@@ -246,7 +238,7 @@ impl<'a> Attempt<'a> {
         let mut connection = None;
         let within =
             async { timeout_at(self.deadline, self.send(number, &mut token, &mut connection)).await };
-        let outcome = match caught(within).await {
+        let outcome = match catch_panic(within).await {
             Ok(outcome) => outcome.unwrap_or_else(|_elapsed| {
                 let waited = if token.is_none() { "no source token" } else { "no answer" };
                 Err(Error::timeout(format!("{waited} within {:?}", self.allowed), None))
@@ -321,7 +313,7 @@ impl<'a> Attempt<'a> {
             headers.insert(API_CLIENT, usage.clone());
         }
         let (usual, ready_made) = &self.caller.usual_timeout;
-        let timeout = if allowed == *usual { ready_made.clone() } else { timeout_value(allowed) };
+        let timeout = if allowed == *usual { ready_made.clone() } else { grpc_timeout::encode(allowed) };
         headers.insert(GRPC_TIMEOUT, timeout);
         headers.insert(REQUEST_PARAMS, route.clone());
         headers.insert(header::AUTHORIZATION, token.header_value().clone());
@@ -357,22 +349,6 @@ impl Encoder for Verbatim {
         buffer.put(message);
         Ok(())
     }
-}
-
-/// Runs a future; a panic in it becomes an error with the panic's message.
-async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
-    let mut future = pin!(future);
-    // A future that has panicked is not polled again: the call drops it.
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(polled) => polled.map(Ok),
-        Err(panic) => Poll::Ready(Err(panic_message(&*panic))),
-    })
-    .await
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("it panicked").to_owned()
 }
 
 /// Whether another attempt makes sense.
@@ -443,19 +419,6 @@ fn classify(status: Status, head: &ReplyHead, transport: &Transport) -> Error {
     Error::status(ServiceError::new(status), transient)
 }
 
-/// The value of `grpc-timeout`: at most eight digits and a unit.
-fn timeout_value(timeout: Duration) -> HeaderValue {
-    const MOST: u128 = 99_999_999;
-    let (value, unit) = if timeout.as_micros() <= MOST {
-        (timeout.as_micros(), 'u')
-    } else if timeout.as_millis() <= MOST {
-        (timeout.as_millis(), 'm')
-    } else {
-        (u128::from(timeout.as_secs()).min(MOST), 'S')
-    };
-    HeaderValue::try_from(format!("{value}{unit}")).unwrap_or(HeaderValue::from_static("99999999S"))
-}
-
 /// An instant so far away that it never comes stands for one that cannot be told.
 fn later(now: Instant, by: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(86_400 * 365);
@@ -465,19 +428,6 @@ fn later(now: Instant, by: Duration) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_timeout_header_has_at_most_eight_digits() {
-        for (timeout, value) in [
-            (Duration::ZERO, "0u"),
-            (Duration::from_secs(20), "20000000u"),
-            (Duration::from_secs(100), "100000m"),
-            (Duration::from_secs(100_000), "100000S"),
-            (Duration::MAX, "99999999S"),
-        ] {
-            assert_eq!(timeout_value(timeout), value, "{timeout:?}");
-        }
-    }
 
     /// conf: G34
     #[test]

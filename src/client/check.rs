@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 
+use crate::headers::{API_CLIENT, API_KEY, REQUEST_PARAMS, USER_PROJECT};
 use crate::{Error, ServiceAccountName};
 
 /// The longest lifetime an access token can have: 12 hours, where the organisation allows more
@@ -11,18 +12,17 @@ use crate::{Error, ServiceAccountName};
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(43_200);
 
 /// Names that the crate or gRPC itself sets.
-const RESERVED: [&str; 11] = [
-    "authorization",
-    "content-length",
-    "content-type",
-    "grpc-timeout",
-    "host",
-    "te",
-    "user-agent",
-    "x-goog-api-client",
-    "x-goog-api-key",
-    "x-goog-request-params",
-    "x-goog-user-project",
+const RESERVED: [HeaderName; 10] = [
+    header::AUTHORIZATION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::TE,
+    header::USER_AGENT,
+    API_CLIENT,
+    API_KEY,
+    REQUEST_PARAMS,
+    USER_PROJECT,
 ];
 
 /// The wire form of each delegate, in order.
@@ -68,11 +68,11 @@ pub(crate) fn checked_audience(audience: &str) -> Result<String, Error> {
     Ok(audience.to_owned())
 }
 
-pub(super) fn header(key: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
+pub(super) fn metadata_header(key: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
     let field = || format!("metadata[{key:?}]");
     let name = HeaderName::try_from(key)
         .map_err(|_| Error::invalid(field(), "is not a legal key: use letters, digits and -_."))?;
-    if RESERVED.contains(&name.as_str()) || name.as_str().starts_with("grpc-") {
+    if RESERVED.contains(&name) || name.as_str().starts_with("grpc-") {
         return Err(Error::invalid(field(), "is a reserved key: the crate or gRPC sets it"));
     }
     if name.as_str().ends_with("-bin") {

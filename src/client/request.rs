@@ -13,7 +13,7 @@ use super::IamCredentialsClient;
 use super::call::{
     Call, CallSettings, GENERATE_ACCESS_TOKEN, GENERATE_ID_TOKEN, Method, SIGN_BLOB, SIGN_JWT,
 };
-use super::check::{checked_lifetime, header, route, wire_names};
+use super::check::{checked_lifetime, metadata_header, route, wire_names};
 use crate::proto::{
     GenerateAccessTokenRequest, GenerateAccessTokenResponse, GenerateIdTokenRequest, GenerateIdTokenResponse,
     SignBlobRequest, SignBlobResponse, SignJwtRequest, SignJwtResponse,
@@ -65,7 +65,7 @@ impl Request {
     }
 
     fn metadata(&mut self, key: &str, value: &str) {
-        let checked = header(key, value);
+        let checked = metadata_header(key, value);
         if let Some((key, value)) = self.check(checked) {
             self.metadata.append(key, value);
         }

@@ -13,6 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
+use crate::headers::{GRPC_CONTENT_TYPE, GRPC_STATUS};
 use crate::{BoxFuture, Error};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -182,8 +183,8 @@ impl ReplyHead {
     fn note(&self, status: StatusCode, headers: &HeaderMap) {
         self.status.store(status.as_u16(), Ordering::Relaxed);
         let grpc = match headers.get(header::CONTENT_TYPE) {
-            Some(kind) => kind.as_bytes().starts_with(b"application/grpc"),
-            None => headers.contains_key("grpc-status"),
+            Some(kind) => kind.as_bytes().starts_with(GRPC_CONTENT_TYPE.as_bytes()),
+            None => headers.contains_key(GRPC_STATUS),
         };
         self.foreign.store(!grpc, Ordering::Relaxed);
     }

@@ -1,8 +1,5 @@
 //! One fetch under way, in a task of its own: whoever waits for it may leave.
 
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::{Arc, Weak};
 
 use tokio::runtime::Handle;
@@ -13,6 +10,7 @@ use tracing::Instrument;
 
 use super::Shared;
 use super::state::Failure;
+use crate::panics::catch_panic;
 use crate::{Error, FetchReason, FetchRequest, Token, TokenSource};
 
 pub(super) type Outcome = Result<Token, Error>;
@@ -80,20 +78,12 @@ impl Launch {
             let request = FetchRequest::new(reason, rejected.as_ref(), deadline);
             // `fetch` itself is called inside, for it may panic as well.
             let fetch = async { timeout_at(deadline, source.fetch(request)).await };
-            let mut fetch = pin!(fetch);
-            poll_fn(|context| {
-                // A source that panicked is not polled again, so what it left broken is not seen.
-                match catch_unwind(AssertUnwindSafe(|| fetch.as_mut().poll(context))) {
-                    Ok(poll) => poll.map(Ok),
-                    Err(_) => std::task::Poll::Ready(Err(())),
-                }
-            })
-            .await
+            catch_panic(fetch).await
         };
         match fetched {
             Ok(Ok(outcome)) => landing.land(outcome, Failure::Told),
             Ok(Err(_)) => landing.land(Err(no_answer()), Failure::Told),
-            Err(()) => landing.land(Err(panicked()), Failure::Panicked),
+            Err(_panic) => landing.land(Err(panicked()), Failure::Panicked),
         }
     }
 }

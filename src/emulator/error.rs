@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::emulator::method::Method;
+use crate::error::code_name;
 
 /// The service's name in error details.
 const SERVICE: &str = "iamcredentials.googleapis.com";
@@ -293,39 +294,6 @@ pub(crate) fn http_status(code: Code) -> http::StatusCode {
     };
     http::StatusCode::from_u16(number).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)
 }
-
-/// The name of a code in JSON.
-pub(crate) fn code_name(code: Code) -> &'static str {
-    CODES.iter().find(|(known, _)| *known == code).map_or("UNKNOWN", |(_, name)| name)
-}
-
-/// The code of a name, or of a number.
-pub(crate) fn code_of(name: &str) -> Option<Code> {
-    CODES
-        .iter()
-        .find(|(code, known)| known.eq_ignore_ascii_case(name) || (*code as i32).to_string() == name)
-        .map(|(code, _)| *code)
-}
-
-const CODES: [(Code, &str); 17] = [
-    (Code::Ok, "OK"),
-    (Code::Cancelled, "CANCELLED"),
-    (Code::Unknown, "UNKNOWN"),
-    (Code::InvalidArgument, "INVALID_ARGUMENT"),
-    (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
-    (Code::NotFound, "NOT_FOUND"),
-    (Code::AlreadyExists, "ALREADY_EXISTS"),
-    (Code::PermissionDenied, "PERMISSION_DENIED"),
-    (Code::ResourceExhausted, "RESOURCE_EXHAUSTED"),
-    (Code::FailedPrecondition, "FAILED_PRECONDITION"),
-    (Code::Aborted, "ABORTED"),
-    (Code::OutOfRange, "OUT_OF_RANGE"),
-    (Code::Unimplemented, "UNIMPLEMENTED"),
-    (Code::Internal, "INTERNAL"),
-    (Code::Unavailable, "UNAVAILABLE"),
-    (Code::DataLoss, "DATA_LOSS"),
-    (Code::Unauthenticated, "UNAUTHENTICATED"),
-];
 
 /// Keeps an answer readable when the input is not.
 pub(crate) fn shorten(text: &str) -> String {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::roles;
+
 /// A kind of request: where a [`Fault`](super::Fault) strikes, and what a
 /// [`JournalEntry`](super::JournalEntry) says was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,10 +57,10 @@ impl Method {
     /// The permission that the caller needs on the target.
     pub(crate) const fn permission(self) -> &'static str {
         match self {
-            Self::GenerateIdToken => "iam.serviceAccounts.getOpenIdToken",
-            Self::SignBlob => "iam.serviceAccounts.signBlob",
-            Self::SignJwt => "iam.serviceAccounts.signJwt",
-            _ => "iam.serviceAccounts.getAccessToken",
+            Self::GenerateIdToken => roles::GET_OPEN_ID_TOKEN,
+            Self::SignBlob => roles::SIGN_BLOB,
+            Self::SignJwt => roles::SIGN_JWT,
+            _ => roles::GET_ACCESS_TOKEN,
         }
     }
 }

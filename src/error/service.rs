@@ -8,7 +8,8 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
+use super::code_name;
+use crate::roles::{self, SERVICE_USAGE_CONSUMER, TOKEN_CREATOR};
 
 /// An error status that the service answered with.
 ///
@@ -94,9 +95,7 @@ impl ServiceError {
             ),
             (_, Some("USER_PROJECT_DENIED")) => {
                 let project = self.info("consumer").unwrap_or("the quota project");
-                format!(
-                    "the caller needs roles/serviceusage.serviceUsageConsumer on {project}, or unset the quota project"
-                )
+                format!("the caller needs {SERVICE_USAGE_CONSUMER} on {project}, or unset the quota project")
             }
             (Code::PermissionDenied, None | Some("IAM_PERMISSION_DENIED")) => {
                 let permission = self
@@ -130,10 +129,10 @@ impl ServiceError {
 /// The permission that a call needs on its target, for replies that do not name it.
 fn needed_permission(operation: &str) -> Option<&'static str> {
     match operation {
-        "generate_access_token" => Some("iam.serviceAccounts.getAccessToken"),
-        "generate_id_token" => Some("iam.serviceAccounts.getOpenIdToken"),
-        "sign_blob" => Some("iam.serviceAccounts.signBlob"),
-        "sign_jwt" => Some("iam.serviceAccounts.signJwt"),
+        "generate_access_token" => Some(roles::GET_ACCESS_TOKEN),
+        "generate_id_token" => Some(roles::GET_OPEN_ID_TOKEN),
+        "sign_blob" => Some(roles::SIGN_BLOB),
+        "sign_jwt" => Some(roles::SIGN_JWT),
         _ => None,
     }
 }
@@ -141,31 +140,8 @@ fn needed_permission(operation: &str) -> Option<&'static str> {
 /// The predefined role to grant for a permission: Token Creator holds them all.
 fn role_with(permission: &str) -> &'static str {
     match permission {
-        "serviceusage.services.use" => "roles/serviceusage.serviceUsageConsumer",
+        roles::USE_SERVICES => SERVICE_USAGE_CONSUMER,
         _ => TOKEN_CREATOR,
-    }
-}
-
-/// The name of a code as the API's documentation spells it, `PERMISSION_DENIED` for example.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 

@@ -6,9 +6,8 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::client::wire_names;
+use crate::roles::{GET_ACCESS_TOKEN, SERVICE_USAGE_CONSUMER, TOKEN_CREATOR};
 use crate::{Error, ErrorKind, IamCredentialsClient, RetryPolicy, ServiceAccountName, scopes};
-
-const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
 
 /// What a probe's token lives for. It is thrown away at once.
 const PROBE_LIFETIME: Duration = Duration::from_secs(300);
@@ -160,7 +159,7 @@ impl Finding {
             (_, Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT")) => Self::ScopeInsufficient,
             (_, Some("USER_PROJECT_DENIED")) => Self::QuotaProjectDenied { project: project() },
             (Code::PermissionDenied, None | Some("IAM_PERMISSION_DENIED")) => Self::MissingRole {
-                permission: service.permission().unwrap_or("iam.serviceAccounts.getAccessToken").to_owned(),
+                permission: service.permission().unwrap_or(GET_ACCESS_TOKEN).to_owned(),
                 role: TOKEN_CREATOR.to_owned(),
                 certain,
             },
@@ -230,7 +229,7 @@ impl HopDiagnosis {
                 project.as_deref().unwrap_or("PROJECT")
             )),
             Finding::QuotaProjectDenied { project } => Some(format!(
-                "gcloud projects add-iam-policy-binding {} --member={} --role=roles/serviceusage.serviceUsageConsumer",
+                "gcloud projects add-iam-policy-binding {} --member={} --role={SERVICE_USAGE_CONSUMER}",
                 project.as_deref().unwrap_or("PROJECT"),
                 member()
             )),

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::pki_types::alg_id;
 use serde_json::Value;
 
-use crate::source::crypto::crypto_provider;
+use crate::jwt::{self, Parts};
+use crate::tls::crypto_provider;
 use crate::{Error, SignedBlob, SignedJwt};
 
 /// The published keys of a service account, to check what it signed.
@@ -80,11 +79,12 @@ impl PublicKeys {
     /// not of this token.
     pub fn verify_jwt(&self, jwt: &SignedJwt) -> Result<Value, Error> {
         let invalid = || Error::invalid("jwt", "is not a JWT of three parts in base64url");
-        let (signed, signature) = jwt.secret().rsplit_once('.').ok_or_else(invalid)?;
-        let (_, claims) = signed.split_once('.').ok_or_else(invalid)?;
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| invalid());
-        let claims = serde_json::from_slice(&decode(claims)?).map_err(|_| invalid())?;
-        self.verify(jwt.key_id(), signed.as_bytes(), &decode(signature)?)?;
+        // The specification forbids padding.
+        let token = Some(jwt.secret()).filter(|token| !token.contains('=')).ok_or_else(invalid)?;
+        let parts = Parts::split(token).ok_or_else(invalid)?;
+        let claims = parts.claims().ok_or_else(invalid)?;
+        let signature = parts.signature().ok_or_else(invalid)?;
+        self.verify(jwt.key_id(), parts.signed.as_bytes(), &signature)?;
         Ok(claims)
     }
 
@@ -116,7 +116,7 @@ impl PublicKey {
         if text("kty")? != "RSA" {
             return None;
         }
-        let number = |member: &str| URL_SAFE_NO_PAD.decode(text(member)?.trim_end_matches('=')).ok();
+        let number = |member: &str| jwt::decode(text(member)?);
         let der = der(0x30, &[der_integer(&number("n")?), der_integer(&number("e")?)].concat());
         Some(Self { id: text("kid")?.to_owned(), der })
     }

@@ -7,18 +7,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::SignatureScheme;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::SigningKey;
 use serde_json::{Value, json};
 
-use super::crypto::crypto_provider;
 use super::oauth::{Grant, TokenEndpoint};
 use super::{BoxFuture, CacheHints, Explanation, FetchRequest, SourceInfo, TokenSource};
-use crate::{Error, Token};
+use crate::tls::crypto_provider;
+use crate::{Error, Token, jwt};
 
 /// The longest that an assertion or a self-signed token may live.
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -59,17 +57,12 @@ impl ServiceAccountKey {
         if let Some(id) = &self.id {
             header["kid"] = (**id).into();
         }
-        let mut jwt = URL_SAFE_NO_PAD.encode(header.to_string());
-        jwt.push('.');
-        URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut jwt);
-        let signed = self
-            .key
-            .choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])
-            .and_then(|signer| signer.sign(jwt.as_bytes()).ok());
-        let signature = signed.ok_or_else(|| Error::credentials("the private key does not sign", false))?;
-        jwt.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
-        Ok(jwt)
+        jwt::sign(&header.to_string(), &claims.to_string(), |signed| {
+            self.key
+                .choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])
+                .and_then(|signer| signer.sign(signed).ok())
+                .ok_or_else(|| Error::credentials("the private key does not sign", false))
+        })
     }
 }
 

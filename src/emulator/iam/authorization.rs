@@ -14,6 +14,7 @@ use crate::emulator::iam::policy::{
 use crate::emulator::iam::principal::Caller;
 use crate::emulator::method::Method;
 use crate::emulator::state::World;
+use crate::headers::USER_PROJECT;
 
 /// The accounts from the caller to the target, as e-mail addresses or unique ids.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ pub(crate) fn check_projects(
 ) -> Result<(), Refusal> {
     let Some(rules) = world.policy() else { return Ok(()) };
     let policy = &rules.policy;
-    let quota_project = headers.get("x-goog-user-project").and_then(|value| value.to_str().ok());
+    let quota_project = headers.get(USER_PROJECT).and_then(|value| value.to_str().ok());
     if let Some(project) = quota_project {
         let allowed = policy.knows_project(project)
             && policy.allows_on_project(caller.member(), USE_SERVICES, project, rules.age(world));

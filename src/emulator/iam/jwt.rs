@@ -1,22 +1,15 @@
 //! JSON Web Tokens, RS256 only.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use crate::emulator::error::Refusal;
 use crate::emulator::iam::key::SigningKey;
+use crate::jwt::{self, Parts};
 
 /// Signs `claims`, which go in as they are: the text of a JSON object.
 pub(crate) fn sign(key: &SigningKey, claims: &str) -> Result<String, Refusal> {
     let header = json!({"alg": "RS256", "kid": key.id(), "typ": "JWT"}).to_string();
-    let mut token = BASE64_URL_SAFE_NO_PAD.encode(header);
-    token.push('.');
-    BASE64_URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-    let signature = key.sign(token.as_bytes())?;
-    token.push('.');
-    BASE64_URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-    Ok(token)
+    jwt::sign(&header, claims, |signed| key.sign(signed))
 }
 
 /// A token taken apart. Nothing about it is checked yet.
@@ -31,17 +24,16 @@ pub(crate) struct Parsed<'a> {
 impl<'a> Parsed<'a> {
     /// `None` where `token` is not an RS256 JWT.
     pub(crate) fn from_token(token: &'a str) -> Option<Self> {
-        let (signed, signature) = token.rsplit_once('.')?;
-        let (header, claims) = signed.split_once('.')?;
-        let header = object(header)?;
+        let parts = Parts::split(token)?;
+        let header: Map<String, Value> = parts.header()?;
         if header.get("alg")?.as_str()? != "RS256" {
             return None;
         }
         Some(Self {
             key_id: header.get("kid").and_then(Value::as_str).map(str::to_owned),
-            claims: object(claims)?,
-            signed,
-            signature: decode(signature)?,
+            claims: parts.claims()?,
+            signed: parts.signed,
+            signature: parts.signature()?,
         })
     }
 
@@ -61,12 +53,4 @@ impl<'a> Parsed<'a> {
         // Some libraries send a fraction here, and Google's token endpoint takes it.
         value.as_i64().or_else(|| value.as_f64().filter(|f| f.abs() < 1e15).map(|f| f as i64))
     }
-}
-
-fn object(part: &str) -> Option<Map<String, Value>> {
-    serde_json::from_slice(&decode(part)?).ok()
-}
-
-fn decode(part: &str) -> Option<Vec<u8>> {
-    BASE64_URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()
 }

@@ -9,10 +9,11 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::emulator::error::Refusal;
+use crate::jwt;
 
 /// An RSA-2048 key pair. All signatures here are PKCS #1 v1.5 with SHA-256.
 pub(crate) struct SigningKey {
@@ -66,8 +67,8 @@ impl SigningKey {
             "alg": "RS256",
             "use": "sig",
             "kid": self.id,
-            "n": BASE64_URL_SAFE_NO_PAD.encode(self.modulus()),
-            "e": BASE64_URL_SAFE_NO_PAD.encode(self.exponent()),
+            "n": jwt::encode(self.modulus()),
+            "e": jwt::encode(self.exponent()),
         })
     }
 

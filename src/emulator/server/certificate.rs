@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::emulator::error::Refusal;
 use crate::emulator::iam::key::SigningKey;
+use crate::tls::crypto_provider;
 
 /// How long the certificate of a key is valid: as long as Google's system-managed keys sign and
 /// are published, and then some.
@@ -77,10 +78,8 @@ pub(crate) fn tls_identity(
     let leaf_key = KeyPair::generate()?;
     let leaf = leaf.signed_by(&leaf_key, &issuer)?;
 
-    // The provider is named: with two of them in one build, none is the default.
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(crypto_provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![CertificateDer::from(leaf.der().to_vec())], key)?;

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Sleep;
 
 use crate::emulator::faults::WireFault;
+use crate::headers::{GRPC_CONTENT_TYPE, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 
 /// How long a truncated body waits before it breaks: HTTP/2 drops what it has not sent by then.
 const FLUSH: Duration = Duration::from_millis(20);
@@ -141,10 +142,10 @@ fn html(status: StatusCode) -> Response<Body> {
 fn bad_details() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from_static("14"));
-    headers.insert("grpc-message", HeaderValue::from_static("the details are no base64"));
-    headers.insert("grpc-status-details-bin", HeaderValue::from_static("!no base64!"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(GRPC_CONTENT_TYPE));
+    headers.insert(GRPC_STATUS, HeaderValue::from_static("14"));
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static("the details are no base64"));
+    headers.insert(GRPC_STATUS_DETAILS, HeaderValue::from_static("!no base64!"));
     response
 }
 

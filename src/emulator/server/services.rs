@@ -25,6 +25,7 @@ use crate::emulator::protocol::rest::{self, Json};
 use crate::emulator::protocol::token_endpoint::{self, OauthError, TokenForm};
 use crate::emulator::server::exchange::Exchange;
 use crate::emulator::state::World;
+use crate::headers::GRPC_CONTENT_TYPE;
 
 /// All the emulator's services behind one services.
 #[derive(Clone)]
@@ -77,7 +78,7 @@ impl Services {
 
 fn is_grpc(request: &Request<Body>) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-    kind.and_then(|kind| kind.strip_prefix(b"application/grpc"))
+    kind.and_then(|kind| kind.strip_prefix(GRPC_CONTENT_TYPE.as_bytes()))
         .is_some_and(|rest| rest.is_empty() || matches!(rest[0], b'+' | b';'))
 }
 

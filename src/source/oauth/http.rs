@@ -79,7 +79,7 @@ mod some {
 
         #[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
         fn tls() -> Result<Self, &'static str> {
-            Err("is https, but the crate was built without TLS: enable its feature tls-ring or tls-aws-lc")
+            Err(crate::tls::NOT_BUILT_IN)
         }
 
         pub(in super::super) async fn post(&self, uri: &Uri, form: String) -> Result<Reply, Failure> {
@@ -177,7 +177,7 @@ mod tls {
     use super::super::Failure;
     use super::some::{client_builder, connector};
     use crate::Error;
-    use crate::source::crypto::crypto_provider;
+    use crate::tls::{Roots, crypto_provider};
 
     pub(in super::super) type TlsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
@@ -186,13 +186,11 @@ mod tls {
 
     impl LazyClient {
         pub(super) fn new() -> Result<Self, &'static str> {
-            match cfg!(any(feature = "tls-native-roots", feature = "tls-webpki-roots")) {
-                true => Ok(Self(OnceLock::new())),
-                false => Err(
-                    "is https, but no roots are trusted: enable this crate's feature tls-native-roots or \
-                              tls-webpki-roots",
-                ),
+            if Roots::ALL.is_empty() {
+                return Err("is https, but no roots are trusted: enable this crate's feature \
+                            tls-native-roots or tls-webpki-roots");
             }
+            Ok(Self(OnceLock::new()))
         }
 
         pub(super) async fn client(&self) -> Result<TlsClient, Failure> {
@@ -215,32 +213,21 @@ mod tls {
         }
     }
 
-    #[cfg(not(any(feature = "tls-native-roots", feature = "tls-webpki-roots")))]
     fn https() -> Result<HttpsConnector<HttpConnector>, String> {
-        let _ = (crypto_provider, connector);
-        Err("no roots are trusted".to_owned())
-    }
-
-    #[cfg(any(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
-    fn https() -> Result<HttpsConnector<HttpConnector>, String> {
-        let builder = hyper_rustls::HttpsConnectorBuilder::new;
-        #[cfg(feature = "tls-webpki-roots")]
-        let compiled_in = || {
-            let made = builder().with_provider_and_webpki_roots(crypto_provider());
-            made.map_err(|error| format!("TLS cannot be set up: {error}"))
-        };
-        #[cfg(feature = "tls-native-roots")]
-        let stored = || {
-            let made = builder().with_provider_and_native_roots(crypto_provider());
-            made.map_err(|error| format!("the machine's certificate store cannot be used: {error}"))
-        };
-        // A machine without a certificate store still has the roots that are compiled in, if any are.
-        #[cfg(all(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
-        let roots = stored().or_else(|error| compiled_in().map_err(|_| error));
-        #[cfg(not(feature = "tls-webpki-roots"))]
-        let roots = stored();
-        #[cfg(not(feature = "tls-native-roots"))]
-        let roots = compiled_in();
-        Ok(roots?.https_only().enable_http1().wrap_connector(connector()))
+        let with_roots = Roots::first_usable(|roots| {
+            let builder = hyper_rustls::HttpsConnectorBuilder::new();
+            match roots {
+                #[cfg(feature = "tls-native-roots")]
+                Roots::Machine => builder
+                    .with_provider_and_native_roots(crypto_provider())
+                    .map_err(|error| format!("the machine's certificate store cannot be used: {error}")),
+                #[cfg(feature = "tls-webpki-roots")]
+                Roots::CompiledIn => builder
+                    .with_provider_and_webpki_roots(crypto_provider())
+                    .map_err(|error| format!("TLS cannot be set up: {error}")),
+            }
+        });
+        let builder = with_roots.unwrap_or_else(|| Err("no roots are trusted".to_owned()))?;
+        Ok(builder.https_only().enable_http1().wrap_connector(connector()))
     }
 }

@@ -10,10 +10,11 @@ use tonic::Code;
 use tonic_types::ErrorDetails;
 
 use crate::emulator::clock::{Clock, unix};
-use crate::emulator::error::{Refusal, code_name, code_of};
+use crate::emulator::error::Refusal;
 use crate::emulator::faults::Fault;
 use crate::emulator::journal::{JournalEntry, Outcome, Protocol};
 use crate::emulator::protocol::proto_json;
+use crate::error::{code_from_name, code_name};
 
 /// A fault to inject.
 #[derive(Deserialize)]
@@ -93,7 +94,7 @@ impl FaultDocument {
     }
 
     fn status(&self) -> Result<Fault, Refusal> {
-        let code = code_of(&self.code).filter(|code| *code != Code::Ok).ok_or_else(|| {
+        let code = code_from_name(&self.code).filter(|code| *code != Code::Ok).ok_or_else(|| {
             Refusal::bad_field("code", "a code is a name such as UNAVAILABLE, or its number")
         })?;
         let mut details = ErrorDetails::new();

@@ -1,25 +1,16 @@
 //! Roles and the permissions in them.
 
-/// The role that lets a principal act as an account in every way, as a delegate too.
-pub const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
+use crate::roles::{GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, SIGN_BLOB, SIGN_JWT};
+pub(crate) use crate::roles::{IMPLICIT_DELEGATION, USE_SERVICES};
+pub use crate::roles::{SERVICE_USAGE_CONSUMER, TOKEN_CREATOR};
+
 /// The role that lets a principal have ID tokens of an account.
 pub const OPENID_TOKEN_CREATOR: &str = "roles/iam.serviceAccountOpenIdTokenCreator";
 /// The role that lets a federated identity have access and ID tokens of an account.
 pub const WORKLOAD_IDENTITY_USER: &str = "roles/iam.workloadIdentityUser";
 /// The role that lets a principal attach an account to resources. It is not enough to have tokens.
 pub const SERVICE_ACCOUNT_USER: &str = "roles/iam.serviceAccountUser";
-/// The role that lets a principal name a project as quota project.
-pub const SERVICE_USAGE_CONSUMER: &str = "roles/serviceusage.serviceUsageConsumer";
 
-/// The permission for using an account as a delegate.
-pub(crate) const IMPLICIT_DELEGATION: &str = "iam.serviceAccounts.implicitDelegation";
-/// The permission for naming a project as quota project.
-pub(crate) const USE_SERVICES: &str = "serviceusage.services.use";
-
-const GET_ACCESS_TOKEN: &str = "iam.serviceAccounts.getAccessToken";
-const GET_OPEN_ID_TOKEN: &str = "iam.serviceAccounts.getOpenIdToken";
-const SIGN_BLOB: &str = "iam.serviceAccounts.signBlob";
-const SIGN_JWT: &str = "iam.serviceAccounts.signJwt";
 const ACT_AS: &str = "iam.serviceAccounts.actAs";
 const GET: &str = "iam.serviceAccounts.get";
 const LIST: &str = "iam.serviceAccounts.list";
