@@ -9,11 +9,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
+#[path = "support/median.rs"]
+mod median;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::ready;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -21,10 +25,9 @@ use gcp_auth::{CustomServiceAccount, TokenProvider};
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::{Credentials, Token, scopes::CLOUD_PLATFORM};
 use http::{HeaderName, HeaderValue, Request, Response, header};
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use median::median;
+use support::services::ReplyAtOnce;
+use support::token_server::{Answer, TokenServer};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -41,42 +44,15 @@ const HEADERS: [(&str, &str); 6] = [
     ("x-goog-api-client", "gl-rust/1.90.0 gapic/1.0.0 grpc/0.14.0"),
 ];
 
-/// The service that all are wrapped around.
-#[derive(Clone)]
-struct Trivial;
-
-impl Service<Request<()>> for Trivial {
-    type Response = Response<()>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<()>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        black_box(request);
-        ready(Ok(Response::new(())))
-    }
-}
-
 /// Loads a ready value, clones it, inserts it: the least that a token which may change takes.
-#[derive(Clone)]
-struct LoadCloneInsert(Arc<ArcSwap<HeaderValue>>);
-
-impl Service<Request<()>> for LoadCloneInsert {
-    type Response = Response<()>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<()>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<()>) -> Self::Future {
-        request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::clone(&self.0.load()));
-        Trivial.call(request)
-    }
+fn load_clone_insert(
+    value: HeaderValue,
+) -> impl Service<Request<()>, Response = Response<()>, Error = Infallible, Future: Send> + Clone + Send {
+    let value = Arc::new(ArcSwap::from_pointee(value));
+    ReplyAtOnce.map_request(move |mut request: Request<()>| {
+        request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::clone(&value.load()));
+        request
+    })
 }
 
 /// gcp_auth as a service of one's own would use it.
@@ -91,7 +67,7 @@ fn gcp_auth(
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.as_str())).unwrap();
             value.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, value);
-            let Ok(reply) = Trivial.call(request).await;
+            let Ok(reply) = ReplyAtOnce.call(request).await;
             Ok(reply)
         }
     })
@@ -153,11 +129,6 @@ where
     slowest / threads as f64
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let token = Token::new("x".repeat(1024), SystemTime::now() + Duration::from_secs(3600)).unwrap();
@@ -167,9 +138,9 @@ async fn main() {
     let provider = provider().await;
     provider.token(&[CLOUD_PLATFORM]).await.unwrap();
 
-    let mut bare = Trivial;
-    let mut insert = LoadCloneInsert(Arc::new(ArcSwap::from_pointee(value)));
-    let mut ours = credentials.layer().layer(Trivial);
+    let mut bare = ReplyAtOnce;
+    let mut insert = load_clone_insert(value);
+    let mut ours = credentials.layer().layer(ReplyAtOnce);
     let mut theirs = gcp_auth(provider);
 
     let mut times = [const { Vec::new() }; 4];
@@ -207,21 +178,12 @@ async fn main() {
 
 /// A provider of gcp_auth's own: a key file, whose token endpoint gives a token of 1 KiB.
 async fn provider() -> Arc<dyn TokenProvider> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let reply =
-            format!(r#"{{"access_token":"{}","expires_in":3600,"token_type":"Bearer"}}"#, "x".repeat(1024));
-        let service = hyper::service::service_fn(move |_| {
-            ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(reply.clone())))))
-        });
-        let (stream, _) = listener.accept().await.unwrap();
-        let _ =
-            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-    });
+    let secret = "x".repeat(1024);
+    let reply = format!(r#"{{"access_token":"{secret}","expires_in":3600,"token_type":"Bearer"}}"#);
+    let server = TokenServer::start([Answer::body(200, &reply)]).await;
     let emulator = Emulator::builder().start().await.unwrap();
     let key = emulator.service_account_key_json("bench@example.iam.gserviceaccount.com");
     let mut key: serde_json::Value = serde_json::from_str(&key).unwrap();
-    key["token_uri"] = format!("http://{address}/token").into();
+    key["token_uri"] = server.url().into();
     Arc::new(CustomServiceAccount::from_json(&key.to_string()).unwrap())
 }

@@ -11,6 +11,7 @@ mod support;
 use std::time::Duration;
 use std::{fs, io};
 
+use support::median::median;
 use support::server::{SERVE, Server};
 use support::{Arguments, BoxError, Calls, USER_AGENT, Way, builder};
 use tokio::task::JoinSet;
@@ -108,10 +109,4 @@ fn report(measured: &[[Cost; 3]]) {
         let (raw, wire) = (ratio(index, 0), ratio(index, 1));
         println!("{way:<12}{:>16.2}{:>12.0}{raw:>14.3}{wire:>16.3}", cpu(index), rate(index));
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -23,7 +23,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as _;
 use support::{
-    Arguments, BoxError, Calls, TOKEN_BYTES_ARGUMENT, USER_AGENT, Way, builder, constant_reply, response,
+    Arguments, BoxError, Calls, TOKEN_BYTES_ARGUMENT, USER_AGENT, Way, builder, constant_reply,
+    grpc_reply::success_framed,
 };
 use tonic::body::Body;
 
@@ -127,6 +128,6 @@ impl Future for Answer {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Reading the request is what makes the client encode it.
         while ready!(Pin::new(&mut self.request).poll_frame(cx)).is_some() {}
-        Poll::Ready(Ok(response(mem::take(&mut self.reply))))
+        Poll::Ready(Ok(success_framed(mem::take(&mut self.reply))))
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Credentials, IamCredentialsClient, RetryPolicy, Token};
-use support::log_capture::Captured;
-use support::{Answer, SOURCE_TOKEN, Script, TARGET};
+use support::log_capture::LogCapture;
+use support::scripted_service::{Answer, SOURCE_TOKEN, Script, TARGET, id_token};
 use tonic::Code;
 
 const MINTED: &str = "minted-token-that-must-stay-secret";
@@ -28,7 +28,7 @@ fn assert_clean(text: &str) {
 
 fn replies() -> [Answer; 4] {
     let expire_time = Some((SystemTime::now() + Duration::from_secs(3600)).into());
-    let token = support::id_token(&serde_json::json!({"exp": 4_000_000_000_u64, "jti": MINTED}));
+    let token = id_token(&serde_json::json!({"exp": 4_000_000_000_u64, "jti": MINTED}));
     [
         Answer::reply(&GenerateAccessTokenResponse { access_token: MINTED.to_owned(), expire_time }),
         Answer::reply(&GenerateIdTokenResponse { token }),
@@ -69,7 +69,7 @@ async fn exercise(client: IamCredentialsClient) -> String {
 /// conf: M18, R5, R13, G83
 #[test]
 fn nothing_shows_a_secret_not_even_tracing_at_trace_level() {
-    let captured = Captured::everything();
+    let captured = LogCapture::of_this_process();
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let shown = runtime.block_on(async {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::{Credentials, Error, Token, scopes};
-use support::log_capture::Captured;
+use support::log_capture::LogCapture;
 use support::token_server::{Answer, CLIENT_SECRET, REFRESH_TOKEN, TokenServer};
 
 const BODY: &str = "body-that-must-stay-secret";
@@ -34,7 +34,7 @@ fn show(outcome: Result<Token, Error>) -> String {
 /// conf: M18, R5, R13
 #[test]
 fn no_secret_of_a_file_request_or_reply_shows() {
-    let captured = Captured::everything();
+    let captured = LogCapture::of_this_process();
 
     let emulator = Emulator::builder().start_blocking().unwrap();
     let key_file = emulator.service_account_key_json("key@project.iam.gserviceaccount.com");

@@ -2,22 +2,21 @@
 
 #![allow(dead_code, reason = "no benchmark needs it all")]
 
+#[path = "../../tests/support/grpc_reply.rs"]
+pub(crate) mod grpc_reply;
+pub(crate) mod median;
 pub(crate) mod server;
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::str::FromStr;
 use std::time::Duration;
 use std::{env, fmt};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use gcp_iam_credentials::proto::iam_credentials_client::IamCredentialsClient as Stub;
 use gcp_iam_credentials::proto::{GenerateAccessTokenRequest, GenerateAccessTokenResponse};
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use gcp_iam_credentials::{ClientBuilder, Credentials, IamCredentialsClient, Token, service_account_path};
-use http::{HeaderMap, HeaderValue, Response};
-use http_body::Frame;
-use http_body_util::StreamBody;
 use prost::Message;
 use tonic::body::Body;
 use tonic::client::GrpcService;
@@ -193,19 +192,5 @@ pub(crate) fn constant_reply(token_bytes: usize) -> Bytes {
         access_token: token(token_bytes),
         expire_time: Some(prost_types::Timestamp { seconds: YEAR_2100, nanos: 0 }),
     };
-    let mut data = BytesMut::new();
-    data.put_u8(0);
-    data.put_u32(message.encoded_len() as u32);
-    data.put(message.encode_to_vec().as_slice());
-    data.freeze()
-}
-
-/// A whole gRPC reply: the head, one message, the trailers.
-pub(crate) fn response(data: Bytes) -> Response<Body> {
-    let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let frames = [Frame::data(data), Frame::trailers(trailers)].map(Ok::<_, Infallible>);
-    let mut response = Response::new(Body::new(StreamBody::new(tokio_stream::iter(frames))));
-    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    response
+    grpc_reply::frame(&message.encode_to_vec())
 }

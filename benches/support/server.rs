@@ -9,7 +9,8 @@ use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-use super::{BoxError, TOKEN_BYTES_ARGUMENT, constant_reply, response};
+use super::grpc_reply::success_framed;
+use super::{BoxError, TOKEN_BYTES_ARGUMENT, constant_reply};
 
 /// The argument with which a benchmark starts its server.
 pub(crate) const SERVE: &str = "--serve";
@@ -73,7 +74,7 @@ async fn serve(token_bytes: usize) -> Result<(), BoxError> {
                 async move {
                     // The reply follows the whole request; a broken one has nobody to answer.
                     let _ = request.into_body().collect().await;
-                    Ok::<_, Infallible>(response(reply))
+                    Ok::<_, Infallible>(success_framed(reply))
                 }
             });
             // A connection that breaks is the client's to notice.

@@ -3,144 +3,97 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
-use gcp_iam_credentials::{
-    BearerError, BearerService, Credentials, Error, IamCredentialsClient, NoToken, Token,
-};
+use gcp_iam_credentials::{BearerError, BearerService, Credentials, Error, NoToken};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
-use tonic::service::interceptor::InterceptorLayer;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
-use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tower::{Layer, Service, ServiceExt};
 
-/// Every value of `authorization` that servers saw.
-type Seen = Arc<Mutex<Vec<String>>>;
+use crate::health_server::{HealthServer, whole_server};
+use crate::support::emulator::{client_of, start};
+use crate::support::services::echo;
+use crate::support::token_source::{Outcome, ScriptedSource};
 
-/// Credentials whose tokens are `token-1`, `token-2` and so on, and the number of fetches.
-fn counted() -> (Credentials, Arc<AtomicUsize>) {
-    let fetches = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&fetches);
-    let credentials = Credentials::from_fn(move || {
-        let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
-        std::future::ready(Token::new(format!("token-{number}"), None))
-    });
-    (credentials, fetches)
-}
-
-fn failing(error: Error) -> Credentials {
-    Credentials::from_fn(move || std::future::ready(Err(error.clone())))
-}
-
-/// A health service, which refuses the tokens that `accept` does not like.
-async fn health_server(seen: &Seen, accept: fn(&str) -> bool) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let seen = Arc::clone(seen);
-    let check = move |request: tonic::Request<()>| {
-        let values = request.metadata().get_all("authorization");
-        let values: Vec<_> = values.iter().map(|value| value.to_str().unwrap().to_owned()).collect();
-        let accepted = matches!(&values[..], [value] if accept(value));
-        seen.lock().unwrap().extend(values);
-        if accepted { Ok(request) } else { Err(Status::unauthenticated("by the API")) }
-    };
-    let (_, service) = tonic_health::server::health_reporter();
-    let server = Server::builder().layer(InterceptorLayer::new(check)).add_service(service);
-    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-    address
-}
-
-fn channel(address: SocketAddr) -> Endpoint {
-    Endpoint::from_shared(format!("http://{address}")).unwrap()
+/// Returns an address where nobody listens: the port was taken and given back.
+async fn unused_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 fn health(credentials: &Credentials, channel: Channel) -> HealthClient<BearerService<Channel>> {
     HealthClient::new(credentials.layer().layer(channel))
 }
 
-fn whole_server() -> HealthCheckRequest {
-    HealthCheckRequest { service: String::new() }
-}
-
 /// conf: P31, G1
 #[tokio::test]
 async fn a_tonic_client_works_over_a_channel() {
-    let seen = Seen::default();
-    let address = health_server(&seen, |_| true).await;
-    let (credentials, fetches) = counted();
-    let mut client = health(&credentials, channel(address).connect_lazy());
+    let server = HealthServer::start().await;
+    let source = ScriptedSource::numbered();
+    let mut client = health(&source.credentials(), server.endpoint().connect_lazy());
     for _ in 0..2 {
         let reply = client.check(whole_server()).await.unwrap().into_inner();
         assert_eq!(reply.status(), ServingStatus::Serving);
     }
     let mut changes = client.watch(whole_server()).await.unwrap().into_inner();
     assert_eq!(changes.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
-    assert_eq!(*seen.lock().unwrap(), ["Bearer token-1"; 3]);
-    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+    assert_eq!(server.authorizations(), ["Bearer token-1"; 3]);
+    assert_eq!(source.fetches(), 1);
 }
 
 #[tokio::test]
 async fn a_tonic_client_works_over_a_balanced_channel() {
-    let [seen_by_one, seen_by_other] = [Seen::default(), Seen::default()];
-    let one = health_server(&seen_by_one, |_| true).await;
-    let other = health_server(&seen_by_other, |_| true).await;
-    let (credentials, fetches) = counted();
-    let balanced = Channel::balance_list([channel(one), channel(other)].into_iter());
-    let mut client = health(&credentials, balanced);
-    let count = |seen: &Seen| seen.lock().unwrap().len();
+    let servers = [HealthServer::start().await, HealthServer::start().await];
+    let source = ScriptedSource::numbered();
+    let balanced = Channel::balance_list(servers.iter().map(HealthServer::endpoint));
+    let mut client = health(&source.credentials(), balanced);
     // Which server gets a call is left to chance: 1 of 2^199 runs of 200 calls knows one alone.
     let mut calls = 0;
-    while (count(&seen_by_one) == 0 || count(&seen_by_other) == 0) && calls < 200 {
+    while servers.iter().any(|server| server.authorizations().is_empty()) && calls < 200 {
         client.check(whole_server()).await.unwrap();
         calls += 1;
     }
-    for seen in [seen_by_one, seen_by_other] {
-        let seen = seen.lock().unwrap();
+    for seen in servers.map(|server| server.authorizations()) {
         assert!(!seen.is_empty() && seen.iter().all(|value| value == "Bearer token-1"), "{seen:?}");
     }
-    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+    assert_eq!(source.fetches(), 1);
 }
 
 /// conf: M14
 #[tokio::test]
 async fn a_tonic_client_sees_the_refusal_and_its_next_call_has_a_fresh_token() {
-    let seen = Seen::default();
-    let address = health_server(&seen, |value| value != "Bearer token-1").await;
-    let (credentials, fetches) = counted();
-    let mut client = health(&credentials, channel(address).connect_lazy());
+    let server = HealthServer::accepting(|value| value != "Bearer token-1").await;
+    let source = ScriptedSource::numbered();
+    let mut client = health(&source.credentials(), server.endpoint().connect_lazy());
     let status = client.check(whole_server()).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "by the API"));
     assert!(NoToken::find_in(&status).is_none(), "the API refused, not the source");
     for _ in 0..3 {
         client.check(whole_server()).await.unwrap();
     }
-    assert_eq!(seen.lock().unwrap()[..2], ["Bearer token-1", "Bearer token-2"]);
-    assert_eq!(fetches.load(Ordering::SeqCst), 2);
+    assert_eq!(server.authorizations()[..2], ["Bearer token-1", "Bearer token-2"]);
+    assert_eq!(source.fetches(), 2);
 }
 
 /// conf: M32, G3
 #[tokio::test]
 async fn a_tonic_client_sees_a_constant_status_and_finds_the_cause_behind_it() {
-    let seen = Seen::default();
-    let address = health_server(&seen, |_| true).await;
+    let server = HealthServer::start().await;
     let denied = || Status::permission_denied("Permission 'iam.serviceAccounts.getAccessToken' denied");
     for (cause, code) in
         [(Error::permanent(denied()), Code::Unauthenticated), (Error::transient(denied()), Code::Unavailable)]
     {
-        let mut client = health(&failing(cause), channel(address).connect_lazy());
+        let mut client =
+            health(&ScriptedSource::failing(cause).credentials(), server.endpoint().connect_lazy());
         let status = client.check(whole_server()).await.unwrap_err();
         assert_eq!(status.code(), code, "IAM's own code would be taken for the API's");
         assert!(!status.to_string().contains("iam"), "{status}");
@@ -149,14 +102,14 @@ async fn a_tonic_client_sees_a_constant_status_and_finds_the_cause_behind_it() {
         assert!(cause.to_string().contains("getAccessToken"), "{cause}");
         assert!(cause.source().unwrap().is::<Status>(), "IAM's answer is reachable");
     }
-    assert!(seen.lock().unwrap().is_empty(), "nothing was sent");
+    assert_eq!(server.authorizations(), [""; 0], "nothing was sent");
 }
 
 /// conf: M32
 #[tokio::test]
 async fn the_status_of_a_failure_keeps_its_cause_through_other_layers() {
     let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
-    let service = failing(Error::permanent("no grant")).layer().layer(channel);
+    let service = ScriptedSource::failing(Error::permanent("no grant")).credentials().layer().layer(channel);
     let service = tower::ServiceBuilder::new().buffer(8).timeout(Duration::from_secs(5)).service(service);
     let status = HealthClient::new(service).check(whole_server()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
@@ -165,11 +118,10 @@ async fn the_status_of_a_failure_keeps_its_cause_through_other_layers() {
 
 #[tokio::test]
 async fn tonic_classifies_the_errors_of_the_channel_as_without_the_layer() {
-    let (credentials, _) = counted();
-    // Nobody listens: the port was taken and given back.
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let bare = HealthClient::new(channel(address).connect_lazy()).check(whole_server()).await.unwrap_err();
-    let ours = health(&credentials, channel(address).connect_lazy());
+    let credentials = ScriptedSource::numbered().credentials();
+    let channel = Endpoint::from_shared(format!("http://{}", unused_address().await)).unwrap().connect_lazy();
+    let bare = HealthClient::new(channel.clone()).check(whole_server()).await.unwrap_err();
+    let ours = health(&credentials, channel);
     for path in ["slow", "fast"] {
         let ours = ours.clone().check(whole_server()).await.unwrap_err();
         assert_eq!((ours.code(), ours.message()), (bare.code(), bare.message()), "{path} path");
@@ -192,10 +144,9 @@ async fn tonic_classifies_the_errors_of_the_channel_as_without_the_layer() {
 /// conf: M11
 #[tokio::test]
 async fn a_tonic_requests_timeout_bounds_the_wait_for_a_token() {
-    let seen = Seen::default();
-    let address = health_server(&seen, |_| true).await;
-    let endless = Credentials::from_fn(std::future::pending);
-    let mut client = health(&endless, channel(address).connect_lazy());
+    let server = HealthServer::start().await;
+    let endless = ScriptedSource::new([Outcome::Hang]).credentials();
+    let mut client = health(&endless, server.endpoint().connect_lazy());
     let mut request = tonic::Request::new(whole_server());
     request.set_timeout(Duration::from_millis(100));
     let outcome = tokio::time::timeout(Duration::from_secs(10), client.check(request)).await;
@@ -206,19 +157,19 @@ async fn a_tonic_requests_timeout_bounds_the_wait_for_a_token() {
 
 #[tokio::test]
 async fn a_client_with_a_plaintext_origin_is_refused_off_loopback() {
-    let (credentials, fetches) = counted();
+    let source = ScriptedSource::numbered();
     let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
-    let service = credentials.layer().layer(channel);
+    let service = source.credentials().layer().layer(channel);
     let mut client =
         HealthClient::with_origin(service, http::Uri::from_static("http://pubsub.googleapis.com"));
     let status = client.check(whole_server()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(NoToken::find_in(&status).unwrap().field(), Some("uri"));
-    assert_eq!(fetches.load(Ordering::SeqCst), 0);
+    assert_eq!(source.fetches(), 0);
 }
 
 /// A server that refuses the first token by HTTP status 401.
-async fn http_server(seen: &Seen) -> SocketAddr {
+async fn http_server(seen: &Arc<Mutex<Vec<String>>>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let seen = Arc::clone(seen);
@@ -248,11 +199,11 @@ async fn http_server(seen: &Seen) -> SocketAddr {
 #[tokio::test]
 async fn a_hyper_client_works_over_http1_and_http2() {
     for http2 in [false, true] {
-        let seen = Seen::default();
+        let seen = Arc::default();
         let address = http_server(&seen).await;
-        let (credentials, fetches) = counted();
+        let source = ScriptedSource::numbered();
         let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http::<Empty<Bytes>>();
-        let mut client = credentials.layer().layer(client);
+        let mut client = source.credentials().layer().layer(client);
         let mut statuses = Vec::new();
         for _ in 0..3 {
             let request = Request::get(format!("http://{address}/"))
@@ -263,16 +214,16 @@ async fn a_hyper_client_works_over_http1_and_http2() {
         }
         assert_eq!(statuses, [401, 200, 200], "http2: {http2}");
         assert_eq!(*seen.lock().unwrap(), ["Bearer token-1", "Bearer token-2", "Bearer token-2"]);
-        assert_eq!(fetches.load(Ordering::SeqCst), 2);
+        assert_eq!(source.fetches(), 2);
     }
 }
 
 #[tokio::test]
 async fn a_hyper_client_sees_its_own_errors_and_ours_apart() {
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let address = unused_address().await;
     let get = |uri: String| Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let (credentials, _) = counted();
+    let credentials = ScriptedSource::numbered().credentials();
     let client = credentials.layer().layer(client);
     match client.clone().oneshot(get(format!("http://{address}/"))).await {
         Err(BearerError::Inner(error)) => assert!(error.is_connect()),
@@ -287,18 +238,10 @@ async fn a_hyper_client_sees_its_own_errors_and_ours_apart() {
 /// conf: P31
 #[tokio::test]
 async fn requests_of_an_impersonated_account_say_so_beside_the_clients_own_words() {
-    let emulator = Emulator::builder().start().await.unwrap();
-    let client = IamCredentialsClient::builder()
-        .credentials(Credentials::fixed(Token::new("any", None).unwrap()))
-        .endpoint(emulator.endpoint())
-        .build()
-        .unwrap();
-    let acting = client.impersonate("target@example.iam.gserviceaccount.com");
+    let emulator = start().await;
+    let acting = client_of(&emulator).impersonate("target@example.iam.gserviceaccount.com");
     let access = acting.access_token([CLOUD_PLATFORM]).unwrap().layer();
     let identity = acting.id_token("https://run.example").unwrap().layer();
-    let echo = tower::service_fn(|request: Request<()>| async move {
-        Ok::<_, Infallible>(Response::new(request.headers().clone()))
-    });
     for (layer, own, all) in [
         (access.clone(), None, Some("cred-type/imp")),
         (access.clone(), Some("gl-rust/1.90 gapic/1"), Some("gl-rust/1.90 gapic/1 cred-type/imp")),
@@ -310,7 +253,7 @@ async fn requests_of_an_impersonated_account_say_so_beside_the_clients_own_words
         if let Some(own) = own {
             request.headers_mut().insert("x-goog-api-client", own.parse().unwrap());
         }
-        let headers = layer.layer(echo).oneshot(request).await.unwrap().into_body();
+        let headers = layer.layer(echo()).oneshot(request).await.unwrap().into_body();
         let sent: Vec<_> = headers.get_all("x-goog-api-client").iter().collect();
         assert_eq!(sent, all.as_slice());
         assert!(headers.values().any(|value| value.as_bytes().starts_with(b"Bearer ")));
@@ -319,7 +262,7 @@ async fn requests_of_an_impersonated_account_say_so_beside_the_clients_own_words
 
 #[tokio::test]
 async fn a_mock_sees_the_token_and_its_backpressure_is_kept() {
-    let (credentials, _) = counted();
+    let credentials = ScriptedSource::numbered().credentials();
     let (mock, mut handle) = tower_test::mock::pair::<Request<()>, Response<&str>>();
     let mut service = credentials.layer().layer(mock);
     handle.allow(0);

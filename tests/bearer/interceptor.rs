@@ -1,75 +1,25 @@
 //! The interceptor: on requests in memory with a paused clock, and in a tonic client on a socket.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use gcp_iam_credentials::{
-    BearerInterceptor, BoxFuture, Credentials, Error, FetchRequest, NoToken, SourceInfo, Token, TokenSource,
-};
+use gcp_iam_credentials::{BearerInterceptor, Credentials, Error, NoToken, SourceInfo, Token};
 use http::{HeaderMap, HeaderName};
-use tokio::net::TcpListener;
 use tokio::time::advance;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptorLayer;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Endpoint, Server};
 use tonic::{Code, Request, Status};
-use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::health_server::{HealthServer, whole_server};
+use crate::support::runtime::one_thread;
+use crate::support::token_source::{Outcome, ScriptedSource};
 
 const LIFE: Duration = Duration::from_secs(3600);
 
-/// What the source does on its next fetch: the last one stays.
-#[derive(Clone, Debug)]
-enum Answer {
-    Token,
-    Fail(Error),
-    Hang,
-}
-
-/// Gives out `token-1`, `token-2` and so on, each for an hour, unless told otherwise.
-#[derive(Clone)]
-struct Script {
-    answer: Arc<Mutex<Answer>>,
-    fetches: Arc<AtomicUsize>,
-}
-
-impl Script {
-    fn new() -> Self {
-        Self { answer: Arc::new(Mutex::new(Answer::Token)), fetches: Arc::default() }
-    }
-
-    fn credentials(&self) -> Credentials {
-        Credentials::from_source(self.clone())
-    }
-
-    fn answer(&self, answer: Answer) {
-        *self.answer.lock().unwrap() = answer;
-    }
-
-    fn fetches(&self) -> usize {
-        self.fetches.load(Ordering::SeqCst)
-    }
-}
-
-impl TokenSource for Script {
-    fn fetch<'a>(&'a self, _: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        let number = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
-        match self.answer.lock().unwrap().clone() {
-            Answer::Token => {
-                let token = Token::new(format!("token-{number}"), SystemTime::now() + LIFE);
-                Box::pin(std::future::ready(token))
-            }
-            Answer::Fail(error) => Box::pin(std::future::ready(Err(error))),
-            Answer::Hang => Box::pin(std::future::pending()),
-        }
-    }
-
-    fn info(&self) -> SourceInfo {
-        SourceInfo::new().quota_project("of-the-credentials")
-    }
+/// Returns a source of tokens that live for an hour and belong to a quota project.
+fn source() -> ScriptedSource {
+    let info = SourceInfo::new().quota_project("of-the-credentials");
+    ScriptedSource::numbered().with_lifetime(LIFE).with_info(info)
 }
 
 /// The headers that the interceptor leaves on a request.
@@ -91,16 +41,16 @@ async fn settle() {
 /// conf: G1, G84, P32
 #[tokio::test]
 async fn a_request_carries_the_token_and_the_project() {
-    let script = Script::new();
-    let mut interceptor = script.credentials().interceptor().await.unwrap();
-    assert_eq!(script.fetches(), 1, "the first token is there before the first request");
+    let source = source();
+    let mut interceptor = source.credentials().interceptor().await.unwrap();
+    assert_eq!(source.fetches(), 1, "the first token is there before the first request");
     for _ in 0..3 {
         let headers = intercept(&mut interceptor).unwrap();
         assert_eq!(authorization(&headers), ["Bearer token-1"]);
         assert!(headers["authorization"].is_sensitive());
         assert_eq!(headers["x-goog-user-project"], "of-the-credentials");
     }
-    assert_eq!(script.fetches(), 1);
+    assert_eq!(source.fetches(), 1);
     let headers = intercept(&mut interceptor.clone().quota_project("mine")).unwrap();
     assert_eq!(headers["x-goog-user-project"], "mine");
     let mut elsewhere = interceptor.header_name(HeaderName::from_static("x-serverless-authorization"));
@@ -112,7 +62,7 @@ async fn a_request_carries_the_token_and_the_project() {
 /// conf: M23, R12
 #[tokio::test]
 async fn what_the_caller_put_into_the_header_is_replaced() {
-    let mut interceptor = Script::new().credentials().interceptor().await.unwrap();
+    let mut interceptor = source().credentials().interceptor().await.unwrap();
     let mut request = Request::new(());
     request.metadata_mut().append("authorization", MetadataValue::from_static("Bearer theirs"));
     request.metadata_mut().append("authorization", MetadataValue::from_static("Basic more"));
@@ -122,29 +72,29 @@ async fn what_the_caller_put_into_the_header_is_replaced() {
 
 #[tokio::test]
 async fn without_a_first_token_there_is_no_interceptor() {
-    let script = Script::new();
-    script.answer(Answer::Fail(Error::permanent("no grant")));
-    let error = script.credentials().interceptor().await.unwrap_err();
+    let source = source();
+    source.set(Outcome::Fail(Error::permanent("no grant")));
+    let error = source.credentials().interceptor().await.unwrap_err();
     assert_eq!(error.to_string(), "no grant");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_due_is_used_once_more_while_the_next_one_is_fetched() {
-    let script = Script::new();
-    let mut interceptor = script.credentials().interceptor().await.unwrap();
+    let source = source();
+    let mut interceptor = source.credentials().interceptor().await.unwrap();
     advance(LIFE - Duration::from_secs(60)).await;
     let headers = intercept(&mut interceptor).unwrap();
     assert_eq!(authorization(&headers), ["Bearer token-1"], "it is good for another minute");
     settle().await;
     let headers = intercept(&mut interceptor).unwrap();
     assert_eq!(authorization(&headers), ["Bearer token-2"]);
-    assert_eq!((script.fetches(), interceptor.last_error().is_none()), (2, true));
+    assert_eq!((source.fetches(), interceptor.last_error().is_none()), (2, true));
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_good_token_a_request_fails_at_once_and_the_refresh_it_began_lets_the_next_pass() {
-    let script = Script::new();
-    let mut interceptor = script.credentials().interceptor().await.unwrap();
+    let source = source();
+    let mut interceptor = source.credentials().interceptor().await.unwrap();
     advance(LIFE + Duration::from_secs(1)).await;
     let status = intercept(&mut interceptor).unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
@@ -152,29 +102,29 @@ async fn without_a_good_token_a_request_fails_at_once_and_the_refresh_it_began_l
     settle().await;
     let headers = intercept(&mut interceptor).unwrap();
     assert_eq!(authorization(&headers), ["Bearer token-2"]);
-    assert_eq!(script.fetches(), 2);
+    assert_eq!(source.fetches(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn requests_that_fail_while_a_refresh_hangs_begin_no_other() {
-    let script = Script::new();
-    let mut interceptor = script.credentials().interceptor().await.unwrap();
-    script.answer(Answer::Hang);
+    let source = source();
+    let mut interceptor = source.credentials().interceptor().await.unwrap();
+    source.set(Outcome::Hang);
     advance(LIFE + Duration::from_secs(1)).await;
     for _ in 0..100 {
         assert_eq!(intercept(&mut interceptor).unwrap_err().code(), Code::Unavailable);
         settle().await;
     }
-    assert_eq!(script.fetches(), 2);
+    assert_eq!(source.fetches(), 2);
 }
 
 /// conf: M32
 #[tokio::test(start_paused = true)]
 async fn the_status_of_a_refused_refresh_is_fit_for_strangers_and_last_error_says_more() {
-    let script = Script::new();
-    let mut interceptor = script.credentials().interceptor().await.unwrap();
+    let source = source();
+    let mut interceptor = source.credentials().interceptor().await.unwrap();
     let denied = "PERMISSION_DENIED on robot@example.iam.gserviceaccount.com";
-    script.answer(Answer::Fail(Error::permanent(denied)));
+    source.set(Outcome::Fail(Error::permanent(denied)));
     advance(LIFE + Duration::from_secs(1)).await;
     intercept(&mut interceptor).unwrap_err();
     settle().await;
@@ -186,7 +136,7 @@ async fn the_status_of_a_refused_refresh_is_fit_for_strangers_and_last_error_say
     }
     assert_eq!(interceptor.last_error().unwrap().to_string(), denied);
     assert_eq!(interceptor.clone().last_error().unwrap().to_string(), denied, "clones share it");
-    assert_eq!(script.fetches(), 2, "the failure is not asked for again at once");
+    assert_eq!(source.fetches(), 2, "the failure is not asked for again at once");
 }
 
 /// conf: M18
@@ -202,9 +152,9 @@ async fn debug_shows_no_token() {
 
 #[test]
 fn outside_a_runtime_the_cached_token_is_used() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let script = Script::new();
-    let mut interceptor = runtime.block_on(async { script.credentials().interceptor().await.unwrap() });
+    let runtime = one_thread();
+    let source = source();
+    let mut interceptor = runtime.block_on(async { source.credentials().interceptor().await.unwrap() });
     assert_eq!(authorization(&intercept(&mut interceptor).unwrap()), ["Bearer token-1"]);
 }
 
@@ -213,33 +163,21 @@ fn outside_a_runtime_the_cached_token_is_used() {
 /// conf: M32
 #[tokio::test]
 async fn a_tonic_client_sends_the_token_and_its_failures_are_explained_by_last_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let log = Arc::clone(&seen);
-    let check = move |request: Request<()>| {
-        let headers = request.metadata().clone().into_headers();
-        log.lock().unwrap().extend(authorization(&headers).into_iter().map(str::to_owned));
-        Ok(request)
-    };
-    let (_, service) = tonic_health::server::health_reporter();
-    let server = Server::builder().layer(InterceptorLayer::new(check)).add_service(service);
-    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-
-    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-    let credentials = Script::new().credentials();
+    let server = HealthServer::start().await;
+    let channel = server.endpoint().connect_lazy();
+    let credentials = source().credentials();
     let interceptor = credentials.interceptor().await.unwrap();
     let mut client = HealthClient::with_interceptor(channel.clone(), interceptor);
-    let mut request = Request::new(HealthCheckRequest { service: String::new() });
+    let mut request = Request::new(whole_server());
     request.metadata_mut().insert("authorization", MetadataValue::from_static("Bearer theirs"));
     client.check(request).await.unwrap();
-    assert_eq!(*seen.lock().unwrap(), ["Bearer token-1"]);
+    assert_eq!(server.authorizations(), ["Bearer token-1"]);
 
     let broken = credentials.interceptor().await.unwrap().quota_project("line\nbreak");
     let mut client = HealthClient::with_interceptor(channel, broken.clone());
-    let status = client.check(HealthCheckRequest { service: String::new() }).await.unwrap_err();
+    let status = client.check(whole_server()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
     assert!(NoToken::find_in(&status).is_none(), "tonic keeps sources now: say so in the docs");
     assert_eq!(broken.last_error().unwrap().field(), Some("quota_project"));
-    assert_eq!(seen.lock().unwrap().len(), 1, "the request was not sent");
+    assert_eq!(server.authorizations().len(), 1, "the request was not sent");
 }

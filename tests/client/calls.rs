@@ -2,9 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Answer, SOURCE_TOKEN, Script, TARGET, builder, id_token};
+use crate::support::scripted_service::{Answer, SOURCE_TOKEN, Script, TARGET, builder, id_token};
+use crate::support::token_source::ScriptedSource;
 use gcp_iam_credentials::proto::*;
-use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient, Token, scopes, service_account_path};
+use gcp_iam_credentials::{
+    Error, ErrorKind, IamCredentialsClient, SourceInfo, Token, scopes, service_account_path,
+};
 use tonic::Code;
 
 const DELEGATES: [&str; 3] =
@@ -153,19 +156,8 @@ async fn the_quota_project_is_sent_where_one_is_set() {
     script.client_with(builder().quota_project("billing")).sign_blob(TARGET, "").await.unwrap();
     assert_eq!(script.only().header("x-goog-user-project"), Some("billing"));
 
-    struct Billed;
-    impl gcp_iam_credentials::TokenSource for Billed {
-        fn fetch<'a>(
-            &'a self,
-            _: gcp_iam_credentials::FetchRequest<'a>,
-        ) -> gcp_iam_credentials::BoxFuture<'a, Result<Token, Error>> {
-            Box::pin(async { Token::new("token", None) })
-        }
-        fn info(&self) -> gcp_iam_credentials::SourceInfo {
-            gcp_iam_credentials::SourceInfo::new().quota_project("from-the-file")
-        }
-    }
-    let billed = || builder().credentials(gcp_iam_credentials::Credentials::from_source(Billed));
+    let info = || SourceInfo::new().quota_project("from-the-file");
+    let billed = || builder().credentials(ScriptedSource::numbered().with_info(info()).credentials());
     for (builder, project) in [(billed(), "from-the-file"), (billed().quota_project("billing"), "billing")] {
         let script = Script::default();
         script.client_with(builder).sign_blob(TARGET, "").await.unwrap();

@@ -3,7 +3,8 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use crate::support::{Answer, CountedSource, Script, TARGET, builder};
+use crate::support::scripted_service::{Answer, Script, TARGET, builder};
+use crate::support::token_source::ScriptedSource;
 use gcp_iam_credentials::{Credentials, Error, ErrorKind, RetryPolicy, Token};
 use tokio::time::Instant;
 use tonic::Code;
@@ -146,7 +147,7 @@ async fn waits_are_drawn_between_zero_and_a_growing_bound() {
 /// conf: G2
 #[tokio::test(start_paused = true)]
 async fn a_passing_failure_of_the_source_is_retried_and_its_type_survives() {
-    let source = CountedSource::new([Err(Error::transient(std::io::Error::other("vault asleep")))]);
+    let source = ScriptedSource::failing(Error::transient(std::io::Error::other("vault asleep")));
     let script = Script::default();
     let error = script
         .client_with(builder().credentials(source.credentials()))
@@ -164,7 +165,7 @@ async fn a_passing_failure_of_the_source_is_retried_and_its_type_survives() {
 /// conf: G3, P25, G66
 #[tokio::test(start_paused = true)]
 async fn a_lasting_failure_of_the_source_is_asked_once_and_no_call_is_made() {
-    let source = CountedSource::new([Err(Error::permanent("no such key"))]);
+    let source = ScriptedSource::failing(Error::permanent("no such key"));
     let script = Script::default();
     let client = script.client_with(builder().credentials(source.credentials()));
     let error = client.sign_blob(TARGET, "bytes").await.unwrap_err();
@@ -188,7 +189,7 @@ async fn a_source_that_has_retried_by_itself_is_not_retried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_source_token_is_replaced_once() {
     let refusal = Answer::status(Code::Unauthenticated, "expired");
-    let source = CountedSource::tokens(["old", "new"]);
+    let source = ScriptedSource::tokens(["old", "new"]);
     let script = Script::new([refusal.clone()]);
     let client = script.client_with(builder().credentials(source.credentials()));
     client.sign_blob(TARGET, "bytes").await.unwrap();
@@ -198,7 +199,7 @@ async fn a_refused_source_token_is_replaced_once() {
     assert_eq!(source.fetches(), 2);
 
     let script = Script::always(refusal);
-    let source = CountedSource::tokens(["first", "second", "third"]);
+    let source = ScriptedSource::tokens(["first", "second", "third"]);
     let client = script.client_with(builder().credentials(source.credentials()));
     let error = client.sign_blob(TARGET, "bytes").await.unwrap_err();
     assert_eq!((error.code(), script.calls()), (Code::Unauthenticated, 2));
@@ -213,7 +214,7 @@ async fn a_source_with_only_the_refused_token_is_not_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn only_the_refused_token_is_forgotten() {
-    let source = CountedSource::tokens(["one", "two"]);
+    let source = ScriptedSource::tokens(["one", "two"]);
     let credentials: Credentials = source.credentials();
     let old = credentials.token().await.unwrap();
     credentials.invalidate(&Token::new("another", None).unwrap());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Script, TARGET, fixed};
+use crate::support::scripted_service::{Script, TARGET, fixed};
 use gcp_iam_credentials::{ClientBuilder, ErrorKind, IamCredentialsClient};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

@@ -3,16 +3,14 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use crate::support::{Answer, Script, Server, TARGET, builder, fixed};
+use crate::support::runtime::{ms, one_thread, until};
+use crate::support::scripted_service::{Answer, Script, TARGET, builder, fixed};
+use crate::support::server::Server;
 use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient, RetryPolicy};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tonic::{Code, Status};
-
-const fn ms(milliseconds: u64) -> Duration {
-    Duration::from_millis(milliseconds)
-}
 
 /// A socket that takes connections and never says a word; each ends when its peer leaves.
 async fn silent() -> (String, TcpListener) {
@@ -85,9 +83,7 @@ async fn a_connection_that_is_cut_during_a_call_is_made_anew() {
     let server = Server::start(script.clone(), listener);
     let client = server.client();
     let call = tokio::spawn(client.sign_blob(TARGET, "").into_future());
-    while script.calls() == 0 {
-        tokio::time::sleep(ms(5)).await;
-    }
+    until("the call", || script.calls() == 1).await;
     server.stop();
     script.answer_from_now(Answer::Ok);
     // The port may take a moment to become free.
@@ -109,9 +105,7 @@ async fn a_goaway_during_a_call_harms_neither_it_nor_the_next() {
     let server = script.serve().await;
     let client = server.client();
     let call = tokio::spawn(client.sign_blob(TARGET, "").into_future());
-    while script.calls() == 0 {
-        tokio::time::sleep(ms(5)).await;
-    }
+    until("the call", || script.calls() == 1).await;
     server.goaway();
     tokio::time::sleep(ms(20)).await;
     client.sign_blob(TARGET, "").await.unwrap();
@@ -164,9 +158,7 @@ async fn one_slow_call_does_not_cost_the_others_their_connection() {
     let client = server.client();
     let slow = client.sign_blob(TARGET, "").attempt_timeout(ms(400)).retry(RetryPolicy::none());
     let slow = tokio::spawn(slow.into_future());
-    while script.calls() == 0 {
-        tokio::time::sleep(ms(5)).await;
-    }
+    until("the call", || script.calls() == 1).await;
     client.sign_blob(TARGET, "").await.unwrap();
     assert_eq!(slow.await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
     client.sign_blob(TARGET, "").await.unwrap();
@@ -198,7 +190,7 @@ fn a_client_outlives_the_runtime_that_made_its_connection() {
     let server = servers.block_on(script.serve());
     let client = server.client();
     for round in 1..=3 {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = one_thread();
         runtime.block_on(client.sign_blob(TARGET, "").into_future()).unwrap();
         drop(runtime);
         assert_eq!(server.connections(), round);
@@ -210,16 +202,13 @@ fn a_client_outlives_the_runtime_that_made_its_connection() {
 async fn a_dropped_client_leaves_no_task_behind() {
     let script = Script::default();
     let server = script.serve().await;
-    let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
     let client = server.client();
     client.sign_blob(TARGET, "").await.unwrap();
     drop(client);
-    let start = Instant::now();
     // The server's end of the connection is a task of this runtime too, and ends with it.
-    while tokio::runtime::Handle::current().metrics().num_alive_tasks() > before {
-        assert!(start.elapsed() < Duration::from_secs(10), "a task is left");
-        tokio::time::sleep(ms(10)).await;
-    }
+    until("the end of all tasks", || tasks() == before).await;
 }
 
 /// conf: R14, G48
@@ -336,16 +325,10 @@ async fn a_call_that_is_dropped_is_cancelled_at_the_server() {
     let server = script.serve().await;
     let client = server.client();
     let call = tokio::spawn(client.sign_blob(TARGET, "").into_future());
-    while script.calls() == 0 {
-        tokio::time::sleep(ms(5)).await;
-    }
-    assert_eq!(script.left(), 0);
+    until("the call", || script.calls() == 1).await;
+    assert_eq!(script.abandoned(), 0);
     call.abort();
-    let start = Instant::now();
-    while script.left() == 0 {
-        assert!(start.elapsed() < Duration::from_secs(10), "the server was not told");
-        tokio::time::sleep(ms(5)).await;
-    }
+    until("the cancellation at the server", || script.abandoned() == 1).await;
     // It cost the others nothing.
     client.sign_blob(TARGET, "").await.unwrap();
     assert_eq!((server.connections(), script.calls()), (1, 2));

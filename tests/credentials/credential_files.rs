@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::support::emulator::start;
+use crate::support::services::echo;
+
 use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy};
 use gcp_iam_credentials::{Credentials, IamCredentialsClient, scopes};
 use serde_json::{Value, json};
 use tonic::Code;
-use tower::{Layer, Service, service_fn};
+use tower::{Layer, Service};
 
 const KEY: &str = "key@project.iam.gserviceaccount.com";
 const FIRST: &str = "first@project.iam.gserviceaccount.com";
@@ -14,10 +17,6 @@ const SECOND: &str = "second@project.iam.gserviceaccount.com";
 const TARGET: &str = "target@project.iam.gserviceaccount.com";
 const USER: &str = "me@example.com";
 const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
-
-async fn emulator() -> Emulator {
-    Emulator::builder().start().await.unwrap()
-}
 
 fn path_of(account: &str) -> String {
     gcp_iam_credentials::service_account_path("-", account)
@@ -39,7 +38,7 @@ fn with(json: &str, changes: Value) -> String {
 /// conf: P50, G60
 #[tokio::test]
 async fn a_key_file_gives_tokens_again_and_again() {
-    let emulator = emulator().await;
+    let emulator = start().await;
     let key = emulator.service_account_key_json(KEY);
     let credentials = Credentials::from_service_account_json(&key).unwrap();
     let first = credentials.token().await.unwrap();
@@ -65,7 +64,7 @@ async fn a_key_file_gives_tokens_again_and_again() {
 /// conf: P6
 #[tokio::test]
 async fn a_key_of_another_universe_signs_its_own_tokens() {
-    let emulator = emulator().await;
+    let emulator = start().await;
     let key = with(&emulator.service_account_key_json(KEY), json!({"universe_domain": "universe.example"}));
     assert_eq!(Credentials::from_json(&key).unwrap_err().field(), Some("universe_domain"));
     let credentials =
@@ -169,7 +168,7 @@ async fn impersonation_files_three_deep_work() {
 /// conf: G63, P31, P32
 #[tokio::test]
 async fn a_files_quota_project_is_on_the_calls_to_the_target_api() {
-    let emulator = emulator().await;
+    let emulator = start().await;
     let user = with(&emulator.authorized_user_json(USER), json!({"quota_project_id": "of-the-source"}));
     let bare = emulator.impersonated_service_account_json(&user, TARGET, [""; 0]).unwrap();
     let billed = with(&bare, json!({"quota_project_id": "of-the-file"}));
@@ -184,9 +183,7 @@ async fn a_files_quota_project_is_on_the_calls_to_the_target_api() {
             builder = builder.quota_project(project);
         }
         let acting = builder.json(file).unwrap();
-        let mut service = acting.layer().layer(service_fn(async |request: http::Request<()>| {
-            Ok::<_, std::io::Error>(http::Response::new(request.headers().clone()))
-        }));
+        let mut service = acting.layer().layer(echo());
         let request = http::Request::get("https://pubsub.googleapis.com/").body(()).unwrap();
         std::future::poll_fn(|cx| Service::poll_ready(&mut service, cx)).await.unwrap();
         let headers = service.call(request).await.unwrap().into_body();
@@ -200,7 +197,7 @@ async fn a_files_quota_project_is_on_the_calls_to_the_target_api() {
 /// conf: P25, G66, R14
 #[tokio::test]
 async fn a_failing_source_is_told_with_its_transience() {
-    let emulator = emulator().await;
+    let emulator = start().await;
     let user = emulator.authorized_user_json(USER);
     let file = emulator.impersonated_service_account_json(&user, TARGET, [""; 0]).unwrap();
     for (fault, transient, part) in [
@@ -227,7 +224,7 @@ async fn a_failing_source_is_told_with_its_transience() {
 
 #[tokio::test]
 async fn a_client_takes_a_file_of_any_type() {
-    let emulator = emulator().await;
+    let emulator = start().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("user.json");
     std::fs::write(&path, emulator.authorized_user_json(USER)).unwrap();
@@ -245,7 +242,7 @@ async fn a_client_takes_a_file_of_any_type() {
 
 #[tokio::test]
 async fn a_gcp_auth_provider_of_the_callers_own_is_a_source() {
-    let emulator = emulator().await;
+    let emulator = start().await;
     let key = emulator.service_account_key_json(KEY);
     let provider = Arc::new(gcp_auth::CustomServiceAccount::from_json(&key).unwrap());
     let credentials = Credentials::from_gcp_auth(provider, [scopes::IAM]);
@@ -260,7 +257,7 @@ async fn a_gcp_auth_provider_of_the_callers_own_is_a_source() {
 
 #[tokio::test]
 async fn every_kind_of_impersonation_explains_its_chain() {
-    let emulator = emulator().await;
+    let emulator = start().await;
     let source = Credentials::from_json(&emulator.authorized_user_json(USER)).unwrap();
     let client =
         IamCredentialsClient::builder().credentials(source).endpoint(emulator.endpoint()).build().unwrap();

@@ -1,105 +1,34 @@
 //! The cache on real threads and runtimes: none, one that goes away, one that stands still.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::task::Poll;
+use std::time::Duration;
 
-use gcp_iam_credentials::{BoxFuture, Credentials, Error, FetchRequest, SourceInfo, Token, TokenSource};
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
+use gcp_iam_credentials::{Credentials, Error, Token};
+use tokio::runtime::Builder;
 
-/// Gives `token-1`, `token-2` and so on, each fetch for one permit of the gate.
-#[derive(Clone, Default)]
-struct Gated(Arc<Inner>);
+use crate::support::runtime::{block_until, one_thread, poll_once, two_threads};
+use crate::support::token_source::ScriptedSource;
 
-struct Inner {
-    gate: Semaphore,
-    fetches: AtomicUsize,
-    /// Fetches under way.
-    running: AtomicUsize,
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Returns a source whose fetches wait until they are released.
+fn gated() -> ScriptedSource {
+    ScriptedSource::numbered().with_lifetime(HOUR).gated()
 }
 
-impl Default for Inner {
-    fn default() -> Self {
-        Self { gate: Semaphore::new(0), fetches: AtomicUsize::new(0), running: AtomicUsize::new(0) }
-    }
-}
-
-impl Gated {
-    fn open(permits: usize) -> Self {
-        let gated = Self::default();
-        gated.0.gate.add_permits(permits);
-        gated
-    }
-
-    fn fetches(&self) -> usize {
-        self.0.fetches.load(Ordering::SeqCst)
-    }
-
-    fn running(&self) -> usize {
-        self.0.running.load(Ordering::SeqCst)
-    }
-
-    /// Whether nobody holds the source any more.
-    fn is_alone(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
-    }
-}
-
-struct Running<'a>(&'a AtomicUsize);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl TokenSource for Gated {
-    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(async {
-            let number = self.0.fetches.fetch_add(1, Ordering::SeqCst) + 1;
-            self.0.running.fetch_add(1, Ordering::SeqCst);
-            let _running = Running(&self.0.running);
-            self.0.gate.acquire().await.map_err(Error::permanent)?.forget();
-            Token::new(format!("token-{number}"), SystemTime::now() + Duration::from_secs(3600))
-        })
-    }
-
-    fn info(&self) -> SourceInfo {
-        SourceInfo::new()
-    }
-}
-
-fn one_thread() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a runtime")
-}
-
-fn two_threads() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
-}
-
-fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// Waits on real time, for what happens on other threads.
-fn eventually(what: &str, happened: impl Fn() -> bool) {
-    for _ in 0..2000 {
-        if happened() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("{what} did not happen");
+/// Returns a source for tests that need one token.
+fn one_token() -> ScriptedSource {
+    let source = gated();
+    source.release(1);
+    source
 }
 
 /// conf: M10
 #[test]
 fn outside_of_a_runtime_a_handle_is_built_and_says_clearly_what_it_lacks() {
-    let source = Gated::open(1);
+    let source = one_token();
     let credentials = Credentials::from_source(source.clone());
     for outcome in [poll_once(credentials.token()), poll_once(credentials.refresh())] {
         let Poll::Ready(Err(error)) = outcome else { panic!("{outcome:?}") };
@@ -114,7 +43,7 @@ fn outside_of_a_runtime_a_handle_is_built_and_says_clearly_what_it_lacks() {
 /// conf: M10
 #[test]
 fn a_cached_token_is_had_without_a_runtime() {
-    let credentials = Credentials::from_source(Gated::open(1));
+    let credentials = Credentials::from_source(one_token());
     one_thread().block_on(credentials.ready()).unwrap();
     let Poll::Ready(Ok(token)) = poll_once(credentials.token()) else { panic!("waits") };
     assert_eq!(token.secret(), "token-1");
@@ -125,7 +54,7 @@ fn a_cached_token_is_had_without_a_runtime() {
 #[test]
 fn a_runtime_without_timers_is_an_error_and_no_panic() {
     let bare = Builder::new_current_thread().build().unwrap();
-    let credentials = Credentials::from_source(Gated::open(1));
+    let credentials = Credentials::from_source(one_token());
     let error = bare.block_on(credentials.token()).unwrap_err();
     assert!(error.to_string().contains("enable_time"), "{error}");
     assert!(one_thread().block_on(credentials.token()).is_ok());
@@ -135,7 +64,7 @@ fn a_runtime_without_timers_is_an_error_and_no_panic() {
 #[test]
 fn a_fetch_whose_runtime_was_dropped_is_made_anew_on_another() {
     for first in [one_thread(), two_threads()] {
-        let source = Gated::default();
+        let source = gated();
         let credentials = Credentials::from_source(source.clone());
         first.block_on(async {
             let left = tokio::time::timeout(Duration::from_millis(50), credentials.token()).await;
@@ -143,7 +72,7 @@ fn a_fetch_whose_runtime_was_dropped_is_made_anew_on_another() {
         });
         drop(first);
         assert_eq!((source.fetches(), source.running()), (1, 0));
-        source.0.gate.add_permits(1);
+        source.release(1);
         let token = one_thread().block_on(credentials.token()).unwrap();
         assert_eq!((token.secret(), source.fetches()), ("token-2", 2));
     }
@@ -153,14 +82,14 @@ fn a_fetch_whose_runtime_was_dropped_is_made_anew_on_another() {
 #[test]
 fn waiters_elsewhere_survive_the_runtime_of_the_fetch() {
     let (first, second) = (two_threads(), two_threads());
-    let source = Gated::default();
+    let source = gated();
     let credentials = Credentials::from_source(source.clone());
     first.spawn(token_of(&credentials));
-    eventually("the fetch", || source.running() == 1);
+    block_until("the fetch", || source.running() == 1);
     let waiters: Vec<_> = (0..100).map(|_| second.spawn(token_of(&credentials))).collect();
     first.shutdown_background();
-    eventually("a new fetch", || source.fetches() == 2);
-    source.0.gate.add_permits(1);
+    block_until("a new fetch", || source.fetches() == 2);
+    source.release(1);
     for waiter in waiters {
         assert_eq!(second.block_on(waiter).unwrap().unwrap().secret(), "token-2");
     }
@@ -172,7 +101,7 @@ fn waiters_elsewhere_survive_the_runtime_of_the_fetch() {
 fn a_runtime_that_stands_still_past_the_fetchs_deadline_is_given_up() {
     let paused = || Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (first, second) = (paused(), paused());
-    let source = Gated::default();
+    let source = gated();
     let credentials = Credentials::from_source(source.clone());
     first.block_on(async {
         // Takes off, and nobody drives this runtime any more.
@@ -187,7 +116,7 @@ fn a_runtime_that_stands_still_past_the_fetchs_deadline_is_given_up() {
         tokio::time::sleep(Credentials::FETCH_TIMEOUT - Duration::from_secs(10)).await;
         assert_eq!(source.fetches(), 1, "the fetch may yet come home");
         // The first is for the fetch that stands still.
-        source.0.gate.add_permits(2);
+        source.release(2);
         tokio::time::timeout(Duration::from_secs(10), waiter).await
     });
     assert_eq!(token.unwrap().unwrap().unwrap().secret(), "token-2");
@@ -205,44 +134,44 @@ fn token_of(credentials: &Credentials) -> impl Future<Output = Result<Token, Err
 #[test]
 fn the_last_handle_takes_its_fetch_and_its_source_along() {
     let runtime = two_threads();
-    let source = Gated::default();
+    let source = gated();
     let credentials = Credentials::from_source(source.clone());
     let warm = {
         let _inside = runtime.enter();
         credentials.keep_warm()
     };
     assert!(warm.is_running());
-    eventually("the fetch", || source.running() == 1);
+    block_until("the fetch", || source.running() == 1);
     drop(credentials);
     assert_eq!(source.running(), 1, "the guard is a handle");
     drop(warm);
-    eventually("the end of the fetch", || source.running() == 0 && source.is_alone());
-    eventually("the end of all tasks", || runtime.metrics().num_alive_tasks() == 0);
+    block_until("the end of the fetch", || source.running() == 0 && source.is_unused());
+    block_until("the end of all tasks", || runtime.metrics().num_alive_tasks() == 0);
 }
 
 /// conf: M17
 #[test]
 fn handles_that_feed_each_other_go_together() {
     let runtime = two_threads();
-    let source = Gated::default();
+    let source = gated();
     let inner = Credentials::from_source(source.clone());
     let outer = Credentials::from_fn(move || {
         let inner = inner.clone();
         async move { inner.token().await }
     });
     let waiter = runtime.spawn(token_of(&outer));
-    eventually("the fetch", || source.running() == 1);
+    block_until("the fetch", || source.running() == 1);
     waiter.abort();
     drop(outer);
-    eventually("the end of the fetch", || source.running() == 0 && source.is_alone());
-    eventually("the end of all tasks", || runtime.metrics().num_alive_tasks() == 0);
+    block_until("the end of the fetch", || source.running() == 0 && source.is_unused());
+    block_until("the end of all tasks", || runtime.metrics().num_alive_tasks() == 0);
 }
 
 /// conf: M20, G78
 #[test]
 fn ten_thousand_tasks_on_two_threads_make_one_fetch() {
     let runtime = two_threads();
-    let source = Gated::default();
+    let source = gated();
     let credentials = Credentials::from_source(source.clone());
     let arrived = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (0..10_000)
@@ -254,8 +183,8 @@ fn ten_thousand_tasks_on_two_threads_make_one_fetch() {
             })
         })
         .collect();
-    eventually("the arrival of all", || arrived.load(Ordering::SeqCst) == 10_000);
-    source.0.gate.add_permits(1);
+    block_until("the arrival of all", || arrived.load(Ordering::SeqCst) == 10_000);
+    source.release(1);
     for task in tasks {
         assert_eq!(runtime.block_on(task).unwrap().unwrap().secret(), "token-1");
     }
@@ -266,13 +195,13 @@ fn ten_thousand_tasks_on_two_threads_make_one_fetch() {
 #[test]
 fn a_leader_that_is_aborted_on_another_thread_takes_nothing_along() {
     let runtime = two_threads();
-    let source = Gated::default();
+    let source = gated();
     let credentials = Credentials::from_source(source.clone());
     let leader = runtime.spawn(token_of(&credentials));
-    eventually("the fetch", || source.running() == 1);
+    block_until("the fetch", || source.running() == 1);
     leader.abort();
     assert!(runtime.block_on(leader).unwrap_err().is_cancelled());
-    source.0.gate.add_permits(1);
+    source.release(1);
     assert_eq!(runtime.block_on(credentials.token()).unwrap().secret(), "token-1");
     assert_eq!(source.fetches(), 1);
 }
@@ -281,7 +210,7 @@ fn a_leader_that_is_aborted_on_another_thread_takes_nothing_along() {
 #[test]
 fn readers_on_many_threads_see_tokens_in_order_while_others_refresh() {
     let runtime = two_threads();
-    let source = Gated::open(usize::MAX >> 4);
+    let source = ScriptedSource::numbered().with_lifetime(HOUR);
     let credentials = Credentials::from_source(source.clone());
     runtime.block_on(credentials.ready()).unwrap();
     let stop = AtomicBool::new(false);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::support::emulator::{EMAIL, access_token, stub, with_bearer};
+use crate::support::emulator::{EMAIL, access_token, start, stub, with_bearer};
 use gcp_iam_credentials::emulator::{Emulator, Fault, Method};
 use gcp_iam_credentials::proto::{
     GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest,
@@ -10,10 +10,6 @@ use gcp_iam_credentials::proto::{
 use gcp_iam_credentials::{scopes, service_account_path};
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
-
-async fn start() -> Emulator {
-    Emulator::builder().start().await.unwrap()
-}
 
 #[tokio::test]
 async fn an_access_token_says_what_it_is_good_for() {

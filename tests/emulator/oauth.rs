@@ -1,21 +1,13 @@
 //! The emulator's token endpoint, and the credential files that lead to it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crate::support::emulator::{EMAIL, json, rest};
+use crate::support::emulator::{EMAIL, json, now, rest, start};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gcp_iam_credentials::emulator::{Emulator, Method, Policy, TOKEN_CREATOR};
 use gcp_iam_credentials::scopes;
 use serde_json::{Value, json as value};
-
-async fn start() -> Emulator {
-    Emulator::builder().start().await.unwrap()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
 
 /// A form, percent-encoded.
 fn form(pairs: &[(&str, &str)]) -> String {

@@ -1,22 +1,14 @@
 //! The emulator over HTTP: REST, the token endpoint, the pages of keys, the metadata server.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crate::support::emulator::{EMAIL, http, json, rest};
+use crate::support::emulator::{EMAIL, http, json, now, rest, start};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy, Protocol, TOKEN_CREATOR};
 use gcp_iam_credentials::{scopes, service_account_path};
 use serde_json::{Value, json as value};
 use tonic::Code;
-
-async fn start() -> Emulator {
-    Emulator::builder().start().await.unwrap()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
 
 /// Signs claims with the account's system-managed key.
 async fn assertion(emulator: &Emulator, claims: &Value) -> String {

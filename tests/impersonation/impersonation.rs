@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::support::{Answer, Script, TARGET, builder};
+use crate::support::emulator::client_of;
+use crate::support::scripted_service::{Answer, SOURCE_TOKEN, Script, Seen, TARGET, builder};
+use crate::support::token_source::ScriptedSource;
 use gcp_iam_credentials::proto::*;
-use gcp_iam_credentials::{Credentials, Error, Finding, IamCredentialsClient, Impersonation, Token};
+use gcp_iam_credentials::{Error, Finding, IamCredentialsClient, Impersonation, SourceInfo};
 use serde_json::Value;
 use tonic::Code;
 use tonic_types::ErrorDetails;
@@ -199,7 +201,7 @@ async fn impersonation_nests_to_any_depth() {
     client.sign_blob(TARGET, "bytes").await.unwrap();
     let bearers: Vec<String> =
         script.seen().iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect();
-    let expected: Vec<String> = std::iter::once(format!("Bearer {}", crate::support::SOURCE_TOKEN))
+    let expected: Vec<String> = std::iter::once(format!("Bearer {}", SOURCE_TOKEN))
         .chain((0..4).map(|depth| format!("Bearer token-of-hop-{depth}@example.com")))
         .collect();
     assert_eq!(bearers, expected);
@@ -264,8 +266,7 @@ async fn a_diagnosis_names_the_hop_the_grant_and_the_command() {
     assert!(matches!(failure.finding(), Finding::MissingRole { certain: false, .. }));
     assert!(failure.to_string().contains("likely"), "{failure}");
     assert_eq!(script.calls(), 2);
-    let probes: Vec<GenerateAccessTokenRequest> =
-        script.seen().iter().map(crate::support::Seen::decode).collect();
+    let probes: Vec<GenerateAccessTokenRequest> = script.seen().iter().map(Seen::decode).collect();
     assert_eq!((probes[0].delegates.len(), probes[1].delegates.len()), (2, 0));
     assert!(probes.iter().all(|probe| probe.scope == [gcp_iam_credentials::scopes::USERINFO_EMAIL]));
 }
@@ -318,7 +319,7 @@ async fn a_diagnosis_tells_the_other_causes_apart() {
         assert!(expected(failure.finding()), "{failure:?}");
         assert!(diagnosis.to_string().contains(words), "{diagnosis}");
     }
-    let broken = Credentials::from_fn(|| async { Err::<Token, _>(Error::permanent("no key")) });
+    let broken = ScriptedSource::failing(Error::permanent("no key")).credentials();
     let client = Script::default().client_with(builder().credentials(broken));
     let diagnosis = client.diagnose(TARGET, DELEGATES).await.unwrap();
     assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::BadSource(_)));
@@ -331,9 +332,7 @@ async fn a_diagnosis_tells_the_other_causes_apart() {
 async fn a_subject_is_acted_for_without_a_key() {
     use gcp_iam_credentials::emulator::Emulator;
     let emulator = Emulator::builder().start().await.unwrap();
-    let client =
-        IamCredentialsClient::builder().credentials(crate::support::fixed()).endpoint(emulator.endpoint());
-    let client = client.build().unwrap();
+    let client = client_of(&emulator);
     let how = client.impersonate(TARGET).subject("user@corp.example");
     let acting =
         how.access_token([gcp_iam_credentials::scopes::PUBSUB, "https://example.com/other"]).unwrap();
@@ -355,9 +354,7 @@ async fn what_was_signed_is_checked_against_the_published_keys() {
     use hyper_util::client::legacy::Client;
 
     let emulator = Emulator::builder().start().await.unwrap();
-    let client =
-        IamCredentialsClient::builder().credentials(crate::support::fixed()).endpoint(emulator.endpoint());
-    let client = client.build().unwrap();
+    let client = client_of(&emulator);
     let keys = async |account: &str| {
         let http = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
         let page = PublicKeys::url(account).replace("https://www.googleapis.com", emulator.endpoint());
@@ -394,21 +391,8 @@ async fn a_diagnosis_finds_the_one_grant_that_is_missing() {
 
     const ROLE: &str = "roles/iam.serviceAccountTokenCreator";
     let chain = ["user:alice@corp.example", DELEGATES[0], DELEGATES[1], TARGET];
-    let alice = || {
-        struct Alice;
-        impl gcp_iam_credentials::TokenSource for Alice {
-            fn fetch<'a>(
-                &'a self,
-                _: gcp_iam_credentials::FetchRequest<'a>,
-            ) -> gcp_iam_credentials::BoxFuture<'a, Result<Token, Error>> {
-                Box::pin(async { Token::new("alice-token", None) })
-            }
-            fn info(&self) -> gcp_iam_credentials::SourceInfo {
-                gcp_iam_credentials::SourceInfo::new().principal("alice@corp.example")
-            }
-        }
-        Credentials::from_source(Alice)
-    };
+    let info = || SourceInfo::new().principal("alice@corp.example");
+    let alice = || ScriptedSource::tokens(["alice-token"]).with_info(info()).credentials();
     for missing in [None, Some(0), Some(1), Some(2)] {
         let mut policy = Policy::new().token("alice-token", chain[0]);
         for (hop, pair) in chain.windows(2).enumerate() {

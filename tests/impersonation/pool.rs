@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Script, TARGET};
+use crate::support::scripted_service::{Answer, Script, TARGET, builder};
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{ImpersonationPool, scopes};
 use tokio::task::JoinSet;
@@ -111,7 +111,7 @@ async fn no_more_fetches_run_at_a_time_than_allowed_and_all_over_one_connection(
 #[tokio::test]
 async fn a_caller_that_leaves_gives_its_place_back() {
     let script = Script::always(Answer::Hang);
-    let client = script.client_with(crate::support::builder().timeout(Duration::from_millis(200)));
+    let client = script.client_with(builder().timeout(Duration::from_millis(200)));
     let pool = ImpersonationPool::builder(client).max_in_flight(1).build();
     let first = pool.access_token(account(1), ["a"]).unwrap();
     let left = tokio::time::timeout(Duration::from_millis(20), first.token()).await;

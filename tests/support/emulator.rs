@@ -1,5 +1,6 @@
-//! What the emulator's own tests share.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+//! Clients of the emulator.
+
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use gcp_iam_credentials::emulator::Emulator;
@@ -14,22 +15,40 @@ use serde_json::Value;
 use tonic::Request;
 use tonic::transport::Channel;
 
+use super::scripted_service::fixed;
+
 pub(crate) const EMAIL: &str = "sa@project.iam.gserviceaccount.com";
 
-/// The generated stub: nothing of the crate's own client is in the way.
+/// Starts an emulator without a policy.
+pub(crate) async fn start() -> Emulator {
+    Emulator::builder().start().await.unwrap()
+}
+
+/// Returns the seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// Returns a client of the crate, with a fixed source token.
+pub(crate) fn client_of(emulator: &Emulator) -> gcp_iam_credentials::IamCredentialsClient {
+    let builder = gcp_iam_credentials::IamCredentialsClient::builder();
+    builder.credentials(fixed()).endpoint(emulator.endpoint()).build().unwrap()
+}
+
+/// Returns the generated stub, without the crate's own client.
 pub(crate) fn stub(emulator: &Emulator) -> IamCredentialsClient<Channel> {
     let endpoint = Channel::from_shared(emulator.endpoint().to_owned()).unwrap();
     IamCredentialsClient::new(endpoint.connect_lazy())
 }
 
-/// A request with that bearer token.
+/// Returns a request with this bearer token.
 pub(crate) fn with_bearer<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     request
 }
 
-/// A good request for an access token.
+/// Returns a valid request for an access token.
 pub(crate) fn access_token(account: &str) -> GenerateAccessTokenRequest {
     GenerateAccessTokenRequest {
         name: service_account_path("-", account),
@@ -67,7 +86,7 @@ pub(crate) async fn json(
     (status.as_u16(), value.unwrap_or_else(|error| panic!("{method} {url}: {status}: {error}: {body:?}")))
 }
 
-/// `POST …:{verb}` for an account.
+/// Sends `POST …:{verb}` for an account, and returns status and body.
 pub(crate) async fn rest(
     emulator: &Emulator,
     account: &str,

@@ -1,32 +1,44 @@
-//! Everything that is logged in this process, at every level.
-#![allow(unreachable_pub, missing_debug_implementations, clippy::unwrap_used)]
+//! What is logged, at every level.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use tracing::subscriber::Subscriber;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// What has been logged so far.
+/// The text that was logged so far.
 #[derive(Clone, Default)]
-pub struct Captured(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct LogCapture(Arc<Mutex<Vec<u8>>>);
 
-impl Captured {
-    /// Captures from now on. The subscriber is the whole process's, for connections are tasks of
-    /// their own and must be heard as well: so one test in a file does this, and no more.
-    pub fn everything() -> Self {
-        let captured = Self::default();
-        let writer = captured.clone();
-        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
-        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
-        captured
+impl LogCapture {
+    /// Captures what all threads log from now on.
+    ///
+    /// A process has only one global subscriber, so a test that needs this has its own file.
+    pub(crate) fn of_this_process() -> Self {
+        let capture = Self::default();
+        tracing::subscriber::set_global_default(capture.subscriber()).unwrap();
+        capture
     }
 
-    pub fn text(&self) -> String {
+    /// Captures what this thread logs while `run` runs.
+    pub(crate) fn while_running(run: impl FnOnce()) -> Self {
+        let capture = Self::default();
+        tracing::subscriber::with_default(capture.subscriber(), run);
+        capture
+    }
+
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    fn subscriber(&self) -> impl Subscriber + Send + Sync + 'static {
+        let writer = self.clone();
+        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+        tracing_subscriber::registry().with(layer)
     }
 }
 
-impl Write for Captured {
+impl Write for LogCapture {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())

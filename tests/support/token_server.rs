@@ -1,6 +1,4 @@
 //! A scripted OAuth token endpoint on a socket.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
-#![allow(dead_code)]
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

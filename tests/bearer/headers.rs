@@ -1,0 +1,101 @@
+//! The headers that the layer puts on a request.
+
+use gcp_iam_credentials::{BearerError, Credentials, SourceInfo};
+use http::{HeaderName, Request, header};
+use tower::{Layer, Service, ServiceExt};
+
+use crate::services::{RequestCounter, fixed, request, sent, values};
+use crate::support::services::echo;
+use crate::support::token_source::ScriptedSource;
+
+const QUOTA_PROJECT: &str = "x-goog-user-project";
+
+/// Returns credentials with a quota project.
+fn billed() -> Credentials {
+    let info = SourceInfo::new().quota_project("of-the-credentials");
+    ScriptedSource::tokens(["secret"]).with_info(info).credentials()
+}
+
+/// conf: P31, G84
+#[tokio::test]
+async fn a_request_carries_the_token_marked_sensitive() {
+    let layer = fixed("ya29.secret").layer();
+    let headers = sent(layer.clone(), request()).await;
+    assert_eq!(values(&headers, "authorization"), ["Bearer ya29.secret"]);
+    assert!(headers[header::AUTHORIZATION].is_sensitive(), "the value came by the slow path");
+
+    let mut service = layer.layer(echo());
+    for _ in 0..2 {
+        let headers = service.ready().await.unwrap().call(request()).await.unwrap().into_body();
+        assert_eq!(values(&headers, "authorization"), ["Bearer ya29.secret"]);
+        assert!(headers[header::AUTHORIZATION].is_sensitive(), "the value came by the fast path");
+    }
+}
+
+/// conf: M23, R12
+#[tokio::test]
+async fn values_that_the_caller_set_are_replaced() {
+    let credentials = fixed("ours");
+    for name in ["authorization", "x-serverless-authorization"] {
+        let layer = credentials.layer().header_name(HeaderName::from_static(name));
+        for path in ["slow", "fast"] {
+            let request =
+                Request::builder().header(name, "Bearer theirs").header(name, "Basic more").body(()).unwrap();
+            let headers = sent(layer.clone(), request).await;
+            assert_eq!(values(&headers, name), ["Bearer ours"], "{path} path");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_header_name_leaves_authorization_to_the_application() {
+    let layer = fixed("for-the-proxy").layer().header_name(header::PROXY_AUTHORIZATION);
+    let request = Request::builder().header("authorization", "Bearer for-the-app").body(()).unwrap();
+    let headers = sent(layer, request).await;
+    assert_eq!(values(&headers, "proxy-authorization"), ["Bearer for-the-proxy"]);
+    assert_eq!(values(&headers, "authorization"), ["Bearer for-the-app"]);
+}
+
+fn request_names(project: &str) -> Request<()> {
+    Request::builder().header(QUOTA_PROJECT, project).body(()).unwrap()
+}
+
+/// conf: P32
+#[tokio::test]
+async fn no_quota_project_is_sent_if_none_is_set() {
+    let headers = sent(fixed("secret").layer(), request()).await;
+    assert!(!headers.contains_key(QUOTA_PROJECT), "{headers:?}");
+}
+
+/// conf: P32, G1
+#[tokio::test]
+async fn the_quota_project_of_the_credentials_is_sent_with_the_token() {
+    let headers = sent(billed().layer(), request()).await;
+    assert_eq!(values(&headers, QUOTA_PROJECT), ["of-the-credentials"]);
+    assert_eq!(values(&headers, "authorization"), ["Bearer secret"]);
+}
+
+/// conf: G12
+#[tokio::test]
+async fn a_quota_project_of_the_layer_or_the_request_replaces_that_of_the_credentials() {
+    let layer = billed().layer();
+    let headers = sent(layer.clone(), request_names("of-the-request")).await;
+    assert_eq!(values(&headers, QUOTA_PROJECT), ["of-the-request"]);
+    let headers = sent(layer.clone().quota_project("of-the-layer"), request()).await;
+    assert_eq!(values(&headers, QUOTA_PROJECT), ["of-the-layer"]);
+    let headers = sent(layer.quota_project("of-the-layer"), request_names("of-the-request")).await;
+    assert_eq!(values(&headers, QUOTA_PROJECT), ["of-the-layer"]);
+}
+
+#[tokio::test]
+async fn an_invalid_quota_project_fails_every_request() {
+    let requests = RequestCounter::default();
+    for project in ["", "line\nbreak"] {
+        let service = fixed("secret").layer().quota_project(project).layer(requests.service());
+        let Err(BearerError::NoToken(error)) = service.oneshot(request()).await else {
+            panic!("{project:?} was sent");
+        };
+        assert_eq!(error.cause().field(), Some("quota_project"));
+    }
+    assert_eq!(requests.count(), 0);
+}
