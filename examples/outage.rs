@@ -1,12 +1,12 @@
-//! What callers see of an IAM outage of 75 s, of two kinds at once, on real sockets.
+//! Measures what callers notice of two outages of IAM, each 75 s long, on real sockets.
 //!
 //! ```text
 //! cargo run --example outage
 //! ```
 //!
-//! One service answers every call with 503 (`UNAVAILABLE`). The other is a black hole: it accepts
-//! connections and never answers. After 75 s both are well again. Printed are the first success
-//! after that, and how many calls and connections the outage cost.
+//! One service replies to every call with 503 (`UNAVAILABLE`). The other accepts connections and
+//! never replies. After 75 s both work again. The example prints how long after that the first
+//! token arrives, and how many calls and connections each outage caused.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -26,16 +26,16 @@ type Failure = Box<dyn Error + Send + Sync>;
 const OUTAGE: Duration = Duration::from_secs(75);
 const TARGET: &str = "target@project.iam.gserviceaccount.com";
 
-/// How often somebody wants a token, and how long each waits for it at most.
+/// The time between two callers, and how long each of them waits for a token.
 const PERIOD: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    println!("an outage of {OUTAGE:?}, of two kinds");
-    let (refused, silent) = tokio::join!(service_unavailable(), black_hole());
-    println!("503 for {OUTAGE:?}: {}", refused?);
-    println!("accepts, never answers, for {OUTAGE:?}: {}", silent?);
+    println!("two outages of {OUTAGE:?} each");
+    let (unavailable, silent) = tokio::join!(service_unavailable(), service_silent());
+    println!("the service replied 503: {}", unavailable?);
+    println!("the service never replied: {}", silent?);
     Ok(())
 }
 
@@ -47,26 +47,26 @@ async fn service_unavailable() -> Result<String, Failure> {
     Ok(format!("{seen}, {} calls, {} connections", emulator.journal().len(), emulator.connections()))
 }
 
-async fn black_hole() -> Result<String, Failure> {
+async fn service_silent() -> Result<String, Failure> {
     let emulator = Emulator::builder().start().await?;
     let front = TcpListener::bind("127.0.0.1:0").await?;
     let acting = acting(&format!("http://{}", front.local_addr()?))?;
-    let (well, connections) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let (now_well, counted) = (Arc::clone(&well), Arc::clone(&connections));
+    let (is_working, connections) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (working, counted) = (Arc::clone(&is_working), Arc::clone(&connections));
     let address = emulator.address();
     tokio::spawn(async move {
         while let Ok((near, _)) = front.accept().await {
             counted.fetch_add(1, Ordering::Relaxed);
-            tokio::spawn(carry(near, now_well.load(Ordering::Relaxed).then_some(address)));
+            tokio::spawn(forward(near, working.load(Ordering::Relaxed).then_some(address)));
         }
     });
-    let seen = watch(&acting, || well.store(true, Ordering::Relaxed)).await?;
+    let seen = watch(&acting, || is_working.store(true, Ordering::Relaxed)).await?;
     let connections = connections.load(Ordering::Relaxed);
     Ok(format!("{seen}, {} calls answered, {connections} connections", emulator.journal().len()))
 }
 
-/// Leads a connection to a server, or swallows all that comes for as long as it lasts.
-async fn carry(mut near: TcpStream, to: Option<std::net::SocketAddr>) -> std::io::Result<()> {
+/// Forwards a connection to a server, or reads from it and never replies.
+async fn forward(mut near: TcpStream, to: Option<std::net::SocketAddr>) -> std::io::Result<()> {
     match to {
         Some(address) => {
             let mut far = TcpStream::connect(address).await?;
@@ -86,7 +86,8 @@ fn acting(endpoint: &str) -> Result<Credentials, Failure> {
     Ok(client.impersonate(TARGET).access_token([CLOUD_PLATFORM])?)
 }
 
-/// Wants a token again and again: through the outage, and until the first success after it.
+/// Asks for a token again and again: during the outage, and until the first success after it.
+/// Calls `end` when the outage is over.
 async fn watch(acting: &Credentials, end: impl FnOnce()) -> Result<String, Failure> {
     let start = Instant::now();
     let callers = async {
@@ -96,15 +97,17 @@ async fn watch(acting: &Credentials, end: impl FnOnce()) -> Result<String, Failu
             let outcome = timeout(PATIENCE, acting.token()).await;
             (callers, longest) = (callers + 1, longest.max(asked.elapsed()));
             match outcome {
-                Ok(Ok(_)) if start.elapsed() < OUTAGE => return Err("a token came out of the outage".into()),
+                Ok(Ok(_)) if start.elapsed() < OUTAGE => {
+                    return Err("there was a token during the outage".into());
+                }
                 Ok(Ok(_)) => {
                     let late = start.elapsed() - OUTAGE;
                     return Ok(format!(
-                        "first success {late:.2?} after recovery; {callers} callers, the longest waited {longest:.2?}"
+                        "first token {late:.2?} after the outage; {callers} callers, the longest waited {longest:.2?}"
                     ));
                 }
                 Ok(Err(error)) if !error.is_transient() => return Err(Failure::from(error)),
-                _ if start.elapsed() > 3 * OUTAGE => return Err("no recovery".into()),
+                _ if start.elapsed() > 3 * OUTAGE => return Err("no token after the outage".into()),
                 Ok(Err(_)) | Err(_) => sleep(PERIOD).await,
             }
         }

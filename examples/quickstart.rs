@@ -1,13 +1,14 @@
-//! The whole way, offline: the four calls with their signatures verified, then a foreign tonic
-//! client that acts as the impersonated account.
+//! Makes the four calls and verifies each signature, then makes a tonic client of another API act
+//! as the impersonated account.
 //!
 //! ```text
 //! cargo run --example quickstart
 //! cargo run --example quickstart -- --live TARGET
 //! ```
 //!
-//! The first runs against the embedded emulator. The second does the same against Google, with
-//! application default credentials that hold Token Creator on TARGET.
+//! The first command runs offline, against the emulator. The second does the same against Google.
+//! It starts from your application default credentials, which need the role
+//! `roles/iam.serviceAccountTokenCreator` on TARGET.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -45,31 +46,34 @@ const AUDIENCE: &str = "https://quickstart.example.com";
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let world = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => World::offline().await?,
-        ["--live", target] => World::live(target)?,
+    let setup = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Setup::offline().await?,
+        ["--live", target] => Setup::live(target)?,
         _ => return Err("usage: quickstart [--live TARGET]".into()),
     };
-    calls(&world).await?;
-    foreign_client(world).await?;
+    access_token(&setup).await?;
+    id_token(&setup).await?;
+    signed_blob(&setup).await?;
+    signed_jwt(&setup).await?;
+    other_api(setup).await?;
     println!("all verified");
     Ok(())
 }
 
-/// Where the example runs: offline, or against Google.
-struct World {
+/// What the example runs against: the emulator, or Google.
+struct Setup {
     client: IamCredentialsClient,
     target: String,
-    /// Where public keys are published.
+    /// The URL of the server that publishes the public keys.
     keys: String,
     emulator: Option<Emulator>,
     http: Http,
 }
 
-impl World {
+impl Setup {
     async fn offline() -> Result<Self, Failure> {
         let emulator = Emulator::builder().start().await?;
-        println!("emulator: listening at {}", emulator.endpoint());
+        println!("emulator: listens on {}", emulator.endpoint());
 
         let folder = tempfile::tempdir()?;
         let key_file = folder.path().join("key.json");
@@ -77,9 +81,9 @@ impl World {
         let gcp_auth = gcp_auth::CustomServiceAccount::from_file(&key_file)?;
         let source = Credentials::from_gcp_auth(Arc::new(gcp_auth), [CLOUD_PLATFORM]);
         let token = source.token().await?;
-        let known =
-            emulator.verify_access_token(token.secret()).ok_or("the emulator does not know the token")?;
-        println!("source: gcp_auth read {} and got a token of {}", key_file.display(), known.principal);
+        let verified =
+            emulator.verify_access_token(token.secret()).ok_or("the emulator didn't issue this token")?;
+        println!("source: gcp_auth read a key file and got a token of {}", verified.principal);
 
         let client =
             IamCredentialsClient::builder().credentials(source).endpoint(emulator.endpoint()).build()?;
@@ -89,105 +93,112 @@ impl World {
 
     fn live(target: &str) -> Result<Self, Failure> {
         let client = IamCredentialsClient::new()?;
-        println!("source: application default credentials, for {}", client.endpoint());
+        println!("source: application default credentials; calls go to {}", client.endpoint());
         let keys = "https://www.googleapis.com".to_owned();
         Ok(Self { client, target: target.to_owned(), keys, emulator: None, http: http()? })
     }
 
-    /// The published key with this id.
+    /// Fetches the published key with this id.
     async fn key(&self, page: &str, id: &str) -> Result<DecodingKey, Failure> {
         let keys: JwkSet = serde_json::from_slice(&get(&self.http, &format!("{}{page}", self.keys)).await?)?;
-        let key = keys.find(id).ok_or_else(|| format!("key {id} is not published at {page}"))?;
+        let key = keys.find(id).ok_or_else(|| format!("key {id} isn't published at {page}"))?;
         Ok(DecodingKey::from_jwk(key)?)
     }
 
-    /// Whose access token it is, by the word of whoever issued it.
+    /// Fetches the target's published key with this id.
+    async fn account_key(&self, id: &str) -> Result<DecodingKey, Failure> {
+        self.key(&format!("/service_accounts/v1/metadata/jwk/{}", self.target), id).await
+    }
+
+    /// Asks the issuer of an access token whose token it is.
     async fn principal(&self, access_token: &str) -> Result<String, Failure> {
         if let Some(emulator) = &self.emulator {
-            let token = emulator.verify_access_token(access_token).ok_or("not a token of the emulator")?;
+            let token =
+                emulator.verify_access_token(access_token).ok_or("the emulator didn't issue this token")?;
             return Ok(token.principal.trim_start_matches("serviceAccount:").to_owned());
         }
         let url = format!("https://oauth2.googleapis.com/tokeninfo?access_token={access_token}");
         let info: Value = serde_json::from_slice(&get(&self.http, &url).await?)?;
-        Ok(info["email"].as_str().ok_or("tokeninfo names no e-mail address")?.to_owned())
+        Ok(info["email"].as_str().ok_or("the reply of tokeninfo has no e-mail address")?.to_owned())
     }
 }
 
-async fn calls(world: &World) -> Result<(), Failure> {
-    let World { client, target, .. } = world;
-    let page = format!("/service_accounts/v1/metadata/jwk/{target}");
+async fn access_token(setup: &Setup) -> Result<(), Failure> {
+    let scopes = [CLOUD_PLATFORM, USERINFO_EMAIL];
+    let token = setup.client.generate_access_token(&setup.target, scopes).await?;
+    let principal = setup.principal(token.secret()).await?;
+    check("the access token's principal", &principal, &setup.target)?;
+    println!("generate_access_token: the issuer confirms that it is a token of {principal}");
+    Ok(())
+}
 
-    let token = client.generate_access_token(target, [CLOUD_PLATFORM, USERINFO_EMAIL]).await?;
-    let principal = world.principal(token.secret()).await?;
-    check("the access token's principal", &principal, target)?;
-    println!("generate_access_token: a token of {principal}, known to its issuer");
-
-    let token = client.generate_id_token(target, AUDIENCE).include_email(true).await?;
+async fn id_token(setup: &Setup) -> Result<(), Failure> {
+    let token = setup.client.generate_id_token(&setup.target, AUDIENCE).include_email(true).await?;
     let id = jsonwebtoken::decode_header(token.secret())?.kid.ok_or("the ID token names no key")?;
-    let mut rules = Validation::new(Algorithm::RS256);
-    rules.set_audience(&[AUDIENCE]);
-    rules.set_issuer(&["https://accounts.google.com"]);
-    let claims =
-        jsonwebtoken::decode::<Value>(token.secret(), &world.key("/oauth2/v3/certs", &id).await?, &rules)?
-            .claims;
-    check("the ID token's email", claims["email"].as_str().unwrap_or_default(), target)?;
-    println!(
-        "generate_id_token: signature, issuer, audience, expiry and email verified with Google's key {id}"
-    );
+    let key = setup.key("/oauth2/v3/certs", &id).await?;
+    let rules = validation("https://accounts.google.com");
+    let claims = jsonwebtoken::decode::<Value>(token.secret(), &key, &rules)?.claims;
+    check("the ID token's e-mail address", claims["email"].as_str().unwrap_or_default(), &setup.target)?;
+    println!("generate_id_token: signature and claims verified with Google's key {id}");
+    Ok(())
+}
 
+async fn signed_blob(setup: &Setup) -> Result<(), Failure> {
     let payload = b"quickstart payload";
-    let blob = client.sign_blob(target, payload.as_slice()).await?;
-    let key = world.key(&page, blob.key_id()).await?;
+    let blob = setup.client.sign_blob(&setup.target, payload.as_slice()).await?;
+    let key = setup.account_key(blob.key_id()).await?;
     let signature = URL_SAFE_NO_PAD.encode(blob.signature());
     if !jsonwebtoken::crypto::verify(&signature, payload, &key, Algorithm::RS256)? {
-        return Err("the blob's signature does not verify".into());
+        return Err("the blob's signature is wrong".into());
     }
     println!("sign_blob: signature verified with the account's key {}", blob.key_id());
+    Ok(())
+}
 
-    let claims =
-        json!({ "iss": target, "aud": AUDIENCE, "exp": jsonwebtoken::get_current_timestamp() + 600 });
-    let jwt = client.sign_jwt(target, &claims).await?;
-    let key = world.key(&page, jwt.key_id()).await?;
-    rules.set_issuer(&[target]);
-    let signed = jsonwebtoken::decode::<Value>(jwt.secret(), &key, &rules)?.claims;
+async fn signed_jwt(setup: &Setup) -> Result<(), Failure> {
+    let expiry = jsonwebtoken::get_current_timestamp() + 600;
+    let claims = json!({ "iss": setup.target, "aud": AUDIENCE, "exp": expiry });
+    let jwt = setup.client.sign_jwt(&setup.target, &claims).await?;
+    let key = setup.account_key(jwt.key_id()).await?;
+    let signed = jsonwebtoken::decode::<Value>(jwt.secret(), &key, &validation(&setup.target))?.claims;
     if signed != claims {
-        return Err("the JWT's claims are not those that were signed".into());
+        return Err("the JWT contains other claims than those that were signed".into());
     }
     println!("sign_jwt: signature and claims verified with the account's key {}", jwt.key_id());
     Ok(())
 }
 
-/// Calls a service that knows nothing of this crate, through a generated client of its own.
-async fn foreign_client(world: World) -> Result<(), Failure> {
-    let acting = world
+/// Calls another API, through its own generated client with the layer.
+async fn other_api(setup: Setup) -> Result<(), Failure> {
+    let acting = setup
         .client
-        .impersonate(&world.target)
+        .impersonate(&setup.target)
         .lifetime(Duration::from_secs(600))
         .access_token([CLOUD_PLATFORM, USERINFO_EMAIL])?;
-    let target = world.target.clone();
+    let target = setup.target.clone();
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let endpoint = format!("http://{}", listener.local_addr()?);
-    let guarded = HealthServer::new(Guarded(world));
+    let guarded = HealthServer::new(Guarded(setup));
     let server = Server::builder().add_service(guarded).serve_with_incoming(TcpListenerStream::new(listener));
     tokio::spawn(server);
     let channel = Channel::from_shared(endpoint)?.connect_lazy();
 
     let refused = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
-    let refused = refused.err().ok_or("the health service let a stranger in")?;
-    println!("foreign client, bare: refused as {:?}", refused.code());
+    let refused = refused.err().ok_or("the health service accepted a call without a token")?;
+    println!("health service, called without the layer: {:?}", refused.code());
 
     let channel = ServiceBuilder::new().layer(acting.layer()).service(channel);
     let reply = HealthClient::new(channel).check(HealthCheckRequest { service: target.clone() }).await?;
     if reply.into_inner().status() != ServingStatus::Serving {
-        return Err("the health service is not serving".into());
+        return Err("the health service isn't serving".into());
     }
-    println!("foreign client, through BearerLayer: grpc.health.v1 let it in as {target}");
+    println!("health service, called with the layer: OK, as {target}");
     Ok(())
 }
 
-/// The standard health service, for callers who can prove that they are the one they ask about.
-struct Guarded(World);
+/// The standard health service, for callers whose token is one of the account that they ask about.
+struct Guarded(Setup);
 
 #[tonic::async_trait]
 impl Health for Guarded {
@@ -213,6 +224,13 @@ impl Health for Guarded {
     }
 }
 
+fn validation(issuer: &str) -> Validation {
+    let mut rules = Validation::new(Algorithm::RS256);
+    rules.set_audience(&[AUDIENCE]);
+    rules.set_issuer(&[issuer]);
+    rules
+}
+
 fn check(what: &str, got: &str, expected: &str) -> Result<(), Failure> {
     if got == expected { Ok(()) } else { Err(format!("{what} is {got:?}, not {expected:?}").into()) }
 }
@@ -228,8 +246,8 @@ fn http() -> Result<Http, Failure> {
 async fn get(http: &Http, url: &str) -> Result<Bytes, Failure> {
     let reply = http.get(url.parse()?).await?;
     if !reply.status().is_success() {
-        // Not the URL: it may hold a token.
-        return Err(format!("an HTTP request was answered with {}", reply.status()).into());
+        // The URL may contain a token, so it isn't shown.
+        return Err(format!("an HTTP request failed: {}", reply.status()).into());
     }
     Ok(reply.into_body().collect().await?.to_bytes())
 }

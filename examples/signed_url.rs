@@ -1,11 +1,11 @@
-//! A V4 signed URL for an object in Cloud Storage, signed without a key on this machine.
+//! Makes a V4 signed URL for an object in Cloud Storage, without a private key on this machine.
 //!
 //! ```text
 //! cargo run --example signed_url
 //! ```
 //!
-//! The emulator signs, and its published key verifies the signature. Against Google, build the
-//! client with `IamCredentialsClient::new()` and hand out the URL.
+//! The example runs offline: the emulator signs, and its published key verifies the signature. To
+//! sign with Google, build the client with `IamCredentialsClient::new()`.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 const HOST: &str = "storage.googleapis.com";
 const ACCOUNT: &str = "signer@project.iam.gserviceaccount.com";
 
-/// All but what RFC 3986 leaves unreserved.
+/// All characters except those that RFC 3986 leaves unreserved.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", url.text);
 
     if !emulator.verify_blob(ACCOUNT, url.signed.as_bytes(), &url.signature) {
-        return Err("the signature does not verify with the account's published key".into());
+        return Err("the signature is wrong".into());
     }
     println!("verified with the published key of {ACCOUNT}");
     Ok(())
@@ -44,12 +44,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 struct SignedUrl {
     text: String,
-    /// What was signed, and the signature.
+    /// The text that was signed.
     signed: String,
     signature: Vec<u8>,
 }
 
-/// Signs a GET of `object` (`/bucket/name`) that anybody may make until `lifetime` has passed.
+/// Returns a URL with which anyone can read `object` (`/bucket/name`) for `lifetime` from `now`.
 async fn signed_url(
     signer: &Signer,
     object: &str,
@@ -77,7 +77,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An instant as `20261231T235959Z`.
+/// Formats an instant as `20261231T235959Z`.
 fn timestamp(at: SystemTime) -> Result<String, Box<dyn Error>> {
     let seconds = i64::try_from(at.duration_since(UNIX_EPOCH)?.as_secs())?;
     let time = prost_types::Timestamp { seconds, nanos: 0 }.to_string();

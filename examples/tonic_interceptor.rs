@@ -1,11 +1,11 @@
-//! A tonic client that acts as another service account, by an interceptor.
+//! Makes a tonic client act as another service account, with an interceptor.
 //!
 //! ```text
 //! cargo run --example tonic_interceptor
 //! ```
 //!
-//! For code that insists on `with_interceptor`; a layer can do more. Runs offline: the emulator
-//! mints the tokens, and a health service on loopback stands for the API that is called.
+//! Use the interceptor if the channel's type must not change; the layer can do more. The example
+//! runs offline: the emulator issues the tokens, and a health service on loopback plays the API.
 
 use std::error::Error;
 
@@ -24,26 +24,26 @@ use tonic_health::pb::health_client::HealthClient;
 async fn main() -> Result<(), Box<dyn Error>> {
     let emulator = Emulator::builder().start().await?;
     let client = IamCredentialsClient::builder()
-        .credentials(Credentials::fixed(Token::new("whoever-runs-this", None)?))
+        .credentials(Credentials::fixed(Token::new("source-token", None)?))
         .endpoint(emulator.endpoint())
         .build()?;
     let acting =
         client.impersonate("deployer@example.iam.gserviceaccount.com").access_token([CLOUD_PLATFORM])?;
     let endpoint = api(emulator).await?;
 
-    // Waits for the first token, since an interceptor cannot.
+    // This waits for the first token, because an interceptor can't wait.
     let interceptor = acting.interceptor().await?;
     let channel = Channel::from_shared(endpoint)?.connect_lazy();
     let mut health = HealthClient::with_interceptor(channel, interceptor.clone());
     let reply = health.check(HealthCheckRequest::default()).await?;
-    println!("served: {:?}", reply.into_inner().status());
+    println!("the API replied: {:?}", reply.into_inner().status());
 
-    // Of a request that got no token, tonic shows the status, and this the reason.
+    // If a request gets no token, tonic shows only a status. This is the error behind it.
     println!("last error: {:?}", interceptor.last_error());
     Ok(())
 }
 
-/// The API that is called. Returns where it is.
+/// Starts the API that is called, and returns its URL.
 async fn api(emulator: Emulator) -> Result<String, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -52,7 +52,7 @@ async fn api(emulator: Emulator) -> Result<String, Box<dyn Error>> {
         let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         let caller = emulator.verify_access_token(token).map(|caller| caller.principal);
-        println!("  the API was called by {}", caller.as_deref().unwrap_or("a stranger"));
+        println!("  the API was called by {}", caller.as_deref().unwrap_or("an unknown caller"));
         Ok(request)
     });
     let (_, health) = tonic_health::server::health_reporter();
