@@ -83,7 +83,7 @@ async fn growing_the_header_map_is_all_that_a_request_allocates() {
 
 /// conf: P31
 #[tokio::test]
-async fn saying_that_the_account_is_impersonated_allocates_nothing() {
+async fn sending_the_credential_type_allocates_nothing() {
     let emulator = start().await;
     let acting = client_of(&emulator).impersonate("target@example.iam.gserviceaccount.com");
     let acting = acting.access_token([CLOUD_PLATFORM]).unwrap();

@@ -63,7 +63,7 @@ fn child() {
 
 /// conf: P55, P7
 #[test]
-fn a_process_finds_its_file_and_says_which() {
+fn a_process_finds_its_credential_file_and_explains_why() {
     let emulator = Emulator::builder().start_blocking().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let user = emulator.authorized_user_json(USER);
@@ -118,7 +118,7 @@ fn a_process_finds_its_file_and_says_which() {
 /// conf: M26
 #[cfg(all(feature = "tls-native-roots", target_os = "linux"))]
 #[test]
-fn over_tls_a_process_trusts_the_machines_certificate_store() {
+fn over_tls_a_process_trusts_the_systems_certificate_store() {
     let emulator = Emulator::builder().tls().start_blocking().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (file, store) = (folder.path().join("adc.json"), folder.path().join("ca.pem"));
@@ -134,7 +134,7 @@ fn over_tls_a_process_trusts_the_machines_certificate_store() {
 
 /// conf: M34
 #[test]
-fn a_process_whose_file_is_of_no_use_picks_no_other_identity() {
+fn an_unusable_file_is_an_error_and_no_other_identity_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("application_default_credentials.json");
     std::fs::write(&path, r#"{"type":"authorized_user","client_id":"only"}"#).unwrap();
@@ -164,7 +164,7 @@ mod gcloud {
     }
 
     #[test]
-    fn without_files_and_metadata_server_gcloud_is_asked_and_stays_the_one() {
+    fn without_files_and_metadata_server_gcloud_is_used() {
         let folder = tempfile::tempdir().unwrap();
         // The second time its user is logged out.
         let script = r#"
@@ -186,7 +186,7 @@ mod gcloud {
     }
 
     #[test]
-    fn where_nothing_is_found_the_error_says_what_to_set_up() {
+    fn if_nothing_is_found_the_error_says_what_to_set_up() {
         let folder = tempfile::tempdir().unwrap();
         let shown = run(&install(folder.path(), "echo hidden; exit 1"), "1");
         let error =
@@ -202,7 +202,7 @@ mod gcloud {
     /// conf: M17
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_gcloud_that_hangs_holds_up_nobody_and_is_ended() {
+    fn a_hanging_gcloud_blocks_no_caller_and_is_killed() {
         let folder = tempfile::tempdir().unwrap();
         let script = r#"echo $$ > "$(dirname "$0")/pid"; exec sleep 600"#;
         let path = format!("{}:/usr/bin:/bin", install(folder.path(), script).display());

@@ -29,7 +29,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[tokio::test]
-async fn it_says_where_it_is_and_stops_when_told() {
+async fn the_emulator_command_prints_its_address_and_stops_on_a_signal() {
     for name in ["-INT", "-TERM"] {
         let (mut child, lines) = start(&[]);
         let endpoint = lines[0].strip_prefix("listening on ").unwrap().to_owned();
@@ -43,7 +43,7 @@ async fn it_says_where_it_is_and_stops_when_told() {
 }
 
 #[tokio::test]
-async fn it_takes_a_policy_and_writes_its_authority() {
+async fn the_emulator_command_reads_a_policy_and_writes_its_certificate_authority() {
     let folder = tempfile::tempdir().unwrap();
     let (policy, ca) = (folder.path().join("policy.json"), folder.path().join("ca.pem"));
     std::fs::write(&policy, POLICY).unwrap();
@@ -61,7 +61,7 @@ async fn it_takes_a_policy_and_writes_its_authority() {
 }
 
 #[test]
-fn what_is_wrong_is_told_in_one_line() {
+fn errors_are_printed_with_the_argument_that_caused_them() {
     let folder = tempfile::tempdir().unwrap();
     let policy = folder.path().join("policy.json");
     std::fs::write(

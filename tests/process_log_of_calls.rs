@@ -68,7 +68,7 @@ async fn exercise(client: IamCredentialsClient) -> String {
 
 /// conf: M18, R5, R13, G83
 #[test]
-fn nothing_shows_a_secret_not_even_tracing_at_trace_level() {
+fn no_secret_is_shown_or_logged_at_any_level() {
     let captured = LogCapture::of_this_process();
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -126,7 +126,7 @@ fn nothing_shows_a_secret_not_even_tracing_at_trace_level() {
 
 /// conf: M18
 #[test]
-fn messages_and_tokens_show_sizes_at_most() {
+fn debug_output_of_messages_and_tokens_shows_only_sizes() {
     let token = Token::new(SOURCE_TOKEN, None).unwrap();
     let messages = (
         GenerateAccessTokenResponse { access_token: MINTED.to_owned(), expire_time: None },

@@ -33,7 +33,7 @@ fn show(outcome: Result<Token, Error>) -> String {
 
 /// conf: M18, R5, R13
 #[test]
-fn no_secret_of_a_file_request_or_reply_shows() {
+fn no_secret_of_a_file_a_request_or_a_reply_is_shown_or_logged() {
     let captured = LogCapture::of_this_process();
 
     let emulator = Emulator::builder().start_blocking().unwrap();

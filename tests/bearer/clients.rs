@@ -70,7 +70,7 @@ async fn a_tonic_client_works_over_a_balanced_channel() {
 
 /// conf: M14
 #[tokio::test]
-async fn a_tonic_client_sees_the_refusal_and_its_next_call_has_a_fresh_token() {
+async fn a_tonic_client_sees_the_rejection_and_its_next_call_has_a_new_token() {
     let server = HealthServer::accepting(|value| value != "Bearer token-1").await;
     let source = ScriptedSource::numbered();
     let mut client = health(&source.credentials(), server.endpoint().connect_lazy());
@@ -86,7 +86,7 @@ async fn a_tonic_client_sees_the_refusal_and_its_next_call_has_a_fresh_token() {
 
 /// conf: M32, G3
 #[tokio::test]
-async fn a_tonic_client_sees_a_constant_status_and_finds_the_cause_behind_it() {
+async fn a_tonic_client_gets_a_constant_status_whose_source_is_the_cause() {
     let server = HealthServer::start().await;
     let denied = || Status::permission_denied("Permission 'iam.serviceAccounts.getAccessToken' denied");
     for (cause, code) in
@@ -117,7 +117,7 @@ async fn the_status_of_a_failure_keeps_its_cause_through_other_layers() {
 }
 
 #[tokio::test]
-async fn tonic_classifies_the_errors_of_the_channel_as_without_the_layer() {
+async fn errors_of_the_channel_have_the_same_code_as_without_the_layer() {
     let credentials = ScriptedSource::numbered().credentials();
     let channel = Endpoint::from_shared(format!("http://{}", unused_address().await)).unwrap().connect_lazy();
     let bare = HealthClient::new(channel.clone()).check(whole_server()).await.unwrap_err();
@@ -156,7 +156,7 @@ async fn a_tonic_requests_timeout_bounds_the_wait_for_a_token() {
 }
 
 #[tokio::test]
-async fn a_client_with_a_plaintext_origin_is_refused_off_loopback() {
+async fn a_plaintext_origin_is_refused_unless_it_is_loopback() {
     let source = ScriptedSource::numbered();
     let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
     let service = source.credentials().layer().layer(channel);
@@ -219,7 +219,7 @@ async fn a_hyper_client_works_over_http1_and_http2() {
 }
 
 #[tokio::test]
-async fn a_hyper_client_sees_its_own_errors_and_ours_apart() {
+async fn a_hyper_client_can_distinguish_its_own_errors_from_the_layers() {
     let address = unused_address().await;
     let get = |uri: String| Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
     let client = Client::builder(TokioExecutor::new()).build_http();
@@ -237,7 +237,7 @@ async fn a_hyper_client_sees_its_own_errors_and_ours_apart() {
 
 /// conf: P31
 #[tokio::test]
-async fn requests_of_an_impersonated_account_say_so_beside_the_clients_own_words() {
+async fn the_credential_type_is_appended_to_the_clients_own_header() {
     let emulator = start().await;
     let acting = client_of(&emulator).impersonate("target@example.iam.gserviceaccount.com");
     let access = acting.access_token([CLOUD_PLATFORM]).unwrap().layer();
@@ -261,7 +261,7 @@ async fn requests_of_an_impersonated_account_say_so_beside_the_clients_own_words
 }
 
 #[tokio::test]
-async fn a_mock_sees_the_token_and_its_backpressure_is_kept() {
+async fn the_backpressure_of_the_inner_service_is_preserved() {
     let credentials = ScriptedSource::numbered().credentials();
     let (mock, mut handle) = tower_test::mock::pair::<Request<()>, Response<&str>>();
     let mut service = credentials.layer().layer(mock);

@@ -61,7 +61,7 @@ async fn a_request_carries_the_token_and_the_project() {
 
 /// conf: M23, R12
 #[tokio::test]
-async fn what_the_caller_put_into_the_header_is_replaced() {
+async fn values_that_the_caller_set_are_replaced() {
     let mut interceptor = source().credentials().interceptor().await.unwrap();
     let mut request = Request::new(());
     request.metadata_mut().append("authorization", MetadataValue::from_static("Bearer theirs"));
@@ -71,7 +71,7 @@ async fn what_the_caller_put_into_the_header_is_replaced() {
 }
 
 #[tokio::test]
-async fn without_a_first_token_there_is_no_interceptor() {
+async fn making_an_interceptor_fails_without_a_first_token() {
     let source = source();
     source.set(Outcome::Fail(Error::permanent("no grant")));
     let error = source.credentials().interceptor().await.unwrap_err();
@@ -79,7 +79,7 @@ async fn without_a_first_token_there_is_no_interceptor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_due_is_used_once_more_while_the_next_one_is_fetched() {
+async fn a_stale_token_is_used_while_the_next_one_is_fetched() {
     let source = source();
     let mut interceptor = source.credentials().interceptor().await.unwrap();
     advance(LIFE - Duration::from_secs(60)).await;
@@ -92,7 +92,7 @@ async fn a_token_that_is_due_is_used_once_more_while_the_next_one_is_fetched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_good_token_a_request_fails_at_once_and_the_refresh_it_began_lets_the_next_pass() {
+async fn with_an_expired_token_a_request_fails_at_once_and_starts_a_refresh() {
     let source = source();
     let mut interceptor = source.credentials().interceptor().await.unwrap();
     advance(LIFE + Duration::from_secs(1)).await;
@@ -106,7 +106,7 @@ async fn without_a_good_token_a_request_fails_at_once_and_the_refresh_it_began_l
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_fail_while_a_refresh_hangs_begin_no_other() {
+async fn requests_during_a_hanging_refresh_start_no_other_refresh() {
     let source = source();
     let mut interceptor = source.credentials().interceptor().await.unwrap();
     source.set(Outcome::Hang);
@@ -120,7 +120,7 @@ async fn requests_that_fail_while_a_refresh_hangs_begin_no_other() {
 
 /// conf: M32
 #[tokio::test(start_paused = true)]
-async fn the_status_of_a_refused_refresh_is_fit_for_strangers_and_last_error_says_more() {
+async fn the_status_of_a_failed_refresh_discloses_nothing_and_last_error_has_the_cause() {
     let source = source();
     let mut interceptor = source.credentials().interceptor().await.unwrap();
     let denied = "PERMISSION_DENIED on robot@example.iam.gserviceaccount.com";

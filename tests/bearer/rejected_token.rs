@@ -126,7 +126,7 @@ async fn a_burst_of_rejections_of_one_token_starts_one_refresh() {
 
 /// conf: M31
 #[tokio::test(start_paused = true)]
-async fn an_api_that_refuses_every_token_for_an_hour_costs_two_refreshes_a_minute() {
+async fn an_api_that_rejects_every_token_causes_at_most_two_refreshes_a_minute() {
     let source = ScriptedSource::numbered();
     let service = source.credentials().layer().layer(replies(StatusCode::OK, Some("16")));
     for _ in 0..3600 {

@@ -13,7 +13,7 @@ const EAGER: RetryPolicy = RetryPolicy::new().initial_backoff(Duration::from_nan
 
 /// conf: G35
 #[tokio::test(start_paused = true)]
-async fn a_slow_answer_within_the_defaults_is_fine() {
+async fn a_slow_reply_within_the_default_timeouts_succeeds() {
     let script = Script::new([Answer::Ok.after(Duration::from_secs(19))]);
     script.client().sign_blob(TARGET, "bytes").await.unwrap();
     assert_eq!(script.calls(), 1);
@@ -21,7 +21,7 @@ async fn a_slow_answer_within_the_defaults_is_fine() {
 
 /// conf: G36
 #[tokio::test(start_paused = true)]
-async fn a_timeout_longer_than_the_delay_does_no_harm() {
+async fn a_timeout_longer_than_the_delay_changes_nothing() {
     let script = Script::new([Answer::Ok.after(ms(100))]);
     script.client().sign_blob(TARGET, "bytes").attempt_timeout(ms(200)).timeout(ms(200)).await.unwrap();
     assert_eq!(script.calls(), 1);
@@ -42,7 +42,7 @@ async fn an_attempt_ends_exactly_at_its_timeout() {
 
 /// conf: G38, G39
 #[tokio::test(start_paused = true)]
-async fn the_last_attempt_gets_what_is_left_of_the_call() {
+async fn the_last_attempt_gets_the_remaining_time_of_the_call() {
     let script = Script::always(Answer::Hang);
     let start = Instant::now();
     let call =
@@ -80,7 +80,7 @@ async fn a_body_that_stalls_ends_the_attempt_and_is_retried() {
 
 /// conf: M11
 #[tokio::test(start_paused = true)]
-async fn a_source_that_hangs_is_bounded_by_the_call() {
+async fn a_source_that_hangs_is_bounded_by_the_timeout_of_the_call() {
     let credentials = Credentials::from_fn(|| async {
         std::future::pending::<()>().await;
         Err(Error::permanent("never said"))
@@ -96,7 +96,7 @@ async fn a_source_that_hangs_is_bounded_by_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_that_the_source_took_is_taken_off_the_attempt() {
+async fn the_time_for_the_source_token_is_subtracted_from_the_attempt() {
     let credentials = Credentials::from_fn(|| async {
         tokio::time::sleep(ms(400)).await;
         gcp_iam_credentials::Token::new("late", None)
@@ -109,7 +109,7 @@ async fn time_that_the_source_took_is_taken_off_the_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_error_before_the_timeout_is_told() {
+async fn a_timeout_reports_the_error_of_the_attempt_before() {
     let script = Script::new([Answer::unavailable()]).then(Answer::Hang);
     let call = script.client().sign_blob(TARGET, "bytes").timeout(ms(500)).retry(EAGER);
     let error = call.await.unwrap_err();
@@ -119,7 +119,7 @@ async fn the_error_before_the_timeout_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_of_any_length_is_no_panic() {
+async fn a_timeout_of_any_length_does_not_panic() {
     for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
         let script = Script::always(Answer::Ok.after(ms(10)));
         let outcome =

@@ -4,8 +4,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod calls;
 mod deadlines;
+mod invalid_input;
+mod replies;
+mod requests;
 mod retry;
 #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
 mod tls;

@@ -22,7 +22,7 @@ async fn a_call_that_succeeds_is_made_once() {
 
 /// conf: G18, P39, G67
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_not_tried_again() {
+async fn a_refusal_is_not_retried() {
     for code in [Code::PermissionDenied, Code::InvalidArgument, Code::NotFound, Code::Unknown, Code::DataLoss]
     {
         let script = Script::always(Answer::status(code, "no"));
@@ -34,7 +34,7 @@ async fn a_refusal_is_not_tried_again() {
 
 /// conf: G19, G69, M15
 #[tokio::test(start_paused = true)]
-async fn passing_failures_are_tried_again_until_one_succeeds() {
+async fn transient_failures_are_retried_until_an_attempt_succeeds() {
     for code in [Code::Unavailable, Code::DeadlineExceeded, Code::Internal] {
         let script = Script::new([Answer::status(code, "busy"), Answer::status(code, "busy")]);
         script.client().generate_access_token(TARGET, ["scope"]).await.unwrap();
@@ -71,7 +71,7 @@ async fn retries_end_at_the_limit_with_the_last_error() {
 
 /// conf: P65
 #[tokio::test(start_paused = true)]
-async fn a_call_may_have_a_policy_of_its_own() {
+async fn a_call_can_have_its_own_retry_policy() {
     let script = Script::always(Answer::unavailable());
     let client = script.client();
     client.sign_blob(TARGET, "bytes").retry(RetryPolicy::none()).await.unwrap_err();
@@ -84,7 +84,7 @@ async fn a_call_may_have_a_policy_of_its_own() {
 
 /// conf: G30
 #[tokio::test(start_paused = true)]
-async fn exhausted_resources_are_retried_only_where_the_server_says_when() {
+async fn resource_exhausted_is_retried_only_if_the_server_says_when() {
     let bare = Script::always(Answer::status(Code::ResourceExhausted, "quota"));
     bare.client().sign_blob(TARGET, "bytes").await.unwrap_err();
     assert_eq!(bare.calls(), 1);
@@ -99,7 +99,7 @@ async fn exhausted_resources_are_retried_only_where_the_server_says_when() {
 
 /// conf: G25
 #[tokio::test(start_paused = true)]
-async fn no_wait_goes_past_the_deadline_and_the_last_error_stays() {
+async fn no_wait_passes_the_deadline_and_the_last_error_is_returned() {
     let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(90)));
     let script = Script::always(Answer::details(Code::Unavailable, "in a while", details));
     let start = Instant::now();
@@ -130,7 +130,7 @@ async fn a_retry_storm_ends_when_the_shared_budget_is_spent() {
 
 /// conf: G33
 #[tokio::test(start_paused = true)]
-async fn waits_are_drawn_between_zero_and_a_growing_bound() {
+async fn waits_are_random_between_zero_and_a_growing_bound() {
     let mut longest = Duration::ZERO;
     let mut shortest = Duration::MAX;
     for _ in 0..40 {
@@ -146,7 +146,7 @@ async fn waits_are_drawn_between_zero_and_a_growing_bound() {
 
 /// conf: G2
 #[tokio::test(start_paused = true)]
-async fn a_passing_failure_of_the_source_is_retried_and_its_type_survives() {
+async fn a_transient_source_failure_is_retried_and_its_type_is_preserved() {
     let source = ScriptedSource::failing(Error::transient(std::io::Error::other("vault asleep")));
     let script = Script::default();
     let error = script
@@ -164,7 +164,7 @@ async fn a_passing_failure_of_the_source_is_retried_and_its_type_survives() {
 
 /// conf: G3, P25, G66
 #[tokio::test(start_paused = true)]
-async fn a_lasting_failure_of_the_source_is_asked_once_and_no_call_is_made() {
+async fn a_permanent_source_failure_is_not_retried_and_no_request_is_sent() {
     let source = ScriptedSource::failing(Error::permanent("no such key"));
     let script = Script::default();
     let client = script.client_with(builder().credentials(source.credentials()));
@@ -176,7 +176,7 @@ async fn a_lasting_failure_of_the_source_is_asked_once_and_no_call_is_made() {
 
 /// conf: G2
 #[tokio::test(start_paused = true)]
-async fn a_source_that_has_retried_by_itself_is_not_retried_again() {
+async fn a_source_that_retried_itself_is_not_retried_again() {
     let inner = Script::always(Answer::unavailable());
     let source = inner.client().impersonate("source@example.com").access_token(["scope"]).unwrap();
     let outer = Script::default();
@@ -187,7 +187,7 @@ async fn a_source_that_has_retried_by_itself_is_not_retried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_source_token_is_replaced_once() {
+async fn a_rejected_source_token_is_replaced_once() {
     let refusal = Answer::status(Code::Unauthenticated, "expired");
     let source = ScriptedSource::tokens(["old", "new"]);
     let script = Script::new([refusal.clone()]);
@@ -206,14 +206,14 @@ async fn a_refused_source_token_is_replaced_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_with_only_the_refused_token_is_not_tried_again() {
+async fn a_source_that_returns_the_rejected_token_again_is_not_retried() {
     let script = Script::always(Answer::status(Code::Unauthenticated, "expired"));
     let error = script.client().sign_blob(TARGET, "bytes").await.unwrap_err();
     assert_eq!((error.code(), script.calls()), (Code::Unauthenticated, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_refused_token_is_forgotten() {
+async fn only_the_rejected_token_is_invalidated() {
     let source = ScriptedSource::tokens(["one", "two"]);
     let credentials: Credentials = source.credentials();
     let old = credentials.token().await.unwrap();

@@ -85,7 +85,7 @@ fn client(host: &str, port: u16) -> ClientBuilder {
 
 /// conf: G9, M26
 #[tokio::test]
-async fn an_authority_of_ones_own_is_trusted_where_it_is_given() {
+async fn a_custom_root_certificate_is_trusted() {
     let (script, authority) = (Script::default(), Authority::new());
     let port = serve(&script, &authority, "localhost", None).await;
     let trusting = client("localhost", port).root_certificates(authority.pem()).build().unwrap();
@@ -95,7 +95,7 @@ async fn an_authority_of_ones_own_is_trusted_where_it_is_given() {
 
 /// conf: G9
 #[tokio::test]
-async fn a_stranger_or_another_name_is_refused_at_once() {
+async fn an_unknown_authority_or_a_wrong_name_fails_without_retry() {
     let (script, authority) = (Script::default(), Authority::new());
     let port = serve(&script, &authority, "localhost", None).await;
     let misnamed = serve(&script, &authority, "another.example", None).await;
@@ -132,7 +132,7 @@ async fn a_server_that_asks_for_a_client_certificate_gets_it() {
 
 /// conf: G9
 #[tokio::test]
-async fn plaintext_to_a_tls_port_and_tls_to_a_plain_port_fail_as_transport() {
+async fn plaintext_to_a_tls_port_and_tls_to_a_plain_port_are_transport_errors() {
     let (script, authority) = (Script::default(), Authority::new());
     let port = serve(&script, &authority, "localhost", None).await;
     let plain =
@@ -148,7 +148,7 @@ async fn plaintext_to_a_tls_port_and_tls_to_a_plain_port_fail_as_transport() {
 
 /// conf: M26
 #[tokio::test]
-async fn both_crypto_providers_in_one_build_are_no_panic() {
+async fn both_crypto_providers_in_one_build_do_not_panic() {
     // Neither is installed for the process, so whoever asks rustls for "the" provider panics.
     assert!(rustls::crypto::CryptoProvider::get_default().is_none());
     let _ = (rustls::crypto::ring::default_provider(), rustls::crypto::aws_lc_rs::default_provider());

@@ -30,7 +30,7 @@ async fn swallow(listener: TcpListener) {
 
 /// conf: G4, G86
 #[tokio::test]
-async fn an_endpoint_that_is_not_there_builds_and_then_fails_to_connect() {
+async fn a_client_of_a_missing_endpoint_is_built_and_then_fails_to_connect() {
     let (address, listener) = silent().await;
     drop(listener);
     let client = IamCredentialsClient::builder().credentials(fixed()).endpoint(format!("http://{address}"));
@@ -43,7 +43,7 @@ async fn an_endpoint_that_is_not_there_builds_and_then_fails_to_connect() {
 
 /// conf: G7
 #[tokio::test]
-async fn an_endpoint_may_be_an_address_of_either_kind() {
+async fn an_endpoint_can_be_an_ipv4_or_ipv6_address() {
     for bind in ["127.0.0.1:0", "[::1]:0"] {
         let Ok(listener) = TcpListener::bind(bind).await else {
             assert!(bind.starts_with('['), "no IPv4 loopback");
@@ -76,7 +76,7 @@ async fn many_calls_and_identities_share_one_connection() {
 
 /// conf: M6, G86
 #[tokio::test]
-async fn a_connection_that_is_cut_during_a_call_is_made_anew() {
+async fn a_call_whose_connection_is_cut_is_retried_on_a_new_one() {
     let script = Script::always(Answer::Hang);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -100,7 +100,7 @@ async fn a_connection_that_is_cut_during_a_call_is_made_anew() {
 
 /// conf: M6
 #[tokio::test]
-async fn a_goaway_during_a_call_harms_neither_it_nor_the_next() {
+async fn a_goaway_during_a_call_fails_neither_this_call_nor_the_next() {
     let script = Script::new([Answer::Ok.after(ms(200))]);
     let server = script.serve().await;
     let client = server.client();
@@ -115,7 +115,7 @@ async fn a_goaway_during_a_call_harms_neither_it_nor_the_next() {
 
 /// conf: M6, G86
 #[tokio::test]
-async fn a_stream_that_is_reset_is_tried_again() {
+async fn a_call_whose_stream_is_reset_is_retried() {
     let script = Script::new([Answer::Break, Answer::Break]);
     let server = script.serve().await;
     server.client().sign_blob(TARGET, "").await.unwrap();
@@ -124,7 +124,7 @@ async fn a_stream_that_is_reset_is_tried_again() {
 
 /// conf: M35
 #[tokio::test]
-async fn after_a_black_hole_the_next_attempt_takes_a_new_connection() {
+async fn the_attempt_after_a_black_hole_uses_a_new_connection() {
     let script = Script::default();
     let server = script.serve().await;
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -152,7 +152,7 @@ async fn after_a_black_hole_the_next_attempt_takes_a_new_connection() {
 }
 
 #[tokio::test]
-async fn one_slow_call_does_not_cost_the_others_their_connection() {
+async fn a_slow_call_does_not_close_the_connection_of_other_calls() {
     let script = Script::new([Answer::Hang]);
     let server = script.serve().await;
     let client = server.client();
@@ -167,7 +167,7 @@ async fn one_slow_call_does_not_cost_the_others_their_connection() {
 
 /// conf: M5
 #[tokio::test]
-async fn a_peer_that_is_silent_after_tcp_is_bounded() {
+async fn a_peer_that_never_answers_the_handshake_is_bounded() {
     let (address, listener) = silent().await;
     tokio::spawn(swallow(listener));
     for scheme in ["http", "https"] {
@@ -213,7 +213,7 @@ async fn a_dropped_client_leaves_no_task_behind() {
 
 /// conf: R14, G48
 #[tokio::test]
-async fn a_proxys_page_is_explained_and_its_502_is_tried_again() {
+async fn an_html_page_of_a_proxy_is_explained_and_its_502_is_retried() {
     let html = vec![("content-type", "text/html; charset=utf-8")];
     for (status, transient, calls) in
         [(502, true, 5), (503, true, 5), (500, true, 5), (200, false, 1), (404, false, 1)]
@@ -237,7 +237,7 @@ async fn a_proxys_page_is_explained_and_its_502_is_tried_again() {
 
 /// conf: R17
 #[tokio::test]
-async fn status_details_that_are_not_base64_are_an_error_and_no_panic() {
+async fn status_details_that_are_not_base64_are_an_error_not_a_panic() {
     let bad = vec![
         ("content-type", "application/grpc"),
         ("grpc-status", "7"),
@@ -265,7 +265,7 @@ async fn the_metadata_of_an_error_is_kept() {
 
 /// conf: G47, G46
 #[tokio::test]
-async fn a_failure_of_the_service_below_is_a_transport_error_with_its_cause() {
+async fn a_failure_of_the_inner_service_is_a_transport_error_with_its_cause() {
     let broken = tower::service_fn(|_: http::Request<tonic::body::Body>| async {
         Err::<http::Response<tonic::body::Body>, _>(std::io::Error::other("cable cut"))
     });
@@ -281,7 +281,7 @@ async fn a_failure_of_the_service_below_is_a_transport_error_with_its_cause() {
 
 /// conf: G47
 #[tokio::test]
-async fn a_status_from_a_layer_below_is_taken_as_the_services() {
+async fn a_status_from_an_inner_layer_counts_as_the_services_status() {
     let refusing = tower::service_fn(|_: http::Request<tonic::body::Body>| async {
         Err::<http::Response<tonic::body::Body>, _>(Status::permission_denied("by the layer"))
     });
@@ -290,7 +290,7 @@ async fn a_status_from_a_layer_below_is_taken_as_the_services() {
 }
 
 #[tokio::test]
-async fn a_failure_of_credentials_in_a_layer_below_keeps_its_nature() {
+async fn a_credentials_failure_in_an_inner_layer_stays_transient_or_permanent() {
     for (cause, transient) in [(Error::transient("asleep"), true), (Error::permanent("gone"), false)] {
         let failing = tower::service_fn(move |_: http::Request<tonic::body::Body>| {
             let cause = cause.clone();

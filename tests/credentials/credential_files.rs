@@ -37,7 +37,7 @@ fn with(json: &str, changes: Value) -> String {
 
 /// conf: P50, G60
 #[tokio::test]
-async fn a_key_file_gives_tokens_again_and_again() {
+async fn a_key_file_yields_a_new_token_for_each_fetch() {
     let emulator = start().await;
     let key = emulator.service_account_key_json(KEY);
     let credentials = Credentials::from_service_account_json(&key).unwrap();
@@ -81,7 +81,7 @@ async fn a_key_of_another_universe_signs_its_own_tokens() {
 
 /// conf: P7, P50, G67
 #[tokio::test]
-async fn a_users_file_gives_tokens_until_the_login_ends() {
+async fn a_user_file_yields_tokens_until_the_login_is_revoked() {
     let policy = Policy::new().user(USER, "good-refresh-token");
     let emulator = Emulator::builder().policy(policy).start().await.unwrap();
     let file = |token: &str| with(&emulator.authorized_user_json(USER), json!({"refresh_token": token}));
@@ -97,7 +97,7 @@ async fn a_users_file_gives_tokens_until_the_login_ends() {
 
 /// conf: P29, P54, P56, G61, G64, P17, P14, M29
 #[tokio::test]
-async fn an_impersonation_file_is_followed_hop_by_hop() {
+async fn an_impersonation_file_calls_the_target_through_its_delegates() {
     let policy = Policy::new()
         .grant(&member(KEY), TOKEN_CREATOR, FIRST)
         .grant(&member(FIRST), TOKEN_CREATOR, SECOND)
@@ -143,7 +143,7 @@ async fn an_impersonation_file_is_followed_hop_by_hop() {
 
 /// conf: P57, M27
 #[tokio::test]
-async fn impersonation_files_three_deep_work() {
+async fn impersonation_files_nest_three_deep() {
     let policy = Policy::new()
         .user(USER, "refresh")
         .grant(&format!("user:{USER}"), TOKEN_CREATOR, FIRST)
@@ -167,7 +167,7 @@ async fn impersonation_files_three_deep_work() {
 
 /// conf: G63, P31, P32
 #[tokio::test]
-async fn a_files_quota_project_is_on_the_calls_to_the_target_api() {
+async fn the_quota_project_of_a_file_is_sent_to_the_target_api() {
     let emulator = start().await;
     let user = with(&emulator.authorized_user_json(USER), json!({"quota_project_id": "of-the-source"}));
     let bare = emulator.impersonated_service_account_json(&user, TARGET, [""; 0]).unwrap();
@@ -196,7 +196,7 @@ async fn a_files_quota_project_is_on_the_calls_to_the_target_api() {
 
 /// conf: P25, G66, R14
 #[tokio::test]
-async fn a_failing_source_is_told_with_its_transience() {
+async fn a_source_failure_is_reported_as_transient_or_permanent() {
     let emulator = start().await;
     let user = emulator.authorized_user_json(USER);
     let file = emulator.impersonated_service_account_json(&user, TARGET, [""; 0]).unwrap();
@@ -223,7 +223,7 @@ async fn a_failing_source_is_told_with_its_transience() {
 }
 
 #[tokio::test]
-async fn a_client_takes_a_file_of_any_type() {
+async fn a_client_accepts_credentials_from_any_type_of_file() {
     let emulator = start().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("user.json");
@@ -241,7 +241,7 @@ async fn a_client_takes_a_file_of_any_type() {
 }
 
 #[tokio::test]
-async fn a_gcp_auth_provider_of_the_callers_own_is_a_source() {
+async fn a_gcp_auth_provider_can_be_a_source() {
     let emulator = start().await;
     let key = emulator.service_account_key_json(KEY);
     let provider = Arc::new(gcp_auth::CustomServiceAccount::from_json(&key).unwrap());
@@ -284,7 +284,7 @@ async fn every_kind_of_impersonation_explains_its_chain() {
 
 /// conf: M26, G9
 #[tokio::test]
-async fn a_token_endpoint_that_nobody_vouches_for_gets_no_secret() {
+async fn a_token_endpoint_with_an_untrusted_certificate_gets_no_secret() {
     let emulator = Emulator::builder().tls().start().await.unwrap();
     let credentials = Credentials::from_json(&emulator.authorized_user_json(USER)).unwrap();
     let error = credentials.token().await.unwrap_err();

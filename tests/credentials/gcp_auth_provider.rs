@@ -66,7 +66,7 @@ async fn secret_of(credentials: &Credentials) -> String {
 
 /// conf: M22
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_caches_is_asked_anew_twenty_seconds_before_expiry() {
+async fn a_caching_provider_is_asked_again_twenty_seconds_before_expiry() {
     let provider = Provider::new(0);
     let credentials = Credentials::from_gcp_auth(provider.clone(), ["scope-a"]);
     assert_eq!(secret_of(&credentials).await, "token-1");
@@ -81,7 +81,7 @@ async fn a_provider_that_caches_is_asked_anew_twenty_seconds_before_expiry() {
 
 /// conf: M2
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_gives_no_answer_is_asked_again_within_the_fetch() {
+async fn a_provider_that_does_not_answer_is_asked_again_within_the_fetch() {
     let provider = Provider::new(2);
     let credentials = Credentials::from_gcp_auth(provider.clone(), ["scope-a"]);
     let start = Instant::now();
@@ -91,7 +91,7 @@ async fn a_provider_that_gives_no_answer_is_asked_again_within_the_fetch() {
 
 /// conf: M2
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_never_answers_is_bounded_by_the_fetch() {
+async fn a_provider_that_never_answers_is_bounded_by_the_fetch_timeout() {
     let provider = Provider::new(usize::MAX);
     let credentials = Credentials::from_gcp_auth(provider.clone(), ["scope-a"]);
     let start = Instant::now();

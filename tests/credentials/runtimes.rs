@@ -27,7 +27,7 @@ fn one_token() -> ScriptedSource {
 
 /// conf: M10
 #[test]
-fn outside_of_a_runtime_a_handle_is_built_and_says_clearly_what_it_lacks() {
+fn without_a_runtime_credentials_are_built_and_their_use_is_a_clear_error() {
     let source = one_token();
     let credentials = Credentials::from_source(source.clone());
     for outcome in [poll_once(credentials.token()), poll_once(credentials.refresh())] {
@@ -42,7 +42,7 @@ fn outside_of_a_runtime_a_handle_is_built_and_says_clearly_what_it_lacks() {
 
 /// conf: M10
 #[test]
-fn a_cached_token_is_had_without_a_runtime() {
+fn a_cached_token_is_returned_without_a_runtime() {
     let credentials = Credentials::from_source(one_token());
     one_thread().block_on(credentials.ready()).unwrap();
     let Poll::Ready(Ok(token)) = poll_once(credentials.token()) else { panic!("waits") };
@@ -52,7 +52,7 @@ fn a_cached_token_is_had_without_a_runtime() {
 
 /// conf: M10
 #[test]
-fn a_runtime_without_timers_is_an_error_and_no_panic() {
+fn a_runtime_without_timers_is_an_error_not_a_panic() {
     let bare = Builder::new_current_thread().build().unwrap();
     let credentials = Credentials::from_source(one_token());
     let error = bare.block_on(credentials.token()).unwrap_err();
@@ -62,7 +62,7 @@ fn a_runtime_without_timers_is_an_error_and_no_panic() {
 
 /// conf: M10
 #[test]
-fn a_fetch_whose_runtime_was_dropped_is_made_anew_on_another() {
+fn a_fetch_whose_runtime_was_dropped_is_repeated_on_another() {
     for first in [one_thread(), two_threads()] {
         let source = gated();
         let credentials = Credentials::from_source(source.clone());
@@ -80,7 +80,7 @@ fn a_fetch_whose_runtime_was_dropped_is_made_anew_on_another() {
 
 /// conf: M10
 #[test]
-fn waiters_elsewhere_survive_the_runtime_of_the_fetch() {
+fn waiters_on_another_runtime_survive_the_end_of_the_fetchs_runtime() {
     let (first, second) = (two_threads(), two_threads());
     let source = gated();
     let credentials = Credentials::from_source(source.clone());
@@ -98,7 +98,7 @@ fn waiters_elsewhere_survive_the_runtime_of_the_fetch() {
 
 /// conf: M10
 #[test]
-fn a_runtime_that_stands_still_past_the_fetchs_deadline_is_given_up() {
+fn a_fetch_on_a_blocked_runtime_is_replaced_after_its_deadline() {
     let paused = || Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (first, second) = (paused(), paused());
     let source = gated();
@@ -132,7 +132,7 @@ fn token_of(credentials: &Credentials) -> impl Future<Output = Result<Token, Err
 
 /// conf: M17, R16
 #[test]
-fn the_last_handle_takes_its_fetch_and_its_source_along() {
+fn dropping_the_last_handle_ends_the_fetch_and_drops_the_source() {
     let runtime = two_threads();
     let source = gated();
     let credentials = Credentials::from_source(source.clone());
@@ -151,7 +151,7 @@ fn the_last_handle_takes_its_fetch_and_its_source_along() {
 
 /// conf: M17
 #[test]
-fn handles_that_feed_each_other_go_together() {
+fn dropping_nested_credentials_ends_the_inner_fetch() {
     let runtime = two_threads();
     let source = gated();
     let inner = Credentials::from_source(source.clone());
@@ -193,7 +193,7 @@ fn ten_thousand_tasks_on_two_threads_make_one_fetch() {
 
 /// conf: M12
 #[test]
-fn a_leader_that_is_aborted_on_another_thread_takes_nothing_along() {
+fn aborting_the_first_waiter_does_not_cancel_the_fetch() {
     let runtime = two_threads();
     let source = gated();
     let credentials = Credentials::from_source(source.clone());

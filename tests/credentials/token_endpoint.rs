@@ -13,7 +13,7 @@ async fn user_of(answers: impl IntoIterator<Item = Answer>) -> (TokenServer, Cre
 
 /// conf: P7, P50
 #[tokio::test]
-async fn the_refresh_token_is_exchanged_with_all_that_the_user_consented_to() {
+async fn without_scopes_the_refresh_token_is_exchanged_for_all_consented_scopes() {
     let (server, credentials) = user_of([Answer::Token(3600)]).await;
     assert_eq!(credentials.token().await.unwrap().secret(), "minted-1");
     assert_eq!(credentials.token().await.unwrap().secret(), "minted-1");
@@ -27,7 +27,7 @@ async fn the_refresh_token_is_exchanged_with_all_that_the_user_consented_to() {
 
 /// conf: P7, P10
 #[tokio::test]
-async fn scopes_that_are_asked_for_narrow_the_consent() {
+async fn requested_scopes_narrow_the_consent() {
     let server = TokenServer::start([Answer::Token(3600)]).await;
     let builder = Credentials::builder().scopes([scopes::PUBSUB, scopes::USERINFO_EMAIL]);
     builder.json(&server.user()).unwrap().token().await.unwrap();
@@ -43,7 +43,7 @@ async fn scopes_that_are_asked_for_narrow_the_consent() {
 
 /// conf: M15, G69, G86
 #[tokio::test]
-async fn what_passes_is_tried_again_and_the_caller_sees_success() {
+async fn transient_failures_are_retried_and_the_caller_sees_success() {
     for passing in [
         Answer::status(500),
         Answer::status(502),
@@ -59,7 +59,7 @@ async fn what_passes_is_tried_again_and_the_caller_sees_success() {
 
 /// conf: G70, R14
 #[tokio::test]
-async fn retries_end_and_a_proxys_page_is_a_transient_error_that_says_so() {
+async fn after_the_retries_an_html_page_of_a_proxy_is_a_transient_error() {
     let page = Answer::body(502, "<html><body>hidden</body></html>");
     let (server, credentials) = user_of([page]).await;
     let error = credentials.token().await.unwrap_err();
@@ -71,7 +71,7 @@ async fn retries_end_and_a_proxys_page_is_a_transient_error_that_says_so() {
 
 /// conf: G67, P48
 #[tokio::test]
-async fn a_refusal_is_permanent_asked_for_once_and_told_in_the_endpoints_words() {
+async fn a_refusal_is_permanent_not_retried_and_contains_the_endpoints_description() {
     let refusal = r#"{"error":"invalid_grant","error_description":"Token has been expired or revoked."}"#;
     let (server, credentials) = user_of([Answer::body(400, refusal)]).await;
     let error = credentials.token().await.unwrap_err();
@@ -86,7 +86,7 @@ async fn a_refusal_is_permanent_asked_for_once_and_told_in_the_endpoints_words()
 
 /// conf: P22, G68
 #[tokio::test]
-async fn a_senseless_reply_is_permanent_and_asked_for_once() {
+async fn a_malformed_reply_is_permanent_and_not_retried() {
     let huge = format!(r#"{{"access_token":"{}","expires_in":3600}}"#, "x".repeat(200 << 10));
     for body in ["{}", "no json", r#"{"access_token":"hidden"}"#, &huge] {
         let (server, credentials) = user_of([Answer::body(200, body)]).await;
@@ -98,7 +98,7 @@ async fn a_senseless_reply_is_permanent_and_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_token_of_sixteen_kilobytes_is_taken() {
+async fn a_token_of_sixteen_kilobytes_is_accepted() {
     let secret = "x".repeat(16 << 10);
     let body = format!(r#"{{"access_token":"{secret}","expires_in":3600}}"#);
     let (_server, credentials) = user_of([Answer::body(200, &body)]).await;
@@ -107,7 +107,7 @@ async fn a_token_of_sixteen_kilobytes_is_taken() {
 
 /// conf: M28
 #[tokio::test]
-async fn secrets_do_not_follow_a_redirection() {
+async fn secrets_are_not_sent_to_a_redirect_target() {
     let elsewhere = TokenServer::start([Answer::Token(3600)]).await;
     let redirection = Answer::Http(307, vec![("location", elsewhere.url())], String::new());
     let (server, credentials) = user_of([redirection]).await;
@@ -118,7 +118,7 @@ async fn secrets_do_not_follow_a_redirection() {
 
 /// conf: G30
 #[tokio::test]
-async fn a_busy_endpoint_is_asked_again_when_it_says_and_else_not_at_once() {
+async fn a_busy_endpoint_is_retried_only_after_its_retry_after() {
     let (server, credentials) = user_of([Answer::status(429)]).await;
     assert!(credentials.token().await.unwrap_err().is_transient());
     assert_eq!(server.requests(), 1);
@@ -139,7 +139,7 @@ async fn a_busy_endpoint_is_asked_again_when_it_says_and_else_not_at_once() {
 
 /// conf: P27, P30
 #[tokio::test]
-async fn a_token_is_fetched_anew_once_it_has_expired() {
+async fn an_expired_token_is_replaced() {
     let (server, credentials) = user_of([Answer::Token(1), Answer::Token(3600)]).await;
     assert_eq!(credentials.token().await.unwrap().secret(), "minted-1");
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -150,7 +150,7 @@ async fn a_token_is_fetched_anew_once_it_has_expired() {
 
 /// conf: M19
 #[tokio::test]
-async fn fetches_that_follow_each_other_use_one_connection_while_it_lasts() {
+async fn consecutive_fetches_share_a_connection_while_it_is_open() {
     let (server, credentials) = user_of([Answer::Token(3600)]).await;
     for _ in 0..5 {
         credentials.refresh().await.unwrap();

@@ -54,7 +54,7 @@ fn has_shell_and_curl() -> bool {
 }
 
 #[tokio::test]
-async fn the_transcripts_of_the_page_are_true() {
+async fn the_transcripts_in_the_documentation_are_accurate() {
     if !has_shell_and_curl() {
         eprintln!("not run: bash or curl is missing");
         return;
@@ -72,7 +72,7 @@ async fn the_transcripts_of_the_page_are_true() {
 }
 
 #[test]
-fn likeness_is_told_from_difference() {
+fn an_ellipsis_in_a_transcript_matches_any_text() {
     for (shown, actual, like) in [
         ("a", "a", true),
         ("a", "ab", false),

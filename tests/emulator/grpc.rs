@@ -1,9 +1,8 @@
-//! The emulator's four RPCs, seen through the generated stub.
+//! The four methods over gRPC, called through the generated stub.
 
 use std::time::{Duration, SystemTime};
 
 use crate::support::emulator::{EMAIL, access_token, start, stub, with_bearer};
-use gcp_iam_credentials::emulator::{Emulator, Fault, Method};
 use gcp_iam_credentials::proto::{
     GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest,
 };
@@ -12,7 +11,7 @@ use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
 #[tokio::test]
-async fn an_access_token_says_what_it_is_good_for() {
+async fn an_access_token_has_its_principal_scopes_and_lifetime() {
     let emulator = start().await;
     let request = GenerateAccessTokenRequest {
         lifetime: Some(prost_types::Duration { seconds: 600, nanos: 0 }),
@@ -86,7 +85,7 @@ async fn signatures_verify_with_the_accounts_keys_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_bearer_is_told_so() {
+async fn a_request_without_a_bearer_token_is_refused_with_credentials_missing() {
     let emulator = start().await;
     let status = stub(&emulator).generate_access_token(access_token(EMAIL)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
@@ -102,7 +101,7 @@ async fn a_request_without_a_bearer_is_told_so() {
 }
 
 #[tokio::test]
-async fn tokens_that_cannot_be_used_are_refused_with_the_reason() {
+async fn unusable_tokens_are_refused_with_the_reason() {
     let emulator = start().await;
     let reply = stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
     let token = reply.into_inner().access_token;
@@ -132,7 +131,7 @@ async fn tokens_that_cannot_be_used_are_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn bad_arguments_are_refused() {
+async fn invalid_arguments_are_refused() {
     let emulator = start().await;
     let good = access_token(EMAIL);
     let lifetime = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
@@ -193,151 +192,7 @@ async fn bad_arguments_are_refused() {
 }
 
 #[tokio::test]
-async fn the_journal_tells_all_but_the_secrets() {
-    let emulator = start().await;
-    let mut request = with_bearer(access_token(EMAIL), "hush-hush");
-    request.metadata_mut().insert("x-goog-request-params", "name=x".parse().unwrap());
-    stub(&emulator).generate_access_token(request).await.unwrap();
-    stub(&emulator).generate_access_token(access_token(EMAIL)).await.unwrap_err();
-
-    let journal = emulator.journal();
-    assert_eq!(journal.len(), 2);
-    let (first, second) = (&journal[0], &journal[1]);
-    assert_eq!(first.method, Method::GenerateAccessToken);
-    assert_eq!(first.caller.as_deref(), Some("anyone"));
-    assert_eq!(first.name, service_account_path("-", EMAIL));
-    assert_eq!(first.fields.scopes, [scopes::CLOUD_PLATFORM]);
-    assert_eq!(first.header("x-goog-request-params"), Some("name=x"));
-    assert_eq!(first.outcome.as_ref().unwrap().code, Code::Ok);
-    assert_ne!(first.connection, second.connection);
-    let refused = second.outcome.as_ref().unwrap();
-    assert_eq!(
-        (refused.code, refused.reason.as_deref()),
-        (Code::Unauthenticated, Some("CREDENTIALS_MISSING"))
-    );
-    assert!(!format!("{journal:?}{emulator:?}").contains("hush"), "{journal:?}");
-    emulator.clear_journal();
-    assert!(emulator.journal().is_empty());
-}
-
-#[tokio::test]
-async fn what_a_fault_does_is_over_when_it_is_over() {
-    let emulator = start().await;
-    let mut stub = stub(&emulator);
-    emulator.inject(
-        Fault::status(Code::Unavailable, "later")
-            .retry_after(Duration::from_millis(2500))
-            .method(Method::GenerateAccessToken)
-            .times(2),
-    );
-    for _ in 0..2 {
-        let status = stub.generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap_err();
-        assert_eq!((status.code(), status.message()), (Code::Unavailable, "later"));
-        let retry = status.get_details_retry_info().unwrap();
-        assert_eq!(retry.retry_delay, Some(Duration::from_millis(2500)));
-    }
-    stub.generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
-    let faults = emulator.journal().iter().filter(|entry| entry.outcome.as_ref().unwrap().fault).count();
-    assert_eq!(faults, 2);
-}
-
-#[tokio::test]
-async fn a_hanging_call_ends_when_its_caller_leaves() {
-    let emulator = start().await;
-    let fault = emulator.inject(Fault::hang());
-    let mut stub = stub(&emulator);
-    let call = stub.generate_access_token(with_bearer(access_token(EMAIL), "any"));
-    tokio::time::timeout(Duration::from_millis(200), call).await.unwrap_err();
-    let left = async {
-        while emulator.journal()[0].outcome.is_none() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), left)
-        .await
-        .expect("the journal hears that the caller left");
-    assert_eq!(emulator.journal()[0].outcome.as_ref().unwrap().code, Code::Cancelled);
-    assert!(emulator.clear_fault(fault));
-    stub.generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_late_answer_is_a_right_one() {
-    let emulator = start().await;
-    emulator.inject(Fault::delay(Duration::from_millis(150)).times(1));
-    let start = tokio::time::Instant::now();
-    stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
-    assert!(start.elapsed() >= Duration::from_millis(150));
-}
-
-#[tokio::test]
-async fn connections_break_as_asked_and_the_server_lives_on() {
-    let emulator = start().await;
-    for (fault, what) in [
-        (Fault::reset(), "reset"),
-        (Fault::go_away(), "GOAWAY"),
-        (Fault::truncate(), "truncated"),
-        (Fault::bad_details().method(Method::SignBlob), "not struck"),
-        (Fault::html(http::StatusCode::BAD_GATEWAY), "HTML"),
-    ] {
-        let struck = what != "not struck";
-        emulator.clear_faults();
-        emulator.inject(fault.times(1));
-        let mut stub = stub(&emulator);
-        let call = stub.generate_access_token(with_bearer(access_token(EMAIL), "any"));
-        let result = tokio::time::timeout(Duration::from_secs(10), call).await.expect(what);
-        assert_eq!(result.is_err(), struck, "{what}: {result:?}");
-        stub.generate_access_token(with_bearer(access_token(EMAIL), "any")).await.expect(what);
-    }
-}
-
-#[tokio::test]
-async fn a_stalled_body_arrives_never() {
-    let emulator = start().await;
-    emulator.inject(Fault::stall_body());
-    let mut stub = stub(&emulator);
-    let call = stub.generate_access_token(with_bearer(access_token(EMAIL), "any"));
-    tokio::time::timeout(Duration::from_millis(200), call).await.expect_err("the body stalls");
-}
-
-#[tokio::test]
-async fn many_run_at_once_and_share_nothing() {
-    let (one, other) = (start().await, start().await);
-    assert_ne!(one.address(), other.address());
-    let reply = stub(&one).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
-    let token = reply.into_inner().access_token;
-    assert!(one.verify_access_token(&token).is_some());
-    assert_eq!(other.verify_access_token(&token), None);
-    assert!(other.journal().is_empty());
-}
-
-#[tokio::test]
-async fn a_dropped_emulator_frees_its_port_at_once() {
-    let emulator = start().await;
-    let address = emulator.address();
-    let reply = stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await;
-    reply.unwrap();
-    drop(emulator);
-    tokio::net::TcpStream::connect(address).await.expect_err("nobody listens");
-    Emulator::builder().address(address).start().await.expect("the port is free");
-}
-
-#[tokio::test]
-async fn a_reset_forgets_all_but_keys() {
-    let emulator = start().await;
-    let key_file = emulator.service_account_key_json(EMAIL);
-    let reply = stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
-    emulator.inject(Fault::hang());
-    emulator.advance(Duration::from_secs(10));
-    emulator.reset();
-    assert!(emulator.journal().is_empty());
-    assert_eq!(emulator.verify_access_token(&reply.into_inner().access_token), None);
-    stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
-    assert_eq!(emulator.service_account_key_json(EMAIL), key_file);
-}
-
-#[tokio::test]
-async fn what_it_cannot_serve_is_a_clear_error_and_it_lives_on() {
+async fn unsupported_requests_are_clear_errors() {
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_client::HealthClient;
 
@@ -358,7 +213,7 @@ async fn what_it_cannot_serve_is_a_clear_error_and_it_lives_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_at_once_share_a_connection_a_key_and_no_token() {
+async fn concurrent_calls_share_a_connection_and_a_key_but_no_token() {
     let emulator = start().await;
     let stub = stub(&emulator);
     let mut calls = tokio::task::JoinSet::new();

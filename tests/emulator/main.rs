@@ -4,8 +4,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod control_pages;
 mod documentation;
+mod faults;
 mod grpc;
+mod key_pages;
+mod lifecycle;
+mod metadata_server;
 mod oauth;
 mod policy;
 mod rest;
+#[cfg(feature = "tls-ring")]
+mod tls;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::emulator::{EMAIL, json, now, rest, start};
+use crate::support::emulator::{EMAIL, json, now, rest, signed_jwt, start};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gcp_iam_credentials::emulator::{Emulator, Method, Policy, TOKEN_CREATOR};
@@ -28,14 +28,6 @@ fn claims(token: &str) -> Value {
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-/// Signs claims with the account's system-managed key.
-async fn assertion(emulator: &Emulator, claims: &Value) -> String {
-    let body = value!({ "payload": claims.to_string() }).to_string();
-    let (status, reply) = rest(emulator, EMAIL, "signJwt", "any", &body).await;
-    assert_eq!(status, 200, "{reply}");
-    reply["signedJwt"].as_str().unwrap().to_owned()
-}
-
 #[cfg(feature = "gcp-auth")]
 #[tokio::test]
 async fn unmodified_gcp_auth_gets_a_token_for_its_key_file() {
@@ -55,7 +47,7 @@ async fn unmodified_gcp_auth_gets_a_token_for_its_key_file() {
 }
 
 #[tokio::test]
-async fn assertions_are_checked() {
+async fn assertions_are_verified() {
     let emulator = start().await;
     let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
     let good = value!({"iss": EMAIL, "aud": format!("{}/token", emulator.endpoint()), "scope": "a b",
@@ -65,14 +57,14 @@ async fn assertions_are_checked() {
         claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         claims
     };
-    let token = assertion(&emulator, &good).await;
+    let token = signed_jwt(&emulator, &good).await;
     let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
     assert_eq!(status, 200, "{reply}");
     assert_eq!((&reply["token_type"], &reply["expires_in"]), (&"Bearer".into(), &3599.into()));
     let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
     assert_eq!(verified.scopes, ["a", "b"]);
 
-    let google = assertion(
+    let google = signed_jwt(
         &emulator,
         &with(value!({"aud": "https://oauth2.googleapis.com/token", "sub": "user@corp.example"})),
     )
@@ -81,7 +73,7 @@ async fn assertions_are_checked() {
     let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
     assert_eq!(verified.principal, "user:user@corp.example", "domain-wide delegation");
 
-    let wants_id = assertion(&emulator, &with(value!({"target_audience": "https://service.example"}))).await;
+    let wants_id = signed_jwt(&emulator, &with(value!({"target_audience": "https://service.example"}))).await;
     let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &wants_id)]).await;
     let id = emulator.verify_id_token(reply["id_token"].as_str().unwrap()).unwrap();
     assert_eq!((&id["aud"], &id["email"]), (&"https://service.example".into(), &EMAIL.into()));
@@ -94,7 +86,7 @@ async fn assertions_are_checked() {
         (value!({"iat": null}), "invalid_grant"),
         (value!({"scope": ""}), "invalid_scope"),
     ] {
-        let bad = assertion(&emulator, &with(changes.clone())).await;
+        let bad = signed_jwt(&emulator, &with(changes.clone())).await;
         let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &bad)]).await;
         assert_eq!((status, &reply["error"]), (400, &error.into()), "{changes}: {reply}");
     }
@@ -127,7 +119,7 @@ async fn domain_wide_delegation_needs_its_scopes_in_the_policy() {
     for (scope, expected) in [("a", 200), ("a b", 401)] {
         let claims = value!({"iss": EMAIL, "sub": "user@corp.example", "aud": format!("{}/token", emulator.endpoint()),
             "scope": scope, "iat": now(), "exp": now() + 3600});
-        let token = assertion(&emulator, &claims).await;
+        let token = signed_jwt(&emulator, &claims).await;
         let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
         let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
         assert_eq!(status, expected, "{reply}");
@@ -161,7 +153,7 @@ async fn a_users_file_gets_tokens_by_its_refresh_token() {
 }
 
 #[tokio::test]
-async fn an_impersonated_file_leads_back_here() {
+async fn an_impersonated_service_account_file_names_the_emulator() {
     let emulator = start().await;
     let source = emulator.authorized_user_json("alice@example.com");
     let file = emulator
@@ -178,7 +170,7 @@ async fn an_impersonated_file_leads_back_here() {
 }
 
 #[tokio::test]
-async fn tokeninfo_tells_what_a_token_is_good_for() {
+async fn tokeninfo_describes_live_tokens_only() {
     let emulator = start().await;
     let scope = format!(r#"{{"scope": ["{}", "{}"]}}"#, scopes::CLOUD_PLATFORM, scopes::USERINFO_EMAIL);
     let (_, reply) = rest(&emulator, EMAIL, "generateAccessToken", "any", &scope).await;
@@ -203,7 +195,7 @@ async fn tokeninfo_tells_what_a_token_is_good_for() {
 }
 
 #[tokio::test]
-async fn behind_another_name_files_and_assertions_go_by_that_name() {
+async fn a_public_url_is_the_endpoint_in_credential_files() {
     let emulator = Emulator::builder().public_url("http://emulator:8095/").start().await.unwrap();
     assert_eq!(emulator.endpoint(), "http://emulator:8095");
     let file: Value = serde_json::from_str(&emulator.service_account_key_json(EMAIL)).unwrap();

@@ -110,7 +110,7 @@ async fn every_grant_of_a_chain_is_needed_and_the_right_hop_is_refused() {
 }
 
 #[tokio::test]
-async fn which_permission_a_delegates_refusal_names_can_be_chosen() {
+async fn the_permission_that_a_delegates_refusal_names_is_configurable() {
     let policy = Policy::new().account(&account(0)).account(&account(1)).middle_hop(MiddleHop::Action);
     let emulator = start(policy).await;
     let status = ask(&emulator, Method::SignBlob, 1).await.unwrap_err();
@@ -118,7 +118,7 @@ async fn which_permission_a_delegates_refusal_names_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn a_role_gives_what_it_holds_and_no_more() {
+async fn a_role_grants_exactly_its_permissions() {
     for (role, allowed) in [
         (TOKEN_CREATOR, &METHODS[..]),
         (WORKLOAD_IDENTITY_USER, &METHODS[..2]),
@@ -151,7 +151,7 @@ async fn a_role_gives_what_it_holds_and_no_more() {
 }
 
 #[tokio::test]
-async fn members_are_groups_domains_and_projects_grants_too() {
+async fn grants_to_groups_and_domains_and_on_projects_apply() {
     let policies = [
         Policy::new()
             .group("inner@example.com", [ALICE])
@@ -181,7 +181,7 @@ async fn with_a_policy_unknown_tokens_are_refused() {
 }
 
 #[tokio::test]
-async fn a_grant_takes_its_time_to_propagate() {
+async fn a_delayed_grant_applies_after_its_delay() {
     let emulator = start(Policy::new().account(&account(0))).await;
     ask(&emulator, Method::SignJwt, 0).await.unwrap_err();
     emulator.advance(Duration::from_secs(1000));
@@ -201,7 +201,7 @@ async fn a_grant_takes_its_time_to_propagate() {
 }
 
 #[tokio::test]
-async fn long_lifetimes_need_the_extension() {
+async fn lifetimes_over_one_hour_need_the_policys_extension() {
     let (short, long) = (account(0), account(1));
     let policy = Policy::new()
         .grant(ALICE, TOKEN_CREATOR, &short)
@@ -219,7 +219,7 @@ async fn long_lifetimes_need_the_extension() {
 }
 
 #[tokio::test]
-async fn a_disabled_api_tells_the_project_and_how_to_enable_it() {
+async fn a_disabled_api_names_the_project_and_the_link_that_enables_it() {
     let caller = "serviceAccount:caller@off.iam.gserviceaccount.com";
     let policy =
         Policy::new().grant(caller, TOKEN_CREATOR, EMAIL).token("off-token", caller).api_disabled("off");
@@ -239,7 +239,7 @@ async fn a_disabled_api_tells_the_project_and_how_to_enable_it() {
 }
 
 #[tokio::test]
-async fn a_quota_project_is_the_callers_to_use_or_is_refused() {
+async fn a_quota_project_that_the_caller_cannot_use_is_refused() {
     let policy = Policy::new()
         .grant(ALICE, TOKEN_CREATOR, EMAIL)
         .grant_on_project(ALICE, SERVICE_USAGE_CONSUMER, "mine")
@@ -257,7 +257,7 @@ async fn a_quota_project_is_the_callers_to_use_or_is_refused() {
 }
 
 #[tokio::test]
-async fn accounts_that_are_not_there_and_disabled_ones_are_answered_as_chosen() {
+async fn unknown_and_disabled_accounts_are_refused_as_configured() {
     let gone = "gone@project.iam.gserviceaccount.com";
     let base = Policy::new().disabled_account(EMAIL).grant(ALICE, TOKEN_CREATOR, EMAIL);
     let emulator = start(base.clone()).await;
@@ -280,7 +280,7 @@ async fn accounts_that_are_not_there_and_disabled_ones_are_answered_as_chosen() 
 }
 
 #[tokio::test]
-async fn names_may_be_unique_ids_and_delegates_bare_addresses() {
+async fn names_can_be_unique_ids_and_delegates_can_be_email_addresses() {
     let policy = Policy::new()
         .account_with_id(&account(0), "100")
         .account_with_id(&account(1), "101")
@@ -322,7 +322,7 @@ async fn rest_refuses_with_the_same_details() {
 }
 
 #[tokio::test]
-async fn a_wrong_policy_is_refused_with_its_place() {
+async fn an_invalid_policy_is_refused_with_the_path_of_the_mistake() {
     let error = Emulator::builder()
         .policy(Policy::new().grant(ALICE, "roles/typo", EMAIL))
         .start()

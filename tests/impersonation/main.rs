@@ -4,5 +4,25 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod impersonation;
+use std::time::Duration;
+
+mod diagnosis;
+mod options;
 mod pool;
+mod signer;
+mod tokens;
+
+pub(crate) const DELEGATES: [&str; 2] = ["first@example.com", "second@example.com"];
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+pub(crate) fn full_names() -> Vec<String> {
+    DELEGATES.map(|account| format!("projects/-/serviceAccounts/{account}")).to_vec()
+}
+
+/// Returns the payload of the last request for a signed JWT.
+pub(crate) fn last_jwt_payload(script: &support::scripted_service::Script) -> serde_json::Value {
+    let request: gcp_iam_credentials::proto::SignJwtRequest = script.seen().last().unwrap().decode();
+    assert_eq!(request.delegates, full_names());
+    serde_json::from_str(&request.payload).unwrap()
+}

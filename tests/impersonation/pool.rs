@@ -49,7 +49,7 @@ async fn the_same_identity_shares_its_token_and_any_difference_makes_another() {
 }
 
 #[tokio::test]
-async fn bad_input_takes_no_room() {
+async fn invalid_input_adds_no_identity() {
     let pool = ImpersonationPool::builder(Script::default().client()).build();
     let none: [&str; 0] = [];
     assert_eq!(pool.access_token("nobody", ["a"]).unwrap_err().field(), Some("target"));
@@ -59,7 +59,7 @@ async fn bad_input_takes_no_room() {
 }
 
 #[tokio::test]
-async fn beyond_its_capacity_the_pool_keeps_what_is_used() {
+async fn beyond_its_capacity_the_pool_evicts_the_least_recently_used() {
     let script = Script::default();
     let pool = ImpersonationPool::builder(script.client()).capacity(100).build();
     let favourite = pool.access_token(TARGET, ["a"]).unwrap();
@@ -80,7 +80,7 @@ async fn beyond_its_capacity_the_pool_keeps_what_is_used() {
 
 /// conf: M19, M20
 #[tokio::test]
-async fn no_more_fetches_run_at_a_time_than_allowed_and_all_over_one_connection() {
+async fn at_most_max_in_flight_fetches_run_and_all_use_one_connection() {
     let script = Script::always(Answer::Ok.after(Duration::from_millis(20)));
     let server = script.serve().await;
     let pool = ImpersonationPool::builder(server.client()).max_in_flight(4).build();
@@ -109,7 +109,7 @@ async fn no_more_fetches_run_at_a_time_than_allowed_and_all_over_one_connection(
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_gives_its_place_back() {
+async fn a_fetch_whose_caller_was_cancelled_frees_its_slot_in_the_pool() {
     let script = Script::always(Answer::Hang);
     let client = script.client_with(builder().timeout(Duration::from_millis(200)));
     let pool = ImpersonationPool::builder(client).max_in_flight(1).build();

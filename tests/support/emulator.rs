@@ -99,3 +99,11 @@ pub(crate) async fn rest(
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
     json("POST", &url, &headers, body.to_owned()).await
 }
+
+/// Signs claims with the system-managed key of [`EMAIL`].
+pub(crate) async fn signed_jwt(emulator: &Emulator, claims: &Value) -> String {
+    let body = serde_json::json!({ "payload": claims.to_string() }).to_string();
+    let (status, reply) = rest(emulator, EMAIL, "signJwt", "any", &body).await;
+    assert_eq!(status, 200, "{reply}");
+    reply["signedJwt"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,96 @@
+//! Arguments that are refused before anything is sent.
+
+use std::time::Duration;
+
+use crate::support::scripted_service::{Script, TARGET};
+use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient};
+
+/// conf: P2, P3, P4, P9, P43, P26
+#[tokio::test]
+async fn invalid_input_names_its_field_and_nothing_is_sent() {
+    let script = Script::default();
+    let client = script.client();
+    let none: [&str; 0] = [];
+    let seconds = Duration::from_secs;
+    let outcomes: Vec<(&str, Result<(), Error>)> = vec![
+        ("target", client.generate_access_token("nobody", ["s"]).await.map(drop)),
+        ("target", client.generate_id_token("", "aud").await.map(drop)),
+        ("target", client.sign_blob("a b@c", "").await.map(drop)),
+        ("target", client.sign_jwt("a/b", &serde_json::json!({})).await.map(drop)),
+        ("scopes", client.generate_access_token(TARGET, none).await.map(drop)),
+        ("scopes[1]", client.generate_access_token(TARGET, ["a", ""]).await.map(drop)),
+        ("delegates[1]", client.sign_blob(TARGET, "").delegates(["a@b.c", "nobody"]).await.map(drop)),
+        ("lifetime", client.generate_access_token(TARGET, ["s"]).lifetime(Duration::ZERO).await.map(drop)),
+        ("lifetime", client.generate_access_token(TARGET, ["s"]).lifetime(seconds(43_201)).await.map(drop)),
+        ("lifetime", client.generate_access_token(TARGET, ["s"]).lifetime(Duration::MAX).await.map(drop)),
+        ("audience", client.generate_id_token(TARGET, "").await.map(drop)),
+        ("audience", client.generate_id_token(TARGET, " ").await.map(drop)),
+        ("claims", client.sign_jwt(TARGET, &[1]).await.map(drop)),
+        ("claims.exp", client.sign_jwt(TARGET, &serde_json::json!({"exp": 1.5})).await.map(drop)),
+        ("claims.exp", client.sign_jwt(TARGET, &serde_json::json!({"exp": u64::MAX})).await.map(drop)),
+        ("target", client.impersonate("nobody").access_token(["s"]).map(drop)),
+        ("scopes", client.impersonate(TARGET).access_token(none).map(drop)),
+        ("lifetime", client.impersonate(TARGET).lifetime(seconds(43_210)).access_token(["s"]).map(drop)),
+        ("delegates[0]", client.impersonate(TARGET).delegates(["-"]).id_token("aud").map(drop)),
+        ("audience", client.impersonate(TARGET).id_token("").map(drop)),
+        ("include_email", client.impersonate(TARGET).include_email(true).access_token(["s"]).map(drop)),
+        ("lifetime", client.impersonate(TARGET).lifetime(seconds(60)).id_token("aud").map(drop)),
+    ];
+    for (field, outcome) in outcomes {
+        let error = outcome.expect_err(field);
+        assert_eq!(error.field(), Some(field), "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(!error.is_transient());
+        assert!(error.to_string().contains(field), "{error}");
+    }
+    client.generate_access_token(TARGET, ["s"]).lifetime(seconds(1)).await.unwrap();
+    client.generate_access_token(TARGET, ["s"]).lifetime(seconds(43_200)).await.unwrap();
+    assert_eq!(script.calls(), 2);
+}
+
+/// conf: G15, G16, M23, R12
+#[tokio::test]
+async fn a_reserved_or_illegal_key_is_an_error_and_nothing_is_sent() {
+    let script = Script::default();
+    for key in [
+        "authorization",
+        "Authorization",
+        "user-agent",
+        "x-goog-api-client",
+        "x-goog-api-key",
+        "x-goog-request-params",
+        "x-goog-user-project",
+        "grpc-timeout",
+        "grpc-encoding",
+        "content-type",
+        "te",
+        "host",
+        "",
+        "with space",
+        "ünicode",
+        "line\nbreak",
+        "trace-bin",
+    ] {
+        let error = script.client().sign_blob(TARGET, "").metadata(key, "hidden").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{key:?}");
+        assert_eq!(error.field(), Some(format!("metadata[{key:?}]").as_str()));
+        assert!(!format!("{error} {error:?}").contains("hidden"));
+    }
+    for value in ["line\nbreak", "hidden\u{0}", "ünïcode"] {
+        let error = script.client().sign_blob(TARGET, "").metadata("x-key", value).await.unwrap_err();
+        assert_eq!(error.field(), Some("metadata[\"x-key\"]"));
+        assert!(!format!("{error} {error:?}").contains(value));
+    }
+    assert_eq!(script.calls(), 0);
+}
+
+#[test]
+fn a_call_outside_a_runtime_is_an_error_not_a_panic() {
+    let client: IamCredentialsClient = Script::default().client();
+    let mut call = std::pin::pin!(std::future::IntoFuture::into_future(client.sign_blob(TARGET, "")));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match call.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(Err(error)) => assert_eq!(error.field(), Some("runtime")),
+        other => panic!("{other:?}"),
+    }
+}

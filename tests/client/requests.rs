@@ -1,0 +1,220 @@
+//! What each call sends.
+
+use std::time::Duration;
+
+use crate::support::scripted_service::{SOURCE_TOKEN, Script, TARGET, builder};
+use crate::support::token_source::ScriptedSource;
+use gcp_iam_credentials::proto::*;
+use gcp_iam_credentials::{SourceInfo, scopes, service_account_path};
+
+const DELEGATES: [&str; 3] =
+    ["first@project.iam.gserviceaccount.com", "1234567890", "projects/-/serviceAccounts/third@example.com"];
+
+fn full_names() -> Vec<String> {
+    ["first@project.iam.gserviceaccount.com", "1234567890", "third@example.com"]
+        .map(|account| service_account_path("-", account))
+        .to_vec()
+}
+
+/// conf: P29, M29, G59, P56, P44
+#[tokio::test]
+async fn every_call_sends_its_arguments_and_its_delegates_in_order() {
+    let script = Script::default();
+    let client = script.client();
+    client
+        .generate_access_token(TARGET, [scopes::CLOUD_PLATFORM, scopes::IAM])
+        .delegates(DELEGATES)
+        .lifetime(Duration::from_secs(300))
+        .await
+        .unwrap();
+    client
+        .generate_id_token(TARGET, "https://a.run.app")
+        .delegates(DELEGATES)
+        .include_email(true)
+        .await
+        .unwrap();
+    client.sign_blob(TARGET, b"\x00\xff".as_slice()).delegates(DELEGATES).await.unwrap();
+    client.sign_jwt(TARGET, &"{\"sub\": \"ü\"}").delegates(DELEGATES).await.unwrap();
+
+    let seen = script.seen();
+    let name = service_account_path("-", TARGET);
+    let delegates = full_names();
+    let access: GenerateAccessTokenRequest = seen[0].decode();
+    assert_eq!(
+        access,
+        GenerateAccessTokenRequest {
+            name: name.clone(),
+            delegates: delegates.clone(),
+            scope: vec![scopes::CLOUD_PLATFORM.to_owned(), scopes::IAM.to_owned()],
+            lifetime: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
+        }
+    );
+    let id: GenerateIdTokenRequest = seen[1].decode();
+    assert_eq!(
+        id,
+        GenerateIdTokenRequest {
+            name: name.clone(),
+            delegates: delegates.clone(),
+            audience: "https://a.run.app".to_owned(),
+            include_email: true,
+        }
+    );
+    let blob: SignBlobRequest = seen[2].decode();
+    assert_eq!(
+        blob,
+        SignBlobRequest { name: name.clone(), delegates: delegates.clone(), payload: vec![0, 255] }
+    );
+    let jwt: SignJwtRequest = seen[3].decode();
+    assert_eq!(jwt, SignJwtRequest { name, delegates, payload: "{\"sub\": \"ü\"}".to_owned() });
+    let paths: Vec<&str> = seen.iter().map(|seen| seen.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        ["GenerateAccessToken", "GenerateIdToken", "SignBlob", "SignJwt"]
+            .map(|method| format!("/google.iam.credentials.v1.IAMCredentials/{method}"))
+    );
+}
+
+/// conf: R3, G75, P47, P5
+#[tokio::test]
+async fn nothing_is_sent_that_the_caller_did_not_set() {
+    let script = Script::default();
+    let client = script.client();
+    client.generate_access_token(TARGET, [scopes::PUBSUB]).await.unwrap();
+    client.generate_id_token(TARGET, "aud").await.unwrap();
+    let access: GenerateAccessTokenRequest = script.seen()[0].decode();
+    assert_eq!(
+        (access.scope, access.lifetime, access.delegates),
+        (vec![scopes::PUBSUB.to_owned()], None, vec![])
+    );
+    let id: GenerateIdTokenRequest = script.seen()[1].decode();
+    assert!(!id.include_email);
+}
+
+/// conf: P62, G5, G1, R11
+#[tokio::test]
+async fn every_call_sends_routing_authorization_and_versions_once() {
+    let script = Script::default();
+    let client = script.client();
+    client.generate_access_token(TARGET, ["scope"]).await.unwrap();
+    client.generate_id_token(TARGET, "aud").await.unwrap();
+    client.sign_blob(TARGET, "").await.unwrap();
+    client.sign_jwt(TARGET, &serde_json::json!({})).await.unwrap();
+    assert_eq!(script.calls(), 4);
+    for seen in script.seen() {
+        let route = seen.header("x-goog-request-params").unwrap();
+        assert_eq!(route, "name=projects%2F-%2FserviceAccounts%2Ftarget%40project.iam.gserviceaccount.com");
+        assert_eq!(seen.header("authorization"), Some(format!("Bearer {SOURCE_TOKEN}").as_str()));
+        let versions: Vec<&str> = seen.header("x-goog-api-client").unwrap().split(' ').collect();
+        for (part, name) in versions.iter().zip(["gl-rust/", "gapic/", "grpc/"]) {
+            let version = part.strip_prefix(name).unwrap();
+            assert!(version.starts_with(|first: char| first.is_ascii_digit()), "{part}");
+        }
+        assert_eq!(versions.len(), 3);
+    }
+}
+
+/// conf: P14, P31, G65, P44
+#[tokio::test]
+async fn impersonated_credentials_send_exactly_their_request_and_credential_type() {
+    let script = Script::default();
+    let acting = script.client().impersonate(TARGET).delegates(DELEGATES).access_token(["a", "b"]).unwrap();
+    let token = acting.token().await.unwrap();
+    assert_eq!(token.secret(), format!("token-of-{TARGET}"));
+    let seen = script.only();
+    let request: GenerateAccessTokenRequest = seen.decode();
+    assert_eq!(
+        request,
+        GenerateAccessTokenRequest {
+            name: service_account_path("-", TARGET),
+            delegates: full_names(),
+            scope: vec!["a".to_owned(), "b".to_owned()],
+            lifetime: Some(prost_types::Duration { seconds: 3600, nanos: 0 }),
+        }
+    );
+    assert_eq!(seen.header("authorization"), Some(format!("Bearer {SOURCE_TOKEN}").as_str()));
+    let versions = seen.header("x-goog-api-client").unwrap();
+    assert!(versions.ends_with(" auth-request-type/at cred-type/imp"), "{versions}");
+
+    let script = Script::default();
+    let acting = script.client().impersonate(TARGET).include_email(true).id_token("aud").unwrap();
+    acting.token().await.unwrap();
+    let versions = script.only().header("x-goog-api-client").unwrap().to_owned();
+    assert!(versions.ends_with(" auth-request-type/it cred-type/imp"), "{versions}");
+}
+
+/// conf: G10, G11, G12, P32
+#[tokio::test]
+async fn the_quota_project_is_sent_if_one_is_set() {
+    let script = Script::default();
+    script.client().sign_blob(TARGET, "").await.unwrap();
+    assert_eq!(script.only().header("x-goog-user-project"), None);
+
+    let script = Script::default();
+    script.client_with(builder().quota_project("billing")).sign_blob(TARGET, "").await.unwrap();
+    assert_eq!(script.only().header("x-goog-user-project"), Some("billing"));
+
+    let info = || SourceInfo::new().quota_project("from-the-file");
+    let billed = || builder().credentials(ScriptedSource::numbered().with_info(info()).credentials());
+    for (builder, project) in [(billed(), "from-the-file"), (billed().quota_project("billing"), "billing")] {
+        let script = Script::default();
+        script.client_with(builder).sign_blob(TARGET, "").await.unwrap();
+        assert_eq!(script.only().header("x-goog-user-project"), Some(project));
+    }
+}
+
+/// conf: G13, G14, P65
+#[tokio::test]
+async fn the_callers_metadata_is_added() {
+    let script = Script::default();
+    let call = script.client().sign_blob(TARGET, "").metadata("x-request-id", "one two");
+    call.metadata("X-Goog-Trace", "abc").await.unwrap();
+    assert_eq!(script.only().header("x-request-id"), Some("one two"));
+    assert_eq!(script.only().header("x-goog-trace"), Some("abc"));
+}
+
+/// conf: P65
+#[tokio::test]
+async fn a_call_outlives_the_client_that_made_it() {
+    let script = Script::default();
+    let client = script.client();
+    let clone = client.clone();
+    drop(client);
+    let call = clone.sign_blob(TARGET, "");
+    drop(clone);
+    call.await.unwrap();
+}
+
+/// conf: P64
+#[tokio::test]
+async fn the_generated_stub_sends_an_empty_request_unmodified() {
+    let script = Script::default();
+    let mut stub = iam_credentials_client::IamCredentialsClient::with_origin(
+        Infallible(script.service()),
+        http::Uri::from_static("http://127.0.0.1:1"),
+    );
+    stub.sign_blob(SignBlobRequest::default()).await.unwrap();
+    let seen = script.only();
+    assert!(seen.message.is_empty());
+    assert_eq!(seen.header("authorization"), None);
+}
+
+/// The raw stub wants an error that is no `Status`.
+#[derive(Clone)]
+struct Infallible<S>(S);
+
+impl<S> tower::Service<http::Request<tonic::body::Body>> for Infallible<S>
+where
+    S: tower::Service<http::Request<tonic::body::Body>, Error = tonic::Status>,
+{
+    type Response = S::Response;
+    type Error = tonic::Status;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+        self.0.call(request)
+    }
+}

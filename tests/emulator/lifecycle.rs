@@ -1,0 +1,72 @@
+//! Start, stop, reset and journal of an emulator.
+
+use std::time::Duration;
+
+use crate::support::emulator::{EMAIL, access_token, start, stub, with_bearer};
+use gcp_iam_credentials::emulator::{Emulator, Fault, Method};
+use gcp_iam_credentials::{scopes, service_account_path};
+use tonic::Code;
+
+#[tokio::test]
+async fn emulators_in_one_process_share_nothing() {
+    let (one, other) = (start().await, start().await);
+    assert_ne!(one.address(), other.address());
+    let reply = stub(&one).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
+    let token = reply.into_inner().access_token;
+    assert!(one.verify_access_token(&token).is_some());
+    assert_eq!(other.verify_access_token(&token), None);
+    assert!(other.journal().is_empty());
+}
+
+#[tokio::test]
+async fn a_dropped_emulator_frees_its_port_at_once() {
+    let emulator = start().await;
+    let address = emulator.address();
+    let reply = stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await;
+    reply.unwrap();
+    drop(emulator);
+    tokio::net::TcpStream::connect(address).await.expect_err("nobody listens");
+    Emulator::builder().address(address).start().await.expect("the port is free");
+}
+
+#[tokio::test]
+async fn a_reset_removes_everything_except_keys() {
+    let emulator = start().await;
+    let key_file = emulator.service_account_key_json(EMAIL);
+    let reply = stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
+    emulator.inject(Fault::hang());
+    emulator.advance(Duration::from_secs(10));
+    emulator.reset();
+    assert!(emulator.journal().is_empty());
+    assert_eq!(emulator.verify_access_token(&reply.into_inner().access_token), None);
+    stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
+    assert_eq!(emulator.service_account_key_json(EMAIL), key_file);
+}
+
+#[tokio::test]
+async fn the_journal_records_everything_except_secrets() {
+    let emulator = start().await;
+    let mut request = with_bearer(access_token(EMAIL), "hush-hush");
+    request.metadata_mut().insert("x-goog-request-params", "name=x".parse().unwrap());
+    stub(&emulator).generate_access_token(request).await.unwrap();
+    stub(&emulator).generate_access_token(access_token(EMAIL)).await.unwrap_err();
+
+    let journal = emulator.journal();
+    assert_eq!(journal.len(), 2);
+    let (first, second) = (&journal[0], &journal[1]);
+    assert_eq!(first.method, Method::GenerateAccessToken);
+    assert_eq!(first.caller.as_deref(), Some("anyone"));
+    assert_eq!(first.name, service_account_path("-", EMAIL));
+    assert_eq!(first.fields.scopes, [scopes::CLOUD_PLATFORM]);
+    assert_eq!(first.header("x-goog-request-params"), Some("name=x"));
+    assert_eq!(first.outcome.as_ref().unwrap().code, Code::Ok);
+    assert_ne!(first.connection, second.connection);
+    let refused = second.outcome.as_ref().unwrap();
+    assert_eq!(
+        (refused.code, refused.reason.as_deref()),
+        (Code::Unauthenticated, Some("CREDENTIALS_MISSING"))
+    );
+    assert!(!format!("{journal:?}{emulator:?}").contains("hush"), "{journal:?}");
+    emulator.clear_journal();
+    assert!(emulator.journal().is_empty());
+}

@@ -1,0 +1,157 @@
+//! Which grant is missing: diagnoses of a scripted service and of the emulator.
+
+use crate::DELEGATES;
+use crate::support::scripted_service::{Answer, Script, Seen, TARGET, builder};
+use crate::support::token_source::ScriptedSource;
+use gcp_iam_credentials::proto::*;
+use gcp_iam_credentials::{Error, Finding, IamCredentialsClient, SourceInfo};
+use tonic::Code;
+use tonic_types::ErrorDetails;
+
+/// conf: M30
+#[tokio::test]
+async fn a_diagnosis_names_the_hop_the_grant_and_the_command() {
+    let denied = |permission: &str| {
+        let metadata = [("permission".to_owned(), permission.to_owned())];
+        let details = ErrorDetails::with_error_info("IAM_PERMISSION_DENIED", "iam.googleapis.com", metadata);
+        Answer::details(
+            Code::PermissionDenied,
+            "Permission denied on resource (or it may not exist).",
+            details,
+        )
+    };
+    let get = "iam.serviceAccounts.getAccessToken";
+
+    // The whole chain works.
+    let script = Script::default();
+    let diagnosis = script.client().diagnose(TARGET, DELEGATES).await.unwrap();
+    assert!(diagnosis.is_allowed() && diagnosis.failure().is_none());
+    assert_eq!((diagnosis.hops().len(), script.calls()), (3, 1));
+
+    // The target refuses the last delegate.
+    let script = Script::new([denied(get), Answer::Ok, Answer::Ok]);
+    let diagnosis = script.client().diagnose(TARGET, DELEGATES).await.unwrap();
+    let failure = diagnosis.failure().unwrap();
+    assert_eq!((failure.principal(), failure.account()), (Some("second@example.com"), TARGET));
+    assert!(matches!(failure.finding(), Finding::MissingRole { certain: true, .. }));
+    let command = failure.command().unwrap();
+    for word in
+        [TARGET, "second@example.com", "roles/iam.serviceAccountTokenCreator", "add-iam-policy-binding"]
+    {
+        assert!(command.contains(word), "{command}");
+    }
+    assert!(diagnosis.to_string().contains(&command), "{diagnosis}");
+
+    // The first delegate refuses the caller: the rest is not tried.
+    let script = Script::new([denied("iam.serviceAccounts.implicitDelegation"), denied(get)]);
+    let diagnosis = script.client().diagnose(TARGET, DELEGATES).await.unwrap();
+    let failure = diagnosis.failure().unwrap();
+    assert_eq!((failure.principal(), failure.account()), (None, "first@example.com"));
+    assert!(matches!(failure.finding(), Finding::MissingRole { certain: false, .. }));
+    assert!(failure.to_string().contains("likely"), "{failure}");
+    assert_eq!(script.calls(), 2);
+    let probes: Vec<GenerateAccessTokenRequest> = script.seen().iter().map(Seen::decode).collect();
+    assert_eq!((probes[0].delegates.len(), probes[1].delegates.len()), (2, 0));
+    assert!(probes.iter().all(|probe| probe.scope == [gcp_iam_credentials::scopes::USERINFO_EMAIL]));
+}
+
+/// conf: M30
+#[tokio::test]
+async fn a_diagnosis_distinguishes_the_other_causes() {
+    let info = |reason: &str, consumer: &str| {
+        let metadata = [("consumer".to_owned(), consumer.to_owned())];
+        ErrorDetails::with_error_info(reason, "googleapis.com", metadata)
+    };
+    type Check = fn(&Finding) -> bool;
+    let cases: [(Answer, Check, &str); 6] = [
+        (
+            Answer::details(Code::PermissionDenied, "", info("SERVICE_DISABLED", "projects/42")),
+            |finding| matches!(finding, Finding::ApiDisabled { project: Some(project) } if project == "42"),
+            "gcloud services enable iamcredentials.googleapis.com --project=42",
+        ),
+        (
+            Answer::details(Code::PermissionDenied, "", info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "")),
+            |finding| matches!(finding, Finding::ScopeInsufficient),
+            "cloud-platform",
+        ),
+        (
+            Answer::details(Code::PermissionDenied, "", info("USER_PROJECT_DENIED", "projects/7")),
+            |finding| matches!(finding, Finding::QuotaProjectDenied { project: Some(project) } if project == "7"),
+            "serviceUsageConsumer",
+        ),
+        (
+            Answer::status(Code::NotFound, "Not found; Gaia id not found for email"),
+            |finding| matches!(finding, Finding::UnknownAccount),
+            TARGET,
+        ),
+        (
+            Answer::status(Code::Unauthenticated, "bad token"),
+            |finding| matches!(finding, Finding::BadSource(_)),
+            "gcloud auth",
+        ),
+        (
+            Answer::status(Code::FailedPrecondition, "odd"),
+            |finding| matches!(finding, Finding::Other(_)),
+            "odd",
+        ),
+    ];
+    for (answer, expected, words) in cases {
+        let script = Script::always(answer);
+        let none: [&str; 0] = [];
+        let diagnosis = script.client().diagnose(TARGET, none).await.unwrap();
+        let failure = diagnosis.failure().unwrap();
+        assert!(expected(failure.finding()), "{failure:?}");
+        assert!(diagnosis.to_string().contains(words), "{diagnosis}");
+    }
+    let broken = ScriptedSource::failing(Error::permanent("no key")).credentials();
+    let client = Script::default().client_with(builder().credentials(broken));
+    let diagnosis = client.diagnose(TARGET, DELEGATES).await.unwrap();
+    assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::BadSource(_)));
+    let error = client.diagnose("nobody", DELEGATES).await.unwrap_err();
+    assert_eq!(error.field(), Some("target"));
+}
+
+/// conf: M30
+#[tokio::test]
+async fn a_diagnosis_finds_the_one_grant_that_is_missing() {
+    use gcp_iam_credentials::emulator::{Emulator, Policy};
+
+    const ROLE: &str = "roles/iam.serviceAccountTokenCreator";
+    let chain = ["user:alice@corp.example", DELEGATES[0], DELEGATES[1], TARGET];
+    let info = || SourceInfo::new().principal("alice@corp.example");
+    let alice = || ScriptedSource::tokens(["alice-token"]).with_info(info()).credentials();
+    for missing in [None, Some(0), Some(1), Some(2)] {
+        let mut policy = Policy::new().token("alice-token", chain[0]);
+        for (hop, pair) in chain.windows(2).enumerate() {
+            policy = policy.account(pair[1]);
+            if Some(hop) != missing {
+                let member =
+                    if hop == 0 { pair[0].to_owned() } else { format!("serviceAccount:{}", pair[0]) };
+                policy = policy.grant(&member, ROLE, pair[1]);
+            }
+        }
+        let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+        let client = IamCredentialsClient::builder().credentials(alice()).endpoint(emulator.endpoint());
+        let client = client.build().unwrap();
+        let diagnosis = client.diagnose(TARGET, DELEGATES).await.unwrap();
+        let Some(hop) = missing else {
+            assert!(diagnosis.is_allowed(), "{diagnosis}");
+            continue;
+        };
+        let failure = diagnosis.failure().unwrap();
+        assert_eq!(failure.account(), chain[hop + 1], "{diagnosis}");
+        assert_eq!(failure.principal(), Some(chain[hop].trim_start_matches("user:")), "{diagnosis}");
+        assert!(matches!(failure.finding(), Finding::MissingRole { role, .. } if role == ROLE));
+
+        // The command that it prints, carried out, mends it.
+        let member = if hop == 0 { chain[0].to_owned() } else { format!("serviceAccount:{}", chain[hop]) };
+        assert!(
+            failure
+                .command()
+                .unwrap()
+                .contains(&format!("{} --member={member} --role={ROLE}", chain[hop + 1]))
+        );
+        emulator.grant(&member, ROLE, chain[hop + 1]).unwrap();
+        assert!(client.diagnose(TARGET, DELEGATES).await.unwrap().is_allowed());
+    }
+}

@@ -1,0 +1,98 @@
+//! The options of an impersonation: where each applies, and what a copy shares.
+
+use crate::support::scripted_service::{Script, TARGET, builder};
+use crate::{DELEGATES, HOUR, full_names};
+use gcp_iam_credentials::proto::*;
+use gcp_iam_credentials::{Error, Impersonation};
+
+/// conf: R9, P43
+#[tokio::test]
+async fn an_option_that_the_verb_cannot_use_is_an_error() {
+    let script = Script::default();
+    let client = script.client();
+    let how = || client.impersonate(TARGET);
+    let unique_id = || client.impersonate("1234567890");
+    let user = "user@example.com";
+    let outcomes: Vec<(&str, Result<(), Error>)> = vec![
+        ("include_email", how().include_email(false).access_token(["s"]).map(drop)),
+        ("include_email", how().include_email(true).self_signed_jwt("aud").map(drop)),
+        ("include_email", how().include_email(true).signer().map(drop)),
+        ("lifetime", how().lifetime(HOUR).id_token("aud").map(drop)),
+        ("lifetime", how().lifetime(HOUR).signer().map(drop)),
+        ("lifetime", how().lifetime(HOUR).subject(user).access_token(["s"]).map(drop)),
+        ("lifetime", how().lifetime(HOUR * 2).self_signed_jwt("aud").map(drop)),
+        ("subject", how().subject(user).id_token("aud").map(drop)),
+        ("subject", how().subject(user).self_signed_jwt("aud").map(drop)),
+        ("subject", how().subject(user).signer().map(drop)),
+        ("subject", how().subject("nobody").access_token(["s"]).map(drop)),
+        ("quota_project", how().quota_project("p").signer().map(drop)),
+        ("quota_project", how().quota_project("a b").access_token(["s"]).map(drop)),
+        ("target", unique_id().self_signed_jwt("aud").map(drop)),
+        ("target", unique_id().signer().map(drop)),
+        ("target", unique_id().subject(user).access_token(["s"]).map(drop)),
+        ("audience", how().self_signed_jwt("").map(drop)),
+    ];
+    for (field, outcome) in outcomes {
+        assert_eq!(outcome.expect_err(field).field(), Some(field));
+    }
+    unique_id().access_token(["s"]).unwrap();
+    assert_eq!(script.calls(), 0);
+}
+
+/// conf: P35
+#[tokio::test]
+async fn a_subject_requires_the_universe_googleapis_com() {
+    let script = Script::default();
+    let client = script.client_with(builder().universe_domain("universe.example"));
+    let error = client.impersonate(TARGET).subject("user@example.com").access_token(["s"]).unwrap_err();
+    assert_eq!(error.field(), Some("subject"));
+    assert!(error.to_string().contains("universe.example"), "{error}");
+}
+
+/// conf: P11, R8, P46, P10, P12
+#[tokio::test]
+async fn a_copy_keeps_every_option_and_shares_no_token() {
+    let script = Script::default();
+    let how: Impersonation =
+        script.client().impersonate(TARGET).delegates(DELEGATES).lifetime(HOUR * 2).quota_project("billed");
+    let first = how.clone().access_token(["one"]).unwrap();
+    first.token().await.unwrap();
+    let second = how.clone().access_token(["two"]).unwrap();
+    assert!(!second.is_valid());
+    second.token().await.unwrap();
+    for (seen, scope) in script.seen().iter().zip(["one", "two"]) {
+        let request: GenerateAccessTokenRequest = seen.decode();
+        assert_eq!(request.delegates, full_names());
+        assert_eq!(request.scope, [scope]);
+        assert_eq!(request.lifetime.unwrap().seconds, 7200);
+        // It is for calls with the credentials, not for those that get them.
+        assert_eq!(seen.header("x-goog-user-project"), None);
+    }
+    assert_eq!(second.info().known_quota_project(), Some("billed"));
+
+    let with_email = script.client().impersonate(TARGET).include_email(true);
+    for audience in ["one", "two"] {
+        with_email.clone().id_token(audience).unwrap().token().await.unwrap();
+        let request: GenerateIdTokenRequest = script.seen().last().unwrap().decode();
+        assert_eq!((request.audience.as_str(), request.include_email), (audience, true));
+    }
+    let debug = format!("{:?}", how.subject("user@example.com"));
+    assert!(debug.contains("user@example.com") && debug.contains("first@example.com"), "{debug}");
+}
+
+/// conf: G64
+#[tokio::test]
+async fn options_of_an_impersonation_do_not_apply_to_its_source() {
+    let script = Script::default();
+    let source = script.client().impersonate("source@example.com").access_token(["narrow"]).unwrap();
+    let client = script.client_with(builder().credentials(source).quota_project("billing"));
+    let acting =
+        client.impersonate(TARGET).delegates(DELEGATES).lifetime(HOUR / 2).access_token(["wide"]).unwrap();
+    acting.token().await.unwrap();
+    let seen = script.seen();
+    let of_source: GenerateAccessTokenRequest = seen[0].decode();
+    assert_eq!((of_source.scope, of_source.delegates), (vec!["narrow".to_owned()], vec![]));
+    assert_eq!(of_source.lifetime.unwrap().seconds, 3600);
+    assert_eq!(seen[0].header("x-goog-user-project"), None);
+    assert_eq!(seen[1].header("x-goog-user-project"), Some("billing"));
+}

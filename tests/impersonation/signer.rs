@@ -1,0 +1,85 @@
+//! Signatures of a target account.
+
+use std::time::Duration;
+
+use crate::support::emulator::{client_of, http, start};
+use crate::support::scripted_service::{Answer, Script, TARGET};
+use crate::{DELEGATES, HOUR, full_names, last_jwt_payload};
+use gcp_iam_credentials::PublicKeys;
+use gcp_iam_credentials::proto::*;
+use tonic::Code;
+
+/// conf: P41, P42, P37, R10
+#[tokio::test]
+async fn a_signer_signs_as_the_target_through_its_delegates_and_returns_the_key_id() {
+    let script = Script::default();
+    let signer = script.client().impersonate(TARGET).delegates(DELEGATES).signer().unwrap();
+    assert_eq!(signer.email(), TARGET);
+    let blob = signer.sign_blob("bytes").await.unwrap();
+    assert_eq!(blob.key_id(), "key-1");
+    let sent: SignBlobRequest = script.only().decode();
+    assert_eq!((sent.delegates, sent.payload), (full_names(), b"bytes".to_vec()));
+    assert_eq!(sent.name, format!("projects/-/serviceAccounts/{TARGET}"));
+
+    let claims = serde_json::json!({ "sub": "someone" });
+    let jwt = signer.sign_jwt(&claims).expires_in(HOUR).await.unwrap();
+    assert_eq!(jwt.key_id(), "key-1");
+    let sent = last_jwt_payload(&script);
+    assert_eq!(sent["exp"].as_u64().unwrap() - sent["iat"].as_u64().unwrap(), 3600);
+    assert_eq!(sent["sub"], "someone");
+    signer.sign_jwt(&claims).await.unwrap();
+    assert_eq!(last_jwt_payload(&script), claims);
+    for error in [
+        signer.sign_jwt(&claims).expires_in(Duration::ZERO).await.unwrap_err(),
+        signer.sign_jwt(&claims).expires_in(HOUR * 13).await.unwrap_err(),
+    ] {
+        assert_eq!(error.field(), Some("expires_in"));
+    }
+}
+
+/// conf: G73
+#[tokio::test]
+async fn a_signer_retries_a_reset_stream_and_a_503_and_reports_a_500() {
+    let script = Script::new([Answer::Break, Answer::unavailable()]);
+    let server = script.serve().await;
+    let signer = server.client().impersonate(TARGET).signer().unwrap();
+    signer.sign_blob("bytes").await.unwrap();
+    assert_eq!((script.calls(), signer.email()), (3, TARGET));
+
+    let script = Script::always(Answer::status(Code::Internal, "broken"));
+    let error = script.client().impersonate(TARGET).signer().unwrap().sign_blob("bytes").await.unwrap_err();
+    assert_eq!((error.code(), error.is_transient()), (Code::Internal, true));
+}
+
+/// conf: P42
+#[tokio::test]
+async fn signatures_verify_with_the_published_keys() {
+    let emulator = start().await;
+    let client = client_of(&emulator);
+    let keys = async |account: &str| {
+        let page = PublicKeys::url(account).replace("https://www.googleapis.com", emulator.endpoint());
+        let (_, _, jwks) = http("GET", &page, &[], "").await;
+        PublicKeys::from_jwks(std::str::from_utf8(&jwks).unwrap()).unwrap()
+    };
+    let signer = client.impersonate(TARGET).signer().unwrap();
+    let blob = signer.sign_blob("bytes").await.unwrap();
+    let claims = serde_json::json!({ "sub": "someone" });
+    let jwt = signer.sign_jwt(&claims).await.unwrap();
+
+    let own = keys(TARGET).await;
+    own.verify_blob(&blob, b"bytes").unwrap();
+    assert_eq!(own.verify_jwt(&jwt).unwrap(), claims);
+    assert_eq!(own.verify_blob(&blob, b"other bytes").unwrap_err().field(), Some("signature"));
+
+    client.sign_blob("other@example.com", "").await.unwrap();
+    let foreign = keys("other@example.com").await;
+    assert_eq!(foreign.verify_blob(&blob, b"bytes").unwrap_err().field(), Some("key_id"));
+    assert_eq!(foreign.verify_jwt(&jwt).unwrap_err().field(), Some("key_id"));
+
+    emulator.rotate_key(TARGET).await.unwrap();
+    let newer = signer.sign_blob("bytes").await.unwrap();
+    assert_eq!(own.verify_blob(&newer, b"bytes").unwrap_err().field(), Some("key_id"));
+    let own = keys(TARGET).await;
+    own.verify_blob(&newer, b"bytes").unwrap();
+    own.verify_blob(&blob, b"bytes").unwrap();
+}
