@@ -7,6 +7,7 @@ mod support;
 
 use std::{fs, io};
 
+use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use gcp_iam_credentials::{Credentials, ImpersonationPool};
 use support::server::{SERVE, Server};
 use support::{Arguments, BoxError, builder};
@@ -60,7 +61,7 @@ async fn measure(server: &Server, size: usize) -> Result<(), BoxError> {
     println!("{size:>12}{:>18.2} s{rate:>20.0}{bytes:>24}", took.as_secs_f64());
 
     let stats = pool.stats();
-    if (stats.identities, stats.fetches) != (size, size as u64) || !identity(&pool, 0)?.is_valid() {
+    if (stats.identities(), stats.fetches()) != (size, size as u64) || !identity(&pool, 0)?.is_valid() {
         return Err(format!("not what was to be measured: {stats:?}").into());
     }
     Ok(())
@@ -68,7 +69,7 @@ async fn measure(server: &Server, size: usize) -> Result<(), BoxError> {
 
 fn identity(pool: &ImpersonationPool, number: usize) -> Result<Credentials, BoxError> {
     let target = format!("customer-{number:06}@project-of-ours.iam.gserviceaccount.com");
-    Ok(pool.access_token(target, [gcp_iam_credentials::scopes::CLOUD_PLATFORM])?)
+    Ok(pool.impersonate(target).access_token([CLOUD_PLATFORM])?)
 }
 
 /// The memory of this process that is in use, in bytes.

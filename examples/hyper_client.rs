@@ -12,8 +12,9 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
 
+use gcp_iam_credentials::bearer::BearerError;
 use gcp_iam_credentials::emulator::Emulator;
-use gcp_iam_credentials::{BearerError, Credentials, IamCredentialsClient, Token};
+use gcp_iam_credentials::{Credentials, IamCredentialsClient, Token};
 use http::{HeaderName, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
@@ -54,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The token goes to no other host.
     let astray = Request::get("https://evil.example/").body(Empty::new())?;
     match http.ready().await?.call(astray).await {
-        Err(BearerError::NoToken(error)) => println!("not sent: {}", error.cause()),
+        Err(BearerError::Token(error)) => println!("not sent: {}", error.cause()),
         other => return Err(format!("sent astray: {other:?}").into()),
     }
     Ok(())

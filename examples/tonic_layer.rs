@@ -11,9 +11,10 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use gcp_iam_credentials::bearer::TokenError;
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
-use gcp_iam_credentials::{Credentials, IamCredentialsClient, NoToken, Token};
+use gcp_iam_credentials::{Credentials, IamCredentialsClient, Token};
 use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptorLayer;
 use tonic::transport::server::TcpIncoming;
@@ -55,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .service(Channel::from_static("http://[::1]:1").connect_lazy());
     if let Err(status) = HealthClient::new(channel).check(HealthCheckRequest::default()).await {
         println!("without a source: {:?}, {}", status.code(), status.message());
-        println!("because: {}", NoToken::find_in(&status).ok_or("the cause is lost")?);
+        println!("because: {}", TokenError::find_in(&status).ok_or("the cause is lost")?);
     }
     Ok(())
 }

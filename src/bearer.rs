@@ -1,26 +1,26 @@
-//! Puts the token on requests: of any tower service, or of one tonic client.
+//! What [`BearerLayer`] makes: a service, its response future, and its errors.
 
+mod api_client_header;
+mod auth_headers;
 mod destination;
 mod error;
 mod future;
-mod interceptor;
-mod layer;
+pub(crate) mod interceptor;
+pub(crate) mod layer;
 mod service;
-mod stamp;
-mod usage;
 
-pub use self::error::{BearerError, NoToken};
+pub use self::error::{BearerError, TokenError};
 pub use self::future::ResponseFuture;
-pub use self::interceptor::BearerInterceptor;
-pub use self::layer::BearerLayer;
+use self::interceptor::BearerInterceptor;
+use self::layer::BearerLayer;
 pub use self::service::BearerService;
 use crate::{Credentials, Error};
 
 impl Credentials {
-    /// A tower layer that puts the token on every request of the service it wraps.
+    /// Returns a tower layer that puts the token on every request of the service it wraps.
     ///
-    /// Works on a tonic channel, balanced or not, on a hyper client, and on any other service that
-    /// takes an [`http::Request`] and gives an [`http::Response`].
+    /// It works on a tonic channel, balanced or not, on a hyper client, and on any other service
+    /// that takes an [`http::Request`] and returns an [`http::Response`].
     ///
     /// ```
     /// use gcp_iam_credentials::{Credentials, Token};
@@ -28,9 +28,10 @@ impl Credentials {
     /// use tower::ServiceBuilder;
     ///
     /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let credentials = Credentials::fixed(Token::new("ya29.secret", None)?);
-    /// let channel = Endpoint::from_static("https://pubsub.googleapis.com").connect_lazy();
-    /// let channel = ServiceBuilder::new().layer(credentials.layer()).service(channel);
+    /// # let acting = Credentials::fixed(Token::new("ya29.secret", None)?);
+    /// let channel = Endpoint::from_static("https://pubsub.googleapis.com");
+    /// let channel = channel.connect_lazy();
+    /// let channel = ServiceBuilder::new().layer(acting.layer()).service(channel);
     /// // let publisher = PublisherClient::new(channel);
     /// # Ok(()) }
     /// ```
@@ -38,14 +39,14 @@ impl Credentials {
         BearerLayer::new(self.clone())
     }
 
-    /// An interceptor for a tonic client that takes one and no layer. Waits for the first token.
+    /// Waits for the first token, and returns an interceptor for a tonic client.
     ///
-    /// An interceptor can neither wait nor see replies: prefer [`layer`](Self::layer), and see
-    /// [`BearerInterceptor`] for the difference.
+    /// An interceptor can't wait for a token and sees no replies. Use [`layer`](Self::layer) if the
+    /// client takes one; [`BearerInterceptor`] lists the differences.
     ///
     /// # Errors
     ///
-    /// Those of [`token`](Self::token).
+    /// The same as for [`token`](Self::token).
     pub async fn interceptor(&self) -> Result<BearerInterceptor, Error> {
         self.token().await?;
         Ok(BearerInterceptor::new(self.clone()))

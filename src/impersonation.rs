@@ -1,41 +1,58 @@
-//! Acting as another service account.
+//! Acting as another service account: the options, and the verbs that make credentials.
 
 mod diagnosis;
 mod pool;
-#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
-mod public_keys;
 mod signer;
 mod source;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::diagnosis::{Diagnosis, Finding, HopDiagnosis};
-pub use self::pool::{ImpersonationPool, PoolBuilder, PoolStats};
-#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
-pub use self::public_keys::PublicKeys;
+pub use self::diagnosis::{DiagnosedHop, Diagnosis, Finding, Operation};
+pub use self::pool::{ImpersonationPool, PoolBuilder, PoolStats, PooledImpersonation};
 pub use self::signer::Signer;
-use self::source::{Grant, How, ImpersonatedSource};
+use self::source::{ImpersonatedSource, TokenKind};
 use crate::client::{checked_audience, checked_lifetime, checked_scopes, wire_names};
 use crate::{Credentials, Error, IamCredentialsClient, ServiceAccountName, headers};
 
-/// How to act as a target service account; its verbs make [`Credentials`] that do.
+/// The options for acting as a target service account. Made by
+/// [`IamCredentialsClient::impersonate`].
 ///
-/// Made by [`IamCredentialsClient::impersonate`]. A plain value: set the options once, and call as
-/// many verbs as needed. An option that a verb cannot use is an error, so that none is ignored
-/// unseen.
+/// Set the options once, and call as many verbs as needed. Each verb makes new [`Credentials`], or
+/// a [`Signer`]. An option that a verb can't use is an error, so no option is silently ignored:
+///
+/// | Option | [`access_token`] | [`id_token`] | [`self_signed_jwt`] | [`signer`] |
+/// |---|---|---|---|---|
+/// | [`delegates`] | yes | yes | yes | yes |
+/// | [`lifetime`] | 1 s to 12 h, not with a `subject` | no | 1 s to 1 h | no |
+/// | [`include_email`] | no | yes | no | no |
+/// | [`subject`] | yes | no | no | no |
+/// | [`quota_project`] | yes | yes | yes | no |
+///
+/// [`diagnose`](Self::diagnose) takes the options of the verb whose operation it diagnoses.
 ///
 /// ```no_run
-/// use gcp_iam_credentials::{IamCredentialsClient, scopes::CLOUD_PLATFORM};
+/// use gcp_iam_credentials::IamCredentialsClient;
+/// use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 ///
 /// # async fn act() -> Result<(), gcp_iam_credentials::Error> {
 /// let client = IamCredentialsClient::new()?;
-/// let acting = client.impersonate("deployer@project.iam.gserviceaccount.com").access_token([CLOUD_PLATFORM])?;
+/// let target = "deployer@project.iam.gserviceaccount.com";
+/// let acting = client.impersonate(target).access_token([CLOUD_PLATFORM])?;
 /// let token = acting.token().await?;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// [`access_token`]: Self::access_token
+/// [`id_token`]: Self::id_token
+/// [`self_signed_jwt`]: Self::self_signed_jwt
+/// [`signer`]: Self::signer
+/// [`delegates`]: Self::delegates
+/// [`lifetime`]: Self::lifetime
+/// [`include_email`]: Self::include_email
+/// [`subject`]: Self::subject
+/// [`quota_project`]: Self::quota_project
 #[must_use = "call a verb to get credentials"]
 #[derive(Clone)]
 pub struct Impersonation {
@@ -48,8 +65,43 @@ pub struct Impersonation {
     quota_project: Option<String>,
 }
 
+/// What the target is used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    AccessToken,
+    UserAccessToken,
+    IdToken,
+    SelfSignedJwt,
+    Signer,
+}
+
+impl Verb {
+    /// The options that the verb can use, besides delegates.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::AccessToken => &["lifetime", "quota_project"],
+            Self::UserAccessToken => &["subject", "quota_project"],
+            Self::IdToken => &["include_email", "quota_project"],
+            Self::SelfSignedJwt => &["lifetime", "quota_project"],
+            Self::Signer => &[],
+        }
+    }
+
+    fn result(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access tokens",
+            Self::UserAccessToken => "access tokens of a subject",
+            Self::IdToken => "ID tokens",
+            Self::SelfSignedJwt => "self-signed JWTs",
+            Self::Signer => "a signer",
+        }
+    }
+}
+
 impl IamCredentialsClient {
-    /// Starts to act as `target`: an e-mail address, a numeric unique id or a full name.
+    /// Starts to act as `target`: an e-mail address, a numeric unique id or a full resource name.
+    ///
+    /// Nothing is sent, and nothing is checked before a verb is called.
     pub fn impersonate(&self, target: impl AsRef<str>) -> Impersonation {
         Impersonation {
             client: self.clone(),
@@ -64,54 +116,65 @@ impl IamCredentialsClient {
 }
 
 impl Impersonation {
-    /// How long each access token lives by default, and the longest a self-signed JWT may.
+    /// The default lifetime of access tokens and self-signed JWTs: one hour. It is also the longest
+    /// lifetime of a self-signed JWT.
     pub const LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// The accounts between the client's credentials and the target, nearest to the credentials
-    /// first. Each must hold Token Creator on the next.
+    /// Sets the accounts between the client's credentials and the target, the one nearest to the
+    /// credentials first. Default: none.
+    ///
+    /// Each account needs the role Token Creator on the next, and the last one on the target.
     pub fn delegates(mut self, delegates: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.delegates = wire_names(delegates);
         self
     }
 
-    /// How long each token lives, renewed ahead of its end. For access tokens 1 s to 43200 s
-    /// (12 h), and more than an hour only with the organisation policy
-    /// `constraints/iam.allowServiceAccountCredentialLifetimeExtension`; for self-signed JWTs 1 s
-    /// to 3600 s. Default: [`LIFETIME`](Self::LIFETIME).
+    /// Sets the lifetime of each token, which is renewed before it ends. Default:
+    /// [`LIFETIME`](Self::LIFETIME).
+    ///
+    /// Access tokens may live for 1 s to 43200 s (12 h). More than an hour needs the organisation
+    /// policy `constraints/iam.allowServiceAccountCredentialLifetimeExtension`. Self-signed JWTs
+    /// may live for 1 s to 3600 s.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// Whether ID tokens have the claims `email` and `email_verified`. Default: no.
+    /// Sets whether ID tokens have the claims `email` and `email_verified`. Default: `false`.
     pub fn include_email(mut self, include: bool) -> Self {
         self.include_email = Some(include);
         self
     }
 
-    /// The Google Workspace user to act as, through the target's domain-wide delegation. No key is
-    /// needed: the target signs with its system-managed one.
+    /// Sets the Google Workspace user to act as, through the target's domain-wide delegation.
+    /// Default: none; the tokens are the target's own.
+    ///
+    /// No key is needed: the target signs with its system-managed key.
     pub fn subject(mut self, user: impl Into<String>) -> Self {
         self.subject = Some(user.into());
         self
     }
 
-    /// The project that calls *with* the credentials are counted against: what
-    /// [`Credentials::layer`] sends as `x-goog-user-project`. Calls *for* them go by
+    /// Sets the quota project of calls *with* the credentials, which [`Credentials::layer`] sends as
+    /// `x-goog-user-project`. Default: none.
+    ///
+    /// Calls *for* the credentials use
     /// [`ClientBuilder::quota_project`](crate::ClientBuilder::quota_project).
     pub fn quota_project(mut self, project: impl Into<String>) -> Self {
         self.quota_project = Some(project.into());
         self
     }
 
-    /// Credentials with access tokens of the target, or of the [`subject`](Self::subject), that
-    /// have these scopes.
+    /// Makes credentials whose access tokens have these scopes. The tokens are the target's, or the
+    /// [`subject`](Self::subject)'s if one is set.
+    ///
+    /// Nothing is sent before the first use.
     ///
     /// # Errors
     ///
-    /// Where the target or a delegate is no name, there is no scope, the lifetime is out of range,
-    /// or an option is set that does not go with access tokens. A subject excludes a lifetime, and
-    /// universes other than `googleapis.com`. Nothing is sent.
+    /// Returns `InvalidInput` if the target, a delegate, a scope, the lifetime or the subject is
+    /// invalid, if there is no scope, or if an option is set that access tokens can't use. A subject
+    /// excludes a lifetime, and all universes other than `googleapis.com`.
     pub fn access_token(
         &self,
         scopes: impl IntoIterator<Item = impl AsRef<str>>,
@@ -119,107 +182,155 @@ impl Impersonation {
         Ok(Credentials::from_source(self.access_token_source(scopes)?))
     }
 
-    fn access_token_source(
-        &self,
-        scopes: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> Result<ImpersonatedSource, Error> {
-        self.refuse("include_email", self.include_email.is_some(), "access tokens")?;
-        let scopes = checked_scopes(scopes)?;
-        match &self.subject {
-            None => {
-                let lifetime = checked_lifetime(self.lifetime.unwrap_or(Self::LIFETIME))?;
-                self.source(Grant::AccessToken { scopes, lifetime })
-            }
-            Some(subject) => {
-                self.refuse("lifetime", self.lifetime.is_some(), "a subject: its tokens live for an hour")?;
-                let grant = Grant::subject(&self.client, subject, &scopes)?;
-                self.need_email("the issuer for a subject")?;
-                self.source(grant)
-            }
-        }
-    }
-
-    /// Credentials with ID tokens of the target for `audience`.
+    /// Makes credentials whose ID tokens are the target's, for `audience`.
+    ///
+    /// Nothing is sent before the first use.
     ///
     /// # Errors
     ///
-    /// Where the target or a delegate is no name, the audience is empty, or an option is set that
-    /// does not go with ID tokens. Nothing is sent.
+    /// Returns `InvalidInput` if the target or a delegate is invalid, if the audience is empty, or
+    /// if an option is set that ID tokens can't use.
+    ///
+    /// # Cloud Run, with reqwest or another HTTP client
+    ///
+    /// [`Credentials::apply`] writes into an [`http::HeaderMap`], which is the type of reqwest's
+    /// headers too: `reqwest::Client::new().get(url).headers(headers).send().await?`.
+    ///
+    /// ```no_run
+    /// use gcp_iam_credentials::IamCredentialsClient;
+    /// use http::{HeaderMap, Request};
+    ///
+    /// # async fn call() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = IamCredentialsClient::new()?;
+    /// let caller = client.impersonate("caller@project.iam.gserviceaccount.com");
+    /// let acting = caller.id_token("https://my-service.run.app")?;
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// acting.apply(&mut headers).await?;
+    /// let mut request = Request::get("https://my-service.run.app/path").body(())?;
+    /// *request.headers_mut() = headers;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn id_token(&self, audience: impl AsRef<str>) -> Result<Credentials, Error> {
         Ok(Credentials::from_source(self.id_token_source(audience)?))
     }
 
-    fn id_token_source(&self, audience: impl AsRef<str>) -> Result<ImpersonatedSource, Error> {
-        self.refuse("lifetime", self.lifetime.is_some(), "ID tokens: they live for an hour")?;
-        self.refuse("subject", self.subject.is_some(), "ID tokens")?;
-        let audience = checked_audience(audience.as_ref())?;
-        self.source(Grant::IdToken { audience, include_email: self.include_email.unwrap_or(false) })
-    }
-
-    /// Credentials with JWTs that the target signs itself, which Google APIs take in place of
-    /// access tokens. `audience` is the API, as `https://pubsub.googleapis.com/`.
+    /// Makes credentials with JWTs that the target signs itself. Google APIs accept them in place of
+    /// access tokens. `audience` is the API's URL, such as `https://pubsub.googleapis.com/`.
+    ///
+    /// Nothing is sent before the first use.
     ///
     /// # Errors
     ///
-    /// Where the target is not given by its e-mail address, a delegate is no name, the audience is
-    /// empty, the lifetime is over an hour, or an option is set that does not go with self-signed
-    /// JWTs. Nothing is sent.
+    /// Returns `InvalidInput` if the target isn't an e-mail address, if a delegate or the lifetime
+    /// is invalid, if the audience is empty, or if an option is set that self-signed JWTs can't
+    /// use.
     pub fn self_signed_jwt(&self, audience: impl AsRef<str>) -> Result<Credentials, Error> {
-        self.refuse("include_email", self.include_email.is_some(), "self-signed JWTs")?;
-        self.refuse("subject", self.subject.is_some(), "self-signed JWTs")?;
-        self.need_email("the issuer of a self-signed JWT")?;
-        let audience = checked_audience(audience.as_ref())?;
-        let lifetime = self.lifetime.unwrap_or(Self::LIFETIME);
-        if lifetime < Duration::from_secs(1) || lifetime > Self::LIFETIME {
-            let problem = format!("is {lifetime:?}: Google APIs take self-signed JWTs of 1 s to 3600 s");
-            return Err(Error::invalid("lifetime", problem));
-        }
-        Ok(Credentials::from_source(self.source(Grant::SelfSignedJwt { audience, lifetime })?))
+        Ok(Credentials::from_source(self.self_signed_jwt_source(audience)?))
     }
 
-    /// Signs as the target.
+    /// Makes a signer that signs bytes and claims as the target.
     ///
     /// # Errors
     ///
-    /// Where the target is not given by its e-mail address, a delegate is no name, or an option is
-    /// set that does not go with signing. Nothing is sent.
+    /// Returns `InvalidInput` if the target isn't an e-mail address, if a delegate is invalid, or if
+    /// an option other than the delegates is set.
     pub fn signer(&self) -> Result<Signer, Error> {
-        self.refuse("lifetime", self.lifetime.is_some(), "a signer")?;
-        self.refuse("include_email", self.include_email.is_some(), "a signer")?;
-        self.refuse("subject", self.subject.is_some(), "a signer")?;
-        self.refuse("quota_project", self.quota_project.is_some(), "a signer: set the client's")?;
-        self.need_email("a signer")?;
+        self.check_options(Verb::Signer)?;
+        self.require_email()?;
         Ok(Signer::new(self.client.clone(), self.target.clone()?, self.delegates.clone()?))
     }
 
-    /// The same options, with calls made by another client.
-    fn over(&self, client: &IamCredentialsClient) -> Self {
-        Self { client: client.clone(), ..self.clone() }
+    fn access_token_source(
+        &self,
+        scopes: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<ImpersonatedSource, Error> {
+        let verb = self.access_token_verb();
+        self.check_options(verb)?;
+        let scopes = checked_scopes(scopes)?;
+        let kind = match &self.subject {
+            None => TokenKind::AccessToken { scopes, lifetime: checked_lifetime(self.token_lifetime())? },
+            Some(subject) => {
+                let kind = TokenKind::user_access_token(&self.client, subject, scopes)?;
+                self.require_email()?;
+                kind
+            }
+        };
+        self.source(kind)
     }
 
-    fn source(&self, grant: Grant) -> Result<ImpersonatedSource, Error> {
-        if let Some(project) = &self.quota_project {
-            headers::quota_project(project, "quota_project")?;
+    fn id_token_source(&self, audience: impl AsRef<str>) -> Result<ImpersonatedSource, Error> {
+        self.check_options(Verb::IdToken)?;
+        let audience = checked_audience(audience.as_ref())?;
+        let include_email = self.include_email.unwrap_or(false);
+        self.source(TokenKind::IdToken { audience, include_email })
+    }
+
+    fn self_signed_jwt_source(&self, audience: impl AsRef<str>) -> Result<ImpersonatedSource, Error> {
+        self.check_options(Verb::SelfSignedJwt)?;
+        self.require_email()?;
+        let audience = checked_audience(audience.as_ref())?;
+        let lifetime = self.self_signed_lifetime()?;
+        self.source(TokenKind::SelfSignedJwt { audience, lifetime })
+    }
+
+    fn source(&self, kind: TokenKind) -> Result<ImpersonatedSource, Error> {
+        Ok(ImpersonatedSource::new(
+            self.client.clone(),
+            self.target.clone()?,
+            self.delegates.clone()?,
+            kind,
+            self.quota_project.clone(),
+        ))
+    }
+
+    fn access_token_verb(&self) -> Verb {
+        if self.subject.is_some() { Verb::UserAccessToken } else { Verb::AccessToken }
+    }
+
+    fn token_lifetime(&self) -> Duration {
+        self.lifetime.unwrap_or(Self::LIFETIME)
+    }
+
+    fn self_signed_lifetime(&self) -> Result<Duration, Error> {
+        let lifetime = self.token_lifetime();
+        if lifetime < Duration::from_secs(1) || lifetime > Self::LIFETIME {
+            let problem = format!("must be between 1 s and 1 h for a self-signed JWT, got {lifetime:?}");
+            return Err(Error::invalid("lifetime", problem));
         }
-        let how =
-            How { delegates: self.delegates.clone()?, grant, quota_project: self.quota_project.clone() };
-        let target = self.target.clone()?;
-        Ok(ImpersonatedSource { client: self.client.clone(), target, how: Arc::new(how) })
+        Ok(lifetime)
     }
 
-    fn refuse(&self, option: &'static str, set: bool, with: &str) -> Result<(), Error> {
-        match set {
-            true => Err(Error::invalid(option, format!("does not go with {with}"))),
-            false => Ok(()),
+    /// Checks that no option is set that `verb` can't use, and that the quota project is valid.
+    fn check_options(&self, verb: Verb) -> Result<(), Error> {
+        let options = [
+            ("lifetime", self.lifetime.is_some()),
+            ("include_email", self.include_email.is_some()),
+            ("subject", self.subject.is_some()),
+            ("quota_project", self.quota_project.is_some()),
+        ];
+        match options.iter().find(|(option, set)| *set && !verb.options().contains(option)) {
+            Some((option, _)) => Err(Error::invalid(*option, format!("can't be set for {}", verb.result()))),
+            None => self.check_quota_project(),
         }
     }
 
-    fn need_email(&self, what: &str) -> Result<(), Error> {
+    fn check_quota_project(&self) -> Result<(), Error> {
+        match &self.quota_project {
+            Some(project) => headers::quota_project(project, "quota_project").map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that the target's e-mail address is known: it is the issuer of what the target signs.
+    fn require_email(&self) -> Result<(), Error> {
         match &self.target {
-            Ok(target) if !target.account().contains('@') => Err(Error::invalid(
-                "target",
-                format!("is a unique id, but {what} goes by its e-mail address"),
-            )),
+            Ok(target) if !target.account().contains('@') => {
+                let got = target.account();
+                let problem = format!("must be an e-mail address to sign with, got the unique id {got}");
+                Err(Error::invalid("target", problem))
+            }
             _ => Ok(()),
         }
     }

@@ -42,7 +42,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod adc;
-mod bearer;
+pub mod bearer;
 mod client;
 mod credentials;
 #[cfg(feature = "emulator")]
@@ -64,26 +64,35 @@ pub mod scopes;
 mod source;
 mod tls;
 mod token;
+#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+pub mod verify;
 
 pub use adc::CredentialsBuilder;
-pub use bearer::{BearerError, BearerInterceptor, BearerLayer, BearerService, NoToken, ResponseFuture};
+pub use bearer::interceptor::BearerInterceptor;
+pub use bearer::layer::BearerLayer;
 pub use client::{
     ClientBuilder, GenerateAccessToken, GenerateIdToken, IamCredentialsClient, SignBlob, SignJwt, SignedBlob,
     SignedJwt,
 };
 pub use credentials::{CacheStatus, Credentials, KeepWarm};
 pub use error::{Error, ErrorKind, ServiceError};
-#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
-pub use impersonation::PublicKeys;
-pub use impersonation::{
-    Diagnosis, Finding, HopDiagnosis, Impersonation, ImpersonationPool, PoolBuilder, PoolStats, Signer,
-};
+pub use impersonation::{Impersonation, ImpersonationPool, Signer};
 pub use name::{ServiceAccountName, parse_service_account_path, service_account_path};
 pub use retry::RetryPolicy;
 pub use source::{
     BoxFuture, CacheHints, Explanation, FetchReason, FetchRequest, Hop, SourceInfo, TokenSource,
 };
 pub use token::Token;
+
+/// The report on why an impersonation fails: see [`Impersonation::diagnose`].
+pub mod diagnosis {
+    pub use crate::impersonation::{DiagnosedHop, Diagnosis, Finding, Operation};
+}
+
+/// The types around an [`ImpersonationPool`].
+pub mod pool {
+    pub use crate::impersonation::{PoolBuilder, PoolStats, PooledImpersonation};
+}
 
 /// The samples of the README, compiled.
 #[cfg(doctest)]

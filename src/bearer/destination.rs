@@ -1,4 +1,4 @@
-//! Where a token may go.
+//! The hosts and schemes that a token may be sent to.
 
 use http::Uri;
 use http::uri::Scheme;
@@ -6,10 +6,10 @@ use http::uri::Scheme;
 use crate::Error;
 use crate::host::{HostPattern, is_loopback};
 
-/// The hosts and schemes that a token may be sent to.
+/// The checks of a request's URI, before it gets a token.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Destinations {
-    /// None: any host.
+    /// `None` allows any host.
     hosts: Option<Vec<HostPattern>>,
     plaintext: bool,
 }
@@ -24,10 +24,9 @@ impl Destinations {
         self.hosts.get_or_insert_default().extend(patterns);
     }
 
-    /// Whether a request for `uri` may carry a token.
+    /// Checks that a request for `uri` may carry a token.
     ///
-    /// Where the URI has no authority, the service that is wrapped knows the host and this layer
-    /// does not: nothing is checked.
+    /// A URI without an authority passes: only the inner service knows its host.
     #[inline]
     pub(super) fn check(&self, uri: &Uri) -> Result<(), Error> {
         uri.host().map_or(Ok(()), |host| self.check_host(uri, host))
@@ -38,13 +37,13 @@ impl Destinations {
         if !encrypted && !self.plaintext && !is_loopback(uri) {
             return Err(Error::invalid(
                 "uri",
-                format!("a token may not go to {host} unencrypted: use https, or allow_plaintext()"),
+                format!("{host} must be called over https, or allowed by allow_plaintext(), to get a token"),
             ));
         }
         match &self.hosts {
             Some(hosts) if !hosts.iter().any(|pattern| pattern.matches(host)) => Err(Error::invalid(
                 "uri",
-                format!("a token may not go to {host}: allow_hosts() does not name it"),
+                format!("{host} must be among the hosts of allow_hosts() to get a token"),
             )),
             _ => Ok(()),
         }
@@ -60,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn plaintext_goes_to_loopback_alone() {
+    fn plaintext_is_allowed_only_to_loopback() {
         let any = Destinations::default();
         for uri in [
             "https://pubsub.googleapis.com/v1",
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_named_or_lies_under_a_name() {
+    fn a_pattern_names_a_host_or_all_hosts_under_a_domain() {
         let mut some = Destinations::default();
         some.allow_hosts(["Run.Example.com", "*.googleapis.com"]);
         some.allow_hosts([".example.org."]);
@@ -115,7 +114,7 @@ mod tests {
         ] {
             assert!(!allows(&some, &format!("https://{host}/x")), "{host}");
         }
-        assert!(allows(&some, "/path"), "who connects knows the host");
+        assert!(allows(&some, "/path"), "only the inner service knows the host");
         let error = some.check(&"https://evil.example/?token=hidden".parse().unwrap()).unwrap_err();
         assert!(
             error.to_string().contains("evil.example") && !error.to_string().contains("hidden"),
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_means_nothing_allows_nothing() {
+    fn an_unusable_pattern_allows_nothing() {
         for pattern in ["", "*", ".", "*.", "*.*", "https://example.com", "example.com:443", "*example.com"] {
             let mut none = Destinations::default();
             none.allow_hosts([pattern]);

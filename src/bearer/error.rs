@@ -1,4 +1,4 @@
-//! What a request that got no token ends with.
+//! The errors of a request that gets no reply.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,25 +13,49 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 const UNAVAILABLE: &str = "no credentials for this call at the moment";
 const UNAUTHENTICATED: &str = "no credentials for this call";
 
-/// Why [`BearerService`](crate::BearerService) gave no reply.
+/// The error of a [`BearerService`](crate::bearer::BearerService).
 ///
-/// Converts into a boxed error as tower's users and tonic's clients do it, and vanishes on the way:
-/// an error of the wrapped service comes out as it went in, so that tonic takes it for what it is,
-/// and [`NoToken`] as a [`Status`]. For the sake of that conversion this type is no
-/// [`std::error::Error`] itself.
+/// It converts into a boxed error and into a [`Status`], as tower's layers and tonic's clients
+/// need it. An error of the inner service stays what it was, so that tonic classifies it as it would
+/// without the layer. A [`TokenError`] becomes a [`Status`]. Because of this conversion, the type
+/// doesn't implement [`std::error::Error`] itself.
+///
+/// ```
+/// use gcp_iam_credentials::bearer::BearerError;
+///
+/// fn explain<E: std::fmt::Display>(error: &BearerError<E>) -> String {
+///     match error {
+///         BearerError::Token(error) => format!("not sent: {}", error.cause()),
+///         BearerError::Inner(error) => format!("the service failed: {error}"),
+///         other => other.to_string(),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BearerError<E> {
-    /// The request got no token, and was not sent.
-    NoToken(NoToken),
-    /// The wrapped service failed.
+    /// The request got no token, and wasn't sent.
+    Token(TokenError),
+    /// The inner service failed.
     Inner(E),
+}
+
+impl<E> From<TokenError> for BearerError<E> {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl<E> From<Error> for BearerError<E> {
+    fn from(error: Error) -> Self {
+        Self::Token(error.into())
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for BearerError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoToken(error) => error.fmt(f),
+            Self::Token(error) => error.fmt(f),
             Self::Inner(error) => error.fmt(f),
         }
     }
@@ -40,7 +64,7 @@ impl<E: fmt::Display> fmt::Display for BearerError<E> {
 impl<E: Into<BoxError>> From<BearerError<E>> for BoxError {
     fn from(error: BearerError<E>) -> Self {
         match error {
-            BearerError::NoToken(error) => Box::new(Status::from(error)),
+            BearerError::Token(error) => Box::new(Status::from(error)),
             BearerError::Inner(error) => error.into(),
         }
     }
@@ -58,42 +82,56 @@ impl<E: Into<BoxError>> From<BearerError<E>> for Status {
     }
 }
 
-/// A request got no token, and was not sent.
+/// A request got no token, and wasn't sent.
 ///
-/// What it shows, and the [`Status`] it becomes, say no more than that, for handlers forward
-/// statuses to strangers: neither names the principal, nor shows IAM's answer. The [`Error`] with
-/// all of that is its [`source`](StdError::source); [`find_in`](Self::find_in) gets it back from a
-/// status.
+/// Handlers forward statuses to untrusted callers. So this error's text and the [`Status`] that it
+/// becomes are constant: they contain no principal, no role and nothing of IAM's reply. The
+/// [`Error`] with the details is the [`source`](StdError::source). To get it back from a status,
+/// use [`find_in`](Self::find_in).
+///
+/// With `?`, every [`Error`] of this crate becomes such a status:
 ///
 /// ```
-/// use gcp_iam_credentials::NoToken;
+/// use gcp_iam_credentials::Credentials;
+/// use gcp_iam_credentials::bearer::TokenError;
+/// use http::HeaderMap;
+/// use tonic::{Request, Response, Status};
 ///
-/// fn log(status: &tonic::Status) {
-///     if let Some(cause) = NoToken::find_in(status) {
+/// async fn handler(
+///     acting: &Credentials,
+///     _request: Request<()>,
+/// ) -> Result<Response<()>, Status> {
+///     let mut headers = HeaderMap::new();
+///     acting.apply(&mut headers).await?;
+///     // … a call with these headers …
+///     Ok(Response::new(()))
+/// }
+///
+/// /// Logs the details, which the caller doesn't get.
+/// fn log(status: &Status) {
+///     if let Some(cause) = TokenError::find_in(status) {
 ///         eprintln!("{cause}");
 ///     }
 /// }
 /// ```
 #[derive(Clone)]
-pub struct NoToken(Error);
+pub struct TokenError(Error);
 
-impl NoToken {
-    pub(super) fn new(cause: Error) -> Self {
-        Self(cause)
-    }
-
-    /// What went wrong. Not for strangers: it may name accounts, roles and commands.
+impl TokenError {
+    /// Returns why there is no token. Don't send it to untrusted callers: it may name accounts,
+    /// roles and commands.
     pub fn cause(&self) -> &Error {
         &self.0
     }
 
-    /// `Unavailable` where the cause is transient, else `Unauthenticated`: never the code of IAM's
-    /// answer, which would be taken for the called API's.
+    /// Returns `Unavailable` if the cause is transient, else `Unauthenticated`.
+    ///
+    /// It is never the code of IAM's reply, which a caller would take for the called API's.
     pub fn code(&self) -> Code {
         if self.0.is_transient() { Code::Unavailable } else { Code::Unauthenticated }
     }
 
-    /// Why a request got no token, if that is what `error` or one of its sources says.
+    /// Returns why a request got no token, if `error` or one of its sources is a `TokenError`.
     pub fn find_in<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
         let mut chain = std::iter::successors(Some(error), |error| (**error).source());
         chain.find_map(|error| error.downcast_ref::<Self>()).map(Self::cause)
@@ -104,29 +142,44 @@ impl NoToken {
     }
 }
 
-impl From<NoToken> for Status {
-    /// The source is the [`NoToken`], whose source is the [`Error`].
-    fn from(error: NoToken) -> Self {
+impl From<Error> for TokenError {
+    fn from(cause: Error) -> Self {
+        Self(cause)
+    }
+}
+
+impl From<TokenError> for Status {
+    /// The status has a constant message. Its source is the [`TokenError`].
+    fn from(error: TokenError) -> Self {
         let mut status = Self::new(error.code(), error.message());
         status.set_source(Arc::new(error));
         status
     }
 }
 
-impl fmt::Display for NoToken {
+impl From<Error> for Status {
+    /// The same status as that of a [`TokenError`]: its message is constant, and its code is
+    /// `Unavailable` if the error is transient, else `Unauthenticated`.
+    fn from(error: Error) -> Self {
+        TokenError::from(error).into()
+    }
+}
+
+impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.message())
     }
 }
 
-/// As terse as `Display`: a [`Status`] shows the `Debug` of its source when it is displayed.
-impl fmt::Debug for NoToken {
+/// Shows no more than `Display`, because a [`Status`] shows the `Debug` of its source when it is
+/// displayed.
+impl fmt::Debug for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NoToken").finish_non_exhaustive()
+        f.debug_struct("TokenError").finish_non_exhaustive()
     }
 }
 
-impl StdError for NoToken {
+impl StdError for TokenError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&self.0)
     }
@@ -144,9 +197,9 @@ mod tests {
     /// conf: M32, M18
     #[test]
     fn nothing_that_is_forwarded_names_the_principal_or_the_role() {
-        let status = Status::from(NoToken::new(refused()));
+        let status = Status::from(TokenError::from(refused()));
         let forwarded = status.clone().into_http::<()>();
-        let error: BearerError<BoxError> = BearerError::NoToken(NoToken::new(refused()));
+        let error: BearerError<BoxError> = BearerError::Token(TokenError::from(refused()));
         for shown in [
             format!("{status}"),
             format!("{status:?}"),
@@ -165,7 +218,7 @@ mod tests {
             (refused(), Code::Unauthenticated),
             (Error::invalid("uri", "is odd"), Code::Unauthenticated),
         ] {
-            let status = Status::from(BearerError::<BoxError>::NoToken(NoToken::new(cause)));
+            let status = Status::from(BearerError::<BoxError>::Token(TokenError::from(cause)));
             assert_eq!(status.code(), code);
         }
     }
@@ -176,11 +229,11 @@ mod tests {
         #[error("wrapped")]
         struct Wrapper(#[source] BoxError);
 
-        let error: BoxError = BearerError::<BoxError>::NoToken(NoToken::new(refused())).into();
+        let error: BoxError = BearerError::<BoxError>::Token(TokenError::from(refused())).into();
         let status = Status::from_error(Box::new(Wrapper(error)));
         assert_eq!(status.code(), Code::Unauthenticated);
-        assert_eq!(NoToken::find_in(&status).map(ToString::to_string), Some(refused().to_string()));
-        assert!(NoToken::find_in(&Status::unauthenticated("by the API")).is_none());
+        assert_eq!(TokenError::find_in(&status).map(ToString::to_string), Some(refused().to_string()));
+        assert!(TokenError::find_in(&Status::unauthenticated("by the API")).is_none());
     }
 
     #[test]

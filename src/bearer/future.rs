@@ -1,4 +1,4 @@
-//! The way of one request: wait for a token, wait for the service, wait for the reply.
+//! One request in progress: wait for a token, wait for the inner service, wait for the reply.
 
 use std::fmt;
 use std::future::Future;
@@ -13,12 +13,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use super::layer::{SentToken, Settings};
-use super::{BearerError, NoToken};
+use super::{BearerError, TokenError};
 use crate::headers::GRPC_TIMEOUT;
-use crate::{BoxFuture, Error, Token, grpc_timeout};
+use crate::{Error, Token, grpc_timeout};
+
+type TokenFuture = Pin<Box<dyn Future<Output = Result<Token, Error>> + Send>>;
 
 pin_project! {
-    /// The reply to a request of [`BearerService`](crate::BearerService).
+    /// The response future of [`BearerService`](crate::bearer::BearerService).
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
@@ -36,8 +38,8 @@ pin_project! {
     {
         Sent { #[pin] reply: S::Future, token: SentToken, settings: Arc<Settings> },
         // Boxed, so that the state of a request with a fresh token stays small.
-        Waiting { waiting: Box<Waiting<S, B>> },
-        Failed { error: NoToken },
+        Waiting { waiting: Box<WaitingRequest<S, B>> },
+        Failed { error: TokenError },
     }
 }
 
@@ -45,16 +47,18 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
+    #[inline]
     pub(super) fn sent(reply: S::Future, token: SentToken, settings: Arc<Settings>) -> Self {
         Self { state: State::Sent { reply, token, settings } }
     }
 
-    pub(super) fn failed(error: NoToken) -> Self {
-        Self { state: State::Failed { error } }
+    pub(super) fn waiting(inner: S, request: Request<B>, settings: Arc<Settings>) -> Self {
+        let waiting = Box::new(WaitingRequest::new(inner, request, settings));
+        Self { state: State::Waiting { waiting } }
     }
 
-    pub(super) fn waiting(inner: S, request: Request<B>, settings: Arc<Settings>) -> Self {
-        Self { state: State::Waiting { waiting: Box::new(Waiting::new(inner, request, settings)) } }
+    pub(super) fn failed(error: TokenError) -> Self {
+        Self { state: State::Failed { error } }
     }
 }
 
@@ -70,7 +74,7 @@ where
             match state.as_mut().project() {
                 StateProjection::Sent { reply, token, settings } => {
                     let reply = ready!(reply.poll(cx)).map_err(BearerError::Inner)?;
-                    settings.watch(&reply, token);
+                    settings.invalidate_if_rejected(&reply, token);
                     return Poll::Ready(Ok(reply));
                 }
                 StateProjection::Waiting { waiting } => {
@@ -78,7 +82,7 @@ where
                     state.set(next);
                 }
                 StateProjection::Failed { error } => {
-                    return Poll::Ready(Err(BearerError::NoToken(error.clone())));
+                    return Poll::Ready(Err(BearerError::Token(error.clone())));
                 }
             }
         }
@@ -99,24 +103,24 @@ where
     }
 }
 
-/// A request that has no token yet.
-struct Waiting<S, B> {
-    /// Holds no slot until there is a token.
+/// A request that can't be sent yet.
+struct WaitingRequest<S, B> {
+    /// Holds no slot while the token is being fetched.
     inner: S,
-    /// Taken when it is sent.
+    /// `None` after it was sent.
     request: Option<Request<B>>,
     settings: Arc<Settings>,
-    token: TokenState,
-    /// The caller's: from its `grpc-timeout`.
+    token: FetchedToken,
+    /// The caller's deadline, from its `grpc-timeout`.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-enum TokenState {
-    Fetching(BoxFuture<'static, Result<Token, Error>>),
-    Fetched(Token),
+enum FetchedToken {
+    Pending(TokenFuture),
+    Ready(Token),
 }
 
-impl<S, B> Waiting<S, B>
+impl<S, B> WaitingRequest<S, B>
 where
     S: Service<Request<B>>,
 {
@@ -124,7 +128,7 @@ where
         // Without a runtime there are no timers, and the fetch fails by itself.
         let timeout = request.headers().get(GRPC_TIMEOUT).and_then(grpc_timeout::decode);
         let deadline = timeout
-            .and_then(|time| Instant::now().checked_add(time))
+            .and_then(|timeout| Instant::now().checked_add(timeout))
             .filter(|_| Handle::try_current().is_ok());
         let credentials = settings.credentials.clone();
         let fetch = async move {
@@ -133,49 +137,74 @@ where
                 None => credentials.token().await,
             }
         };
-        let token = TokenState::Fetching(Box::pin(fetch));
-        let deadline = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
-        Self { inner, request: Some(request), settings, token, deadline }
+        Self {
+            inner,
+            request: Some(request),
+            settings,
+            token: FetchedToken::Pending(Box::pin(fetch)),
+            deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline))),
+        }
     }
 
-    /// Waits until the request is on its way, or there is no token in the caller's time.
+    /// Waits until the request is sent, has failed, or has reached its deadline. Returns the next
+    /// state, or the error of an inner service that never became ready.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<State<S, B>, S::Error>> {
-        if let next @ Poll::Ready(_) = self.poll_in_time(cx) {
-            return next;
+        let ready = match self.poll_token(cx) {
+            Poll::Ready(Ok(token)) => self.inner.poll_ready(cx).map_ok(|()| token),
+            Poll::Ready(Err(error)) => return Poll::Ready(Ok(failed(error))),
+            Poll::Pending => Poll::Pending,
+        };
+        match ready {
+            Poll::Ready(Ok(token)) => Poll::Ready(Ok(self.send(token))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.poll_deadline(cx).map(|error| Ok(failed(error))),
         }
+    }
+
+    fn poll_token(&mut self, cx: &mut Context<'_>) -> Poll<Result<Token, Error>> {
+        let fetched = match &mut self.token {
+            FetchedToken::Ready(token) => return Poll::Ready(Ok(token.clone())),
+            FetchedToken::Pending(fetch) => ready!(fetch.as_mut().poll(cx)),
+        };
+        if let Ok(token) = &fetched {
+            self.token = FetchedToken::Ready(token.clone());
+        }
+        Poll::Ready(fetched)
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         match &mut self.deadline {
-            Some(deadline) => {
-                ready!(deadline.as_mut().poll(cx));
-                let error = Error::timeout("no token within the caller's grpc-timeout", None);
-                Poll::Ready(Ok(State::Failed { error: NoToken::new(error) }))
-            }
+            Some(deadline) => deadline
+                .as_mut()
+                .poll(cx)
+                .map(|()| Error::timeout("no token within the caller's grpc-timeout", None)),
             None => Poll::Pending,
         }
     }
 
-    fn poll_in_time(&mut self, cx: &mut Context<'_>) -> Poll<Result<State<S, B>, S::Error>> {
-        let token = match &mut self.token {
-            TokenState::Fetching(fetch) => {
-                let token = match ready!(fetch.as_mut().poll(cx)) {
-                    Ok(token) => token,
-                    Err(error) => return Poll::Ready(Ok(State::Failed { error: NoToken::new(error) })),
-                };
-                self.token = TokenState::Fetched(token.clone());
-                token
-            }
-            TokenState::Fetched(token) => token.clone(),
+    /// Sends the request. The inner service is ready.
+    fn send(&mut self, fetched: Token) -> State<S, B> {
+        let Some(mut request) = self.request.take() else {
+            return failed(Error::permanent("the request was sent already"));
         };
-        ready!(self.inner.poll_ready(cx))?;
-        // The service may have kept the request waiting for long.
-        let token = self.settings.credentials.cached().unwrap_or(token);
-        let Some(mut request) = self.request.take() else { return Poll::Pending };
-        self.settings.stamp.put(request.headers_mut(), &token);
+        // The inner service may have taken long to become ready.
+        let token = self.settings.credentials.cached().unwrap_or(fetched);
+        self.settings.auth_headers.insert(request.headers_mut(), &token);
         if let Some(deadline) = &self.deadline {
             let left = deadline.deadline().saturating_duration_since(Instant::now());
             request.headers_mut().insert(GRPC_TIMEOUT, grpc_timeout::encode(left));
         }
-        let settings = Arc::clone(&self.settings);
-        let token = SentToken::Token(token);
-        Poll::Ready(Ok(State::Sent { reply: self.inner.call(request), token, settings }))
+        State::Sent {
+            reply: self.inner.call(request),
+            token: SentToken::Token(token),
+            settings: Arc::clone(&self.settings),
+        }
     }
+}
+
+fn failed<S, B>(error: Error) -> State<S, B>
+where
+    S: Service<Request<B>>,
+{
+    State::Failed { error: TokenError::from(error) }
 }

@@ -10,63 +10,72 @@ use http::HeaderName;
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
-use super::NoToken;
-use super::stamp::Stamp;
+use super::auth_headers::AuthHeaders;
 use crate::{Credentials, Error, Token};
 
-/// Puts the cached token of [`Credentials`] on every request of a tonic client.
+/// A tonic interceptor that puts the cached token of [`Credentials`] on every request. Made by
+/// [`Credentials::interceptor`].
 ///
-/// Made by [`Credentials::interceptor`], for clients that are made by `with_interceptor`. Less able
-/// than [`BearerLayer`](crate::BearerLayer): tonic's interceptors cannot wait, see no reply, and do
-/// not know where a request goes. So a request that finds no good token fails at once, though it
-/// starts the refresh that lets the next one pass; and a token that an API refuses must be
-/// [invalidated](Credentials::invalidate) by the caller.
+/// Use it for clients that are made by `with_interceptor`. In all other cases use
+/// [`BearerLayer`](crate::BearerLayer), because tonic's interceptors can't do everything:
 ///
-/// tonic drops the source of an interceptor's status: [`last_error`](Self::last_error) keeps it.
+/// * They can't wait. A request that finds no good token fails at once, and starts the refresh that
+///   lets the next request succeed.
+/// * They see no replies. If an API rejects the token, the caller must
+///   [invalidate](Credentials::invalidate) it.
+/// * They don't know where a request goes, so no host is checked.
+/// * tonic drops the source of their status. [`last_error`](Self::last_error) keeps it.
 ///
 /// ```
 /// use gcp_iam_credentials::{Credentials, Token};
+/// use tonic::transport::Endpoint;
 /// use tonic_health::pb::health_client::HealthClient;
 ///
 /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let credentials = Credentials::fixed(Token::new("ya29.secret", None)?);
-/// # let channel = tonic::transport::Endpoint::from_static("http://[::1]:1").connect_lazy();
-/// let client = HealthClient::with_interceptor(channel, credentials.interceptor().await?);
+/// # let acting = Credentials::fixed(Token::new("ya29.secret", None)?);
+/// let channel = Endpoint::from_static("http://[::1]:1").connect_lazy();
+/// let interceptor = acting.interceptor().await?;
+/// let client = HealthClient::with_interceptor(channel, interceptor);
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct BearerInterceptor {
     credentials: Credentials,
-    stamp: Stamp,
+    auth_headers: AuthHeaders,
     last_error: Arc<ArcSwapOption<Error>>,
 }
 
 impl BearerInterceptor {
     pub(super) fn new(credentials: Credentials) -> Self {
-        let stamp = Stamp::new(&credentials);
-        Self { credentials, stamp, last_error: Arc::default() }
+        let auth_headers = AuthHeaders::new(&credentials);
+        Self { credentials, auth_headers, last_error: Arc::default() }
     }
 
-    /// Puts the token into another header, as [`BearerLayer::header_name`](crate::BearerLayer::header_name).
+    /// Puts the token into another header, as
+    /// [`BearerLayer::header_name`](crate::BearerLayer::header_name) does.
     pub fn header_name(mut self, name: HeaderName) -> Self {
-        self.stamp.header_name(name);
+        self.auth_headers.set_token_header(name);
         self
     }
 
-    /// Counts requests against this project, as
-    /// [`BearerLayer::quota_project`](crate::BearerLayer::quota_project).
-    pub fn quota_project(mut self, project: impl AsRef<str>) -> Self {
-        self.stamp.quota_project(project.as_ref());
-        self
+    /// Sets the quota project, as [`BearerLayer::quota_project`](crate::BearerLayer::quota_project)
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// Returns `InvalidInput` if `project` is empty or isn't visible ASCII.
+    pub fn quota_project(mut self, project: impl AsRef<str>) -> Result<Self, Error> {
+        self.auth_headers.set_quota_project(project.as_ref())?;
+        Ok(self)
     }
 
-    /// Why the latest of the requests that got no token got none; `None` while all got one. Clones
-    /// of an interceptor share it.
+    /// Returns why the latest request without a token got none, or `None` if every request got one.
+    /// Clones of an interceptor share this error.
     pub fn last_error(&self) -> Option<Error> {
         self.last_error.load().as_deref().cloned()
     }
 
-    /// A good token without waiting for one. Where none is cached, a refresh begins.
+    /// Returns a good token without waiting. If none is cached, this starts a fetch.
     fn token(&self) -> Result<Token, Error> {
         if let Some(token) = self.credentials.poll_fast() {
             return Ok(token);
@@ -74,7 +83,7 @@ impl BearerInterceptor {
         match pin!(self.credentials.token()).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(token) => token,
             Poll::Pending => Err(Error::credentials(
-                "no good token is cached, and an interceptor cannot wait for one",
+                "no good token is cached, and an interceptor can't wait for one",
                 true,
             )),
         }
@@ -83,14 +92,14 @@ impl BearerInterceptor {
 
 impl Interceptor for BearerInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        match self.stamp.check().and_then(|()| self.token()) {
+        match self.token() {
             Ok(token) => {
-                self.stamp.put(request.metadata_mut().as_mut(), &token);
+                self.auth_headers.insert(request.metadata_mut().as_mut(), &token);
                 Ok(request)
             }
             Err(error) => {
                 self.last_error.store(Some(Arc::new(error.clone())));
-                Err(NoToken::new(error).into())
+                Err(Status::from(error))
             }
         }
     }
@@ -100,7 +109,7 @@ impl fmt::Debug for BearerInterceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BearerInterceptor")
             .field("credentials", &self.credentials)
-            .field("stamp", &self.stamp)
+            .field("auth_headers", &self.auth_headers)
             .field("last_error", &self.last_error())
             .finish()
     }

@@ -1,31 +1,60 @@
-//! The layer, and what it is set to.
+//! The layer and its settings.
 
 use std::sync::Arc;
 
-use http::{HeaderName, Response, StatusCode, Uri};
+use http::{HeaderName, Response, StatusCode};
 use tower_layer::Layer;
 
 use super::BearerService;
+use super::auth_headers::AuthHeaders;
 use super::destination::Destinations;
-use super::stamp::Stamp;
-use crate::headers::GRPC_STATUS;
-use crate::{Credentials, Error, Token};
+use crate::{Credentials, Error, Token, headers};
 
-/// The gRPC code as it stands in `grpc-status`.
+/// `UNAUTHENTICATED` as `grpc-status` has it.
 const UNAUTHENTICATED: &str = "16";
 
-/// Puts the token of [`Credentials`] on every request, as [`Credentials::layer`] says.
+/// A tower layer that puts the token of [`Credentials`] on every request. Made by
+/// [`Credentials::layer`].
 ///
-/// * While a fresh token is cached, a request costs a look at it and a header: no lock, no
-///   allocation. Otherwise the request waits for a token, no longer than its `grpc-timeout` header
-///   allows, and holds no slot of the wrapped service meanwhile.
-/// * A header of that name that is already there is replaced.
-/// * A reply with HTTP status 401 or gRPC status `UNAUTHENTICATED` in its head
-///   [invalidates](Credentials::invalidate) the token it was sent with. The request is not sent
-///   again: the caller's own retry gets the new token.
-/// * A request that gets no token is not sent, and ends as [`NoToken`](crate::NoToken).
-/// * Where the request's URI names a host, the token goes there over `https`, or to a loopback
-///   address. A tonic channel knows its host by itself, and its requests name none.
+/// * While a fresh token is cached, a request costs one look at it and one header: no lock and no
+///   allocation. Otherwise the request waits for a token, at most as long as its `grpc-timeout`
+///   header allows. While it waits it holds no slot of the inner service.
+/// * A header of the same name that is already there is replaced.
+/// * If the head of a reply has HTTP status 401 or gRPC status `UNAUTHENTICATED`, the token that
+///   was sent is [invalidated](Credentials::invalidate). The layer doesn't send the request again,
+///   because requests can't be cloned. The caller's own retry gets the new token.
+/// * A request that gets no token isn't sent. It ends with a
+///   [`TokenError`](crate::bearer::TokenError).
+/// * If the request's URI names a host, the token is sent there only over `https`, or to a loopback
+///   address. The requests of a tonic channel name no host: the channel knows it.
+///
+/// # A retry on `UNAUTHENTICATED`
+///
+/// ```
+/// use gcp_iam_credentials::bearer::{BearerService, TokenError};
+/// use tonic::{Code, Response, Status, transport::Channel};
+/// use tonic_health::pb::health_client::HealthClient;
+/// use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+///
+/// type Client = HealthClient<BearerService<Channel>>;
+///
+/// async fn check(
+///     client: &mut Client,
+///     request: HealthCheckRequest,
+/// ) -> Result<Response<HealthCheckResponse>, Status> {
+///     match client.check(request.clone()).await {
+///         // The API rejected the token, and the layer has invalidated it.
+///         // If there was no token, another attempt gets none either.
+///         Err(status)
+///             if status.code() == Code::Unauthenticated
+///                 && TokenError::find_in(&status).is_none() =>
+///         {
+///             client.check(request).await
+///         }
+///         outcome => outcome,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct BearerLayer {
     settings: Arc<Settings>,
@@ -35,105 +64,122 @@ pub struct BearerLayer {
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) credentials: Credentials,
-    pub(super) stamp: Stamp,
+    pub(super) auth_headers: AuthHeaders,
     pub(super) destinations: Destinations,
 }
 
 /// The token that a request was sent with.
 pub(super) enum SentToken {
-    /// The cached one, named by its place in the order of those that came.
+    /// The cached one, by its generation.
     Generation(u64),
     Token(Token),
 }
 
 impl BearerLayer {
-    /// A layer that puts the token of these credentials into `authorization`.
+    /// Creates a layer that puts the token of `credentials` into `authorization`.
     pub fn new(credentials: Credentials) -> Self {
-        let stamp = Stamp::new(&credentials);
+        let auth_headers = AuthHeaders::new(&credentials);
         let destinations = Destinations::default();
-        Self { settings: Arc::new(Settings { credentials, stamp, destinations }) }
+        Self { settings: Arc::new(Settings { credentials, auth_headers, destinations }) }
     }
 
-    /// Puts the token into another header than `authorization`, which stays as it is.
+    /// Puts the token into another header than `authorization`. The request's own `authorization`
+    /// stays as it is.
     ///
-    /// Cloud Run reads `x-serverless-authorization` first, and Identity-Aware Proxy
-    /// `proxy-authorization`; both leave `authorization` to the application behind them. With the
-    /// latter, HTTP status 407 counts as 401 does.
+    /// Cloud Run reads `x-serverless-authorization` first, and Identity-Aware Proxy reads
+    /// `proxy-authorization`. Both leave `authorization` to the application behind them. With
+    /// `proxy-authorization`, HTTP status 407 invalidates the token as 401 does.
     ///
     /// ```
     /// # use gcp_iam_credentials::{Credentials, Token};
-    /// # let credentials = Credentials::fixed(Token::new("secret", None)?);
+    /// # let acting = Credentials::fixed(Token::new("secret", None)?);
     /// use http::HeaderName;
     ///
-    /// let layer = credentials.layer().header_name(HeaderName::from_static("x-serverless-authorization"));
+    /// let name = HeaderName::from_static("x-serverless-authorization");
+    /// let layer = acting.layer().header_name(name);
     /// # Ok::<(), gcp_iam_credentials::Error>(())
     /// ```
     pub fn header_name(mut self, name: HeaderName) -> Self {
-        self.change().stamp.header_name(name);
+        self.settings_mut().auth_headers.set_token_header(name);
         self
     }
 
-    /// Counts requests against this project, by the header `x-goog-user-project`, whatever project
-    /// a request or the credentials name.
+    /// Sets the quota project: the project that requests are counted against, in the header
+    /// `x-goog-user-project`. It replaces a project that a request names.
     ///
-    /// Without it the credentials' own project is sent, if they have one and the request names none.
-    /// A project that cannot stand in a header fails every request, with an [`Error`]
-    /// that says so.
-    pub fn quota_project(mut self, project: impl AsRef<str>) -> Self {
-        self.change().stamp.quota_project(project.as_ref());
-        self
-    }
-
-    /// Sends the token to these hosts alone, where a request's URI names its host. Calls add up.
+    /// Default: the credentials' own quota project, if they have one and the request names none.
     ///
-    /// A pattern is a host name, or `*.` or a mere dot before a domain for all hosts under that
-    /// domain (and not the domain itself). Case does not matter, and ports have no place in it.
+    /// # Errors
+    ///
+    /// Returns `InvalidInput` if `project` is empty or isn't visible ASCII.
     ///
     /// ```
     /// # use gcp_iam_credentials::{Credentials, Token};
-    /// # let credentials = Credentials::fixed(Token::new("secret", None)?);
-    /// let layer = credentials.layer().allow_hosts(["*.googleapis.com", "my-service.run.app"]);
+    /// # let acting = Credentials::fixed(Token::new("secret", None)?);
+    /// let layer = acting.layer().quota_project("billing-project")?;
+    /// # Ok::<(), gcp_iam_credentials::Error>(())
+    /// ```
+    pub fn quota_project(mut self, project: impl AsRef<str>) -> Result<Self, Error> {
+        self.settings_mut().auth_headers.set_quota_project(project.as_ref())?;
+        Ok(self)
+    }
+
+    /// Sends the token only to these hosts, if a request's URI names its host. Several calls add
+    /// up.
+    ///
+    /// A pattern is a host name. With `*.` or `.` in front of a domain it stands for all hosts
+    /// under that domain, but not for the domain itself. Upper and lower case are the same, and
+    /// patterns have no port. Default: any host.
+    ///
+    /// ```
+    /// # use gcp_iam_credentials::{Credentials, Token};
+    /// # let acting = Credentials::fixed(Token::new("secret", None)?);
+    /// let hosts = ["*.googleapis.com", "my-service.run.app"];
+    /// let layer = acting.layer().allow_hosts(hosts);
     /// # Ok::<(), gcp_iam_credentials::Error>(())
     /// ```
     pub fn allow_hosts(mut self, patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        self.change().destinations.allow_hosts(patterns);
+        self.settings_mut().destinations.allow_hosts(patterns);
         self
     }
 
-    /// Sends the token unencrypted too. Without it, only to a loopback address.
+    /// Allows sending the token unencrypted to any host. Default: only to a loopback address.
     pub fn allow_plaintext(mut self) -> Self {
-        self.change().destinations.allow_plaintext();
+        self.settings_mut().destinations.allow_plaintext();
         self
     }
 
-    fn change(&mut self) -> &mut Settings {
+    fn settings_mut(&mut self) -> &mut Settings {
         Arc::make_mut(&mut self.settings)
     }
 }
 
 impl Settings {
-    /// Whether a request for `uri` may be sent with a token.
+    /// Invalidates the token that was sent, if the head of the reply says that it was rejected.
     #[inline]
-    pub(super) fn check(&self, uri: &Uri) -> Result<(), Error> {
-        self.stamp.check()?;
-        self.destinations.check(uri)
-    }
-
-    /// Invalidates the token that a reply says was refused.
-    #[inline]
-    pub(super) fn watch<R>(&self, reply: &Response<R>, sent: &SentToken) {
-        let refused = match reply.status() {
-            StatusCode::UNAUTHORIZED => true,
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => self.stamp.is_for_proxies(),
-            _ => reply.headers().get(GRPC_STATUS).is_some_and(|code| code == UNAUTHENTICATED),
-        };
-        if refused {
-            tracing::debug!(status = reply.status().as_u16(), "the called API refused the token");
+    pub(super) fn invalidate_if_rejected<R>(&self, reply: &Response<R>, sent: &SentToken) {
+        if self.is_rejection(reply) {
+            self.log_rejection(reply);
             match sent {
                 SentToken::Generation(generation) => self.credentials.invalidate_generation(*generation),
                 SentToken::Token(token) => self.credentials.invalidate(token),
             }
         }
+    }
+
+    #[inline]
+    fn is_rejection<R>(&self, reply: &Response<R>) -> bool {
+        match reply.status() {
+            StatusCode::UNAUTHORIZED => true,
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => self.auth_headers.is_for_proxy(),
+            _ => reply.headers().get(headers::GRPC_STATUS).is_some_and(|code| code == UNAUTHENTICATED),
+        }
+    }
+
+    #[cold]
+    fn log_rejection<R>(&self, reply: &Response<R>) {
+        let grpc_status = reply.headers().get(headers::GRPC_STATUS).and_then(|code| code.to_str().ok());
+        tracing::debug!(status = reply.status().as_u16(), grpc_status, "the called API rejected the token");
     }
 }
 

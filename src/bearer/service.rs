@@ -1,4 +1,4 @@
-//! The service: decides between the fast path and the slow one.
+//! The service: the fast path, and the decision to wait for a token.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,9 +8,34 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::layer::{SentToken, Settings};
-use super::{BearerError, NoToken};
+use super::{BearerError, TokenError};
 
-/// A service whose requests carry a token: what [`BearerLayer`](crate::BearerLayer) makes.
+/// A service that puts a token on each request. Made by [`BearerLayer`](crate::BearerLayer).
+///
+/// A function that works with any inner service needs the bounds of the generated client, plus
+/// `Clone`:
+///
+/// ```
+/// use bytes::Bytes;
+/// use gcp_iam_credentials::Credentials;
+/// use gcp_iam_credentials::bearer::BearerService;
+/// use tonic::body::Body;
+/// use tonic_health::pb::health_client::HealthClient;
+/// use tower::{Layer, Service};
+///
+/// type BoxError = Box<dyn std::error::Error + Send + Sync>;
+///
+/// /// Works with a channel, a balanced channel, a hyper client or a mock.
+/// fn client<S, B>(acting: &Credentials, inner: S) -> HealthClient<BearerService<S>>
+/// where
+///     S: Service<http::Request<Body>, Response = http::Response<B>> + Clone,
+///     S::Error: Into<BoxError>,
+///     B: http_body::Body<Data = Bytes> + Send + 'static,
+///     B::Error: Into<BoxError> + Send,
+/// {
+///     HealthClient::new(acting.layer().layer(inner))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct BearerService<S> {
     inner: S,
@@ -20,6 +45,21 @@ pub struct BearerService<S> {
 impl<S> BearerService<S> {
     pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
         Self { inner, settings }
+    }
+
+    /// Returns the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns the inner service, to change it.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service, and drops the layer's part.
+    pub fn into_inner(self) -> S {
+        self.inner
     }
 }
 
@@ -36,34 +76,38 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if let Err(error) = self.settings.check(request.uri()) {
-            self.release();
-            return ResponseFuture::failed(NoToken::new(error));
+        if let Err(error) = self.settings.destinations.check(request.uri()) {
+            self.release_slot();
+            return ResponseFuture::failed(TokenError::from(error));
         }
-        let Settings { credentials, stamp, .. } = &*self.settings;
-        if let Some(generation) = credentials.show_fresh(|token| stamp.put(request.headers_mut(), token)) {
-            let sent = SentToken::Generation(generation);
-            return ResponseFuture::sent(self.inner.call(request), sent, Arc::clone(&self.settings));
+        let Settings { credentials, auth_headers, .. } = &*self.settings;
+        let insert = |token: &_| auth_headers.insert(request.headers_mut(), token);
+        if let Some(generation) = credentials.show_fresh(insert) {
+            return self.send(request, SentToken::Generation(generation));
         }
-        match credentials.poll_fast() {
-            Some(token) => {
-                stamp.put(request.headers_mut(), &token);
-                let sent = SentToken::Token(token);
-                ResponseFuture::sent(self.inner.call(request), sent, Arc::clone(&self.settings))
-            }
-            None => {
-                self.release();
-                ResponseFuture::waiting(self.inner.clone(), request, Arc::clone(&self.settings))
-            }
+        if let Some(token) = credentials.poll_fast() {
+            auth_headers.insert(request.headers_mut(), &token);
+            return self.send(request, SentToken::Token(token));
         }
+        self.release_slot();
+        ResponseFuture::waiting(self.inner.clone(), request, Arc::clone(&self.settings))
     }
 }
 
 impl<S: Clone> BearerService<S> {
-    /// Gives back the slot that `poll_ready` took, for it is not used now: a service that is ready
-    /// may hold one of few permits, and whoever waits for a token would keep it from all others. A
-    /// clone holds none.
-    fn release(&mut self) {
+    #[inline]
+    fn send<B>(&mut self, request: Request<B>, token: SentToken) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        ResponseFuture::sent(self.inner.call(request), token, Arc::clone(&self.settings))
+    }
+
+    /// Gives back the slot that `poll_ready` reserved, because the request isn't sent now.
+    ///
+    /// A ready service may hold one of few permits. A request that waits for a token with it would
+    /// keep it from all others. A clone holds no permit.
+    fn release_slot(&mut self) {
         self.inner = self.inner.clone();
     }
 }

@@ -1,86 +1,131 @@
-//! Why impersonation fails: a walk along the chain.
+//! Why an impersonation fails: a walk along the chain.
+
+mod finding;
+mod probe;
 
 use std::fmt;
-use std::time::Duration;
 
-use tonic::Code;
+pub use self::finding::Finding;
+use self::probe::Probe;
+use super::{Impersonation, Verb};
+use crate::{Error, roles};
 
-use crate::client::wire_names;
-use crate::roles::{GET_ACCESS_TOKEN, SERVICE_USAGE_CONSUMER, TOKEN_CREATOR};
-use crate::{Error, ErrorKind, IamCredentialsClient, RetryPolicy, ServiceAccountName, scopes};
+/// What the target is to be used for.
+///
+/// ```
+/// use gcp_iam_credentials::diagnosis::Operation;
+///
+/// let permission = Operation::IdToken.permission();
+/// assert_eq!(permission, "iam.serviceAccounts.getOpenIdToken");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Make access tokens. With a subject, the target signs assertions instead, so
+    /// [`SignJwt`](Self::SignJwt) is tried.
+    AccessToken,
+    /// Make ID tokens.
+    IdToken,
+    /// Sign bytes.
+    SignBlob,
+    /// Sign JWTs, self-signed JWTs included.
+    SignJwt,
+}
 
-/// What a probe's token lives for. It is thrown away at once.
-const PROBE_LIFETIME: Duration = Duration::from_secs(300);
+impl Operation {
+    /// Returns the permission that the operation needs on the target.
+    pub fn permission(self) -> &'static str {
+        match self {
+            Self::AccessToken => roles::GET_ACCESS_TOKEN,
+            Self::IdToken => roles::GET_OPEN_ID_TOKEN,
+            Self::SignBlob => roles::SIGN_BLOB,
+            Self::SignJwt => roles::SIGN_JWT,
+        }
+    }
+}
 
-impl IamCredentialsClient {
-    /// Finds out whether the client may act as `target` through `delegates`, and if not, at which
-    /// hop it ends and what mends it.
+impl Impersonation {
+    /// Finds out whether `operation` is allowed, and if it isn't, which hop of the chain fails and
+    /// how to fix it.
     ///
-    /// It asks for an access token of the target, and if that fails, for one of each account on
-    /// the way, with the narrowest scope; the tokens are thrown away. So it leaves traces in the
-    /// audit logs, and a *likely* finding is one that the probe cannot prove: a probe of a delegate
-    /// tests `getAccessToken` on it, while the way through it needs `implicitDelegation`. The role
-    /// Token Creator has both.
+    /// It tries the operation on the target. If that fails, it asks for an access token of each
+    /// delegate. Tokens have the narrowest scope and, like signatures, are dropped at once. All
+    /// calls appear in the audit logs.
+    ///
+    /// A *likely* finding is one that the calls can't prove: an access token of a delegate needs
+    /// `getAccessToken`, but passing through the delegate needs `implicitDelegation`. The role Token
+    /// Creator contains both.
     ///
     /// # Errors
     ///
-    /// Where the target or a delegate is no name. What goes wrong on the way is a finding.
+    /// Returns `InvalidInput`, without sending a request, if the target, a delegate or an option is
+    /// invalid, or if an option is set that the operation can't use. Every other failure is a
+    /// [`Finding`].
     ///
     /// ```no_run
-    /// # async fn why(client: gcp_iam_credentials::IamCredentialsClient) -> Result<(), gcp_iam_credentials::Error> {
-    /// let diagnosis = client.diagnose("deployer@project.iam.gserviceaccount.com", ["middle@project.iam.gserviceaccount.com"]).await?;
+    /// use gcp_iam_credentials::IamCredentialsClient;
+    /// use gcp_iam_credentials::diagnosis::Operation;
+    ///
+    /// # async fn why(client: IamCredentialsClient) -> Result<(), gcp_iam_credentials::Error> {
+    /// let diagnosis = client
+    ///     .impersonate("deployer@project.iam.gserviceaccount.com")
+    ///     .delegates(["broker@project.iam.gserviceaccount.com"])
+    ///     .diagnose(Operation::AccessToken)
+    ///     .await?;
     /// println!("{diagnosis}");
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn diagnose(
-        &self,
-        target: impl AsRef<str>,
-        delegates: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> Result<Diagnosis, Error> {
-        let target = ServiceAccountName::parse_field(target.as_ref(), "target")?;
-        let mut chain = wire_names(delegates)?;
-        chain.push(target.into_wire());
+    pub async fn diagnose(&self, operation: Operation) -> Result<Diagnosis, Error> {
+        self.check_for(operation)?;
+        let mut chain = self.delegates.clone()?;
+        chain.push(self.target.clone()?.into_wire());
+        let probe = Probe::new(&self.client, &chain, self.probed(operation), self.lifetime);
 
-        let caller = self.credentials().info().known_principal().map(str::to_owned);
-        let accounts: Vec<String> = chain.iter().map(|name| account(name).to_owned()).collect();
-        let principals = std::iter::once(caller).chain(accounts.iter().cloned().map(Some));
-        let mut hops: Vec<HopDiagnosis> = principals
-            .zip(&accounts)
-            .enumerate()
-            .map(|(index, (principal, account))| HopDiagnosis {
-                principal,
-                follows: index > 0,
-                account: account.clone(),
-                finding: Finding::NotReached,
-            })
-            .collect();
-
-        let last = hops.len() - 1;
-        match self.probe(&chain[last], &chain[..last]).await {
+        let mut hops = self.untried_hops(&chain);
+        match probe.target().await {
             Ok(()) => hops.iter_mut().for_each(|hop| hop.finding = Finding::Allowed),
             Err(error) => {
-                let mut blamed = last;
-                let mut cause = error;
-                for index in 0..last {
-                    match self.probe(&chain[index], &chain[..index]).await {
-                        Ok(()) => hops[index].finding = Finding::LikelyAllowed,
-                        Err(error) => {
-                            (blamed, cause) = (index, error);
-                            break;
-                        }
-                    }
-                }
-                // Only the probe of the target asks for just what the call itself needs.
-                hops[blamed].finding = Finding::of(cause, blamed == last);
+                let (failing, finding) = probe.first_failure(error).await;
+                hops[..failing].iter_mut().for_each(|hop| hop.finding = Finding::LikelyAllowed);
+                hops[failing].finding = finding;
             }
         }
         Ok(Diagnosis { hops })
     }
 
-    async fn probe(&self, target: &str, delegates: &[String]) -> Result<(), Error> {
-        let call = self.generate_access_token(target, [scopes::USERINFO_EMAIL]).delegates(delegates);
-        call.lifetime(PROBE_LIFETIME).retry(RetryPolicy::new().max_attempts(3)).await.map(drop)
+    /// Checks the options as the verb does that performs the operation.
+    fn check_for(&self, operation: Operation) -> Result<(), Error> {
+        match operation {
+            Operation::AccessToken => self.access_token_source([probe::SCOPE]).map(drop),
+            Operation::IdToken => self.id_token_source(probe::AUDIENCE).map(drop),
+            Operation::SignBlob => self.check_options(Verb::Signer),
+            Operation::SignJwt => {
+                self.check_options(Verb::SelfSignedJwt)?;
+                self.self_signed_lifetime().map(drop)
+            }
+        }
+    }
+
+    /// The operation that the target performs.
+    fn probed(&self, operation: Operation) -> Operation {
+        match self.subject {
+            Some(_) => Operation::SignJwt,
+            None => operation,
+        }
+    }
+
+    fn untried_hops(&self, chain: &[String]) -> Vec<DiagnosedHop> {
+        let caller = self.client.credentials().info().known_principal().map(str::to_owned);
+        let accounts = chain.iter().map(|name| account(name).to_owned());
+        let principals = std::iter::once(caller).chain(accounts.clone().map(Some));
+        let hop = |(index, (principal, account))| DiagnosedHop {
+            principal,
+            follows: index > 0,
+            account,
+            finding: Finding::NotReached,
+        };
+        principals.zip(accounts).enumerate().map(hop).collect()
     }
 }
 
@@ -88,205 +133,111 @@ fn account(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// What [`IamCredentialsClient::diagnose`] found out, hop by hop. Shown, it is a report for people.
+/// What [`Impersonation::diagnose`] found, hop by hop. `Display` prints a report for people.
+///
+/// ```
+/// use gcp_iam_credentials::diagnosis::Diagnosis;
+///
+/// fn report(diagnosis: &Diagnosis) {
+///     match diagnosis.failure() {
+///         None => println!("allowed"),
+///         Some(hop) => println!("{} fails: {diagnosis}", hop.account()),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
-    hops: Vec<HopDiagnosis>,
-}
-
-/// One link of the chain: a principal that is to act as an account.
-#[derive(Clone, Debug)]
-pub struct HopDiagnosis {
-    principal: Option<String>,
-    /// Whether another hop leads to the principal: it is a service account then.
-    follows: bool,
-    account: String,
-    finding: Finding,
-}
-
-/// What a probe found out about one hop.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Finding {
-    /// The principal may act as the account.
-    Allowed,
-    /// The principal may get the account's tokens; that it may also pass through it is likely.
-    LikelyAllowed,
-    /// An earlier hop fails, so this one was not tried.
-    NotReached,
-    /// The principal lacks the role on the account; not `certain` where the probe could not ask for
-    /// the very permission that is needed.
-    MissingRole {
-        /// The permission that the service named, or that the probe needs.
-        permission: String,
-        /// The role that has it.
-        role: String,
-        /// Whether the probe asked for the very permission that the call needs.
-        certain: bool,
-    },
-    /// The account does not exist, or is too new, or hidden from the caller.
-    UnknownAccount,
-    /// The API is disabled in this project.
-    ApiDisabled {
-        /// The project's number or id, where the service told it.
-        project: Option<String>,
-    },
-    /// The source token's scopes do not reach the API.
-    ScopeInsufficient,
-    /// The caller may not use the quota project.
-    QuotaProjectDenied {
-        /// The project, where the service told it.
-        project: Option<String>,
-    },
-    /// There is no source token, or the service refuses it.
-    BadSource(Error),
-    /// Something else; it may pass if [`Error::is_transient`] says so.
-    Other(Error),
-}
-
-impl Finding {
-    fn of(error: Error, certain: bool) -> Self {
-        if error.kind() == ErrorKind::Credentials {
-            return Self::BadSource(error);
-        }
-        let Some(service) = error.service() else { return Self::Other(error) };
-        let project = || {
-            let consumer = service.info("consumer")?;
-            Some(consumer.strip_prefix("projects/").unwrap_or(consumer).to_owned())
-        };
-        match (service.code(), service.reason()) {
-            (_, Some("SERVICE_DISABLED")) => Self::ApiDisabled { project: project() },
-            (_, Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT")) => Self::ScopeInsufficient,
-            (_, Some("USER_PROJECT_DENIED")) => Self::QuotaProjectDenied { project: project() },
-            (Code::PermissionDenied, None | Some("IAM_PERMISSION_DENIED")) => Self::MissingRole {
-                permission: service.permission().unwrap_or(GET_ACCESS_TOKEN).to_owned(),
-                role: TOKEN_CREATOR.to_owned(),
-                certain,
-            },
-            (Code::NotFound, _) => Self::UnknownAccount,
-            (Code::Unauthenticated, _) => Self::BadSource(error),
-            _ => Self::Other(error),
-        }
-    }
-
-    /// Whether nothing speaks against the hop.
-    pub fn is_allowed(&self) -> bool {
-        matches!(self, Self::Allowed | Self::LikelyAllowed)
-    }
+    hops: Vec<DiagnosedHop>,
 }
 
 impl Diagnosis {
-    /// Every hop, from the client's own credentials to the target.
-    pub fn hops(&self) -> &[HopDiagnosis] {
+    /// Returns every hop, from the client's credentials to the target.
+    pub fn hops(&self) -> &[DiagnosedHop] {
         &self.hops
     }
 
-    /// The hop that fails, if one does.
-    pub fn failure(&self) -> Option<&HopDiagnosis> {
+    /// Returns the hop that fails, if there is one.
+    pub fn failure(&self) -> Option<&DiagnosedHop> {
         self.hops.iter().find(|hop| !hop.finding.is_allowed())
     }
 
-    /// Whether the client may act as the target.
+    /// Returns whether the operation is allowed.
     pub fn is_allowed(&self) -> bool {
         self.failure().is_none()
     }
 }
 
-impl HopDiagnosis {
-    /// Who is to act: an e-mail address. `None` for a caller whose name is not known.
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, hop) in self.hops.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}. {hop}", index + 1)?;
+            if let Some(command) = hop.command() {
+                write!(f, "\n   fix: {command}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One hop of a [`Diagnosis`]: a principal that acts as an account.
+///
+/// ```
+/// use gcp_iam_credentials::diagnosis::DiagnosedHop;
+///
+/// fn fix(hop: &DiagnosedHop) -> String {
+///     hop.command().unwrap_or_else(|| format!("see {:?}", hop.finding()))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct DiagnosedHop {
+    principal: Option<String>,
+    /// Whether an earlier hop leads to the principal. It is a service account then.
+    follows: bool,
+    account: String,
+    finding: Finding,
+}
+
+impl DiagnosedHop {
+    /// Returns the e-mail address of the principal that acts as the account. `None` if it is the
+    /// caller, and its name isn't known.
     pub fn principal(&self) -> Option<&str> {
         self.principal.as_deref()
     }
 
-    /// Whom it is to act as.
+    /// Returns the account that the principal acts as.
     pub fn account(&self) -> &str {
         &self.account
     }
 
-    /// What the probe found out.
+    /// Returns what was found.
     pub fn finding(&self) -> &Finding {
         &self.finding
     }
 
-    /// The command that mends it, where there is one.
+    /// Returns the command that fixes the hop, if there is one.
     pub fn command(&self) -> Option<String> {
-        let account = &self.account;
-        let member = || match &self.principal {
-            // All but the first are accounts that the hop before leads to.
+        self.finding.command(&self.member(), &self.account)
+    }
+
+    /// The principal as IAM policies name it.
+    fn member(&self) -> String {
+        match &self.principal {
             Some(principal) if self.follows || principal.ends_with(".gserviceaccount.com") => {
                 format!("serviceAccount:{principal}")
             }
             Some(principal) => format!("user:{principal}"),
             None => "MEMBER".to_owned(),
-        };
-        match &self.finding {
-            Finding::MissingRole { role, .. } => Some(format!(
-                "gcloud iam service-accounts add-iam-policy-binding {account} --member={} --role={role}",
-                member()
-            )),
-            Finding::ApiDisabled { project } => Some(format!(
-                "gcloud services enable iamcredentials.googleapis.com --project={}",
-                project.as_deref().unwrap_or("PROJECT")
-            )),
-            Finding::QuotaProjectDenied { project } => Some(format!(
-                "gcloud projects add-iam-policy-binding {} --member={} --role={SERVICE_USAGE_CONSUMER}",
-                project.as_deref().unwrap_or("PROJECT"),
-                member()
-            )),
-            Finding::UnknownAccount => Some(format!("gcloud iam service-accounts describe {account}")),
-            Finding::ScopeInsufficient => {
-                Some(format!("gcloud auth application-default login --scopes={}", scopes::CLOUD_PLATFORM))
-            }
-            Finding::BadSource(_) => Some("gcloud auth application-default login".to_owned()),
-            Finding::Allowed | Finding::LikelyAllowed | Finding::NotReached | Finding::Other(_) => None,
         }
     }
 }
 
-impl fmt::Display for HopDiagnosis {
+impl fmt::Display for DiagnosedHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let principal = self.principal.as_deref().unwrap_or("the caller");
         write!(f, "{principal} -> {}: ", self.account)?;
-        match &self.finding {
-            Finding::Allowed => f.write_str("allowed"),
-            Finding::LikelyAllowed => f.write_str("likely allowed (it may get its tokens)"),
-            Finding::NotReached => f.write_str("not tried: an earlier hop fails"),
-            Finding::MissingRole { permission, role, certain } => {
-                let likely = if *certain { "" } else { "likely " };
-                write!(f, "{likely}missing: {permission} on {}, which {role} has", self.account)
-            }
-            Finding::UnknownAccount => f.write_str("no such account, or it is too new"),
-            Finding::ApiDisabled { project } => {
-                let project = project.as_deref().unwrap_or("the caller's project");
-                write!(f, "the API iamcredentials.googleapis.com is disabled in {project}")
-            }
-            Finding::ScopeInsufficient => write!(
-                f,
-                "the source token's scopes are too narrow: it needs {} or {}",
-                scopes::CLOUD_PLATFORM,
-                scopes::IAM
-            ),
-            Finding::QuotaProjectDenied { project } => {
-                let project = project.as_deref().unwrap_or("it");
-                write!(f, "the quota project is refused: {principal} may not use {project}")
-            }
-            Finding::BadSource(error) => write!(f, "the source credentials fail: {error}"),
-            Finding::Other(error) => write!(f, "failed: {error}"),
-        }
-    }
-}
-
-impl fmt::Display for Diagnosis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, hop) in self.hops.iter().enumerate() {
-            if number > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{}. {hop}", number + 1)?;
-            if let Some(command) = hop.command() {
-                write!(f, "\n   mend it: {command}")?;
-            }
-        }
-        Ok(())
+        self.finding.explain(f, principal, &self.account)
     }
 }

@@ -1,11 +1,12 @@
-//! The source behind impersonated credentials: one call for one token.
+//! The source behind impersonated credentials: it makes one token per fetch.
 
 use std::future::IntoFuture;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE};
 use crate::host::DEFAULT_UNIVERSE;
@@ -15,165 +16,275 @@ use crate::{
     ServiceAccountName, SourceInfo, Token, TokenSource, parse_service_account_path,
 };
 
-/// What calls as the target say in `x-goog-api-client` of themselves, as google-auth's do.
-const TARGET_USAGE: &str = "cred-type/imp";
+/// What requests with the target's tokens say in `x-goog-api-client`, as google-auth's do.
+const CREDENTIALS_KIND: &str = "cred-type/imp";
 
-/// Who signs in, as whom, and for what.
+/// Makes tokens of one target.
 ///
-/// Small, since there may be a hundred thousand: what many share is behind one pointer, and the
-/// call is made up anew for each token.
+/// It is small, because there may be a hundred thousand: many targets share their parameters, and
+/// the call is built anew for each token.
 pub(super) struct ImpersonatedSource {
-    pub(super) client: IamCredentialsClient,
-    pub(super) target: ServiceAccountName,
-    pub(super) how: Arc<How>,
+    client: IamCredentialsClient,
+    target: ServiceAccountName,
+    parameters: Arc<TokenParameters>,
 }
 
-/// All that shapes a token but its principal.
-pub(super) struct How {
-    pub(super) delegates: Vec<String>,
-    pub(super) grant: Grant,
-    pub(super) quota_project: Option<String>,
+/// Everything that decides what the tokens are, except for the target.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct TokenParameters {
+    delegates: Vec<String>,
+    kind: TokenKind,
+    quota_project: Option<String>,
 }
 
-/// What is asked for.
-pub(super) enum Grant {
-    AccessToken { scopes: Vec<String>, lifetime: Duration },
-    IdToken { audience: String, include_email: bool },
-    SelfSignedJwt { audience: String, lifetime: Duration },
-    Subject { subject: String, scope: String, token_uri: String, endpoint: Box<TokenEndpoint> },
+/// The kind of token to make.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) enum TokenKind {
+    AccessToken {
+        scopes: Vec<String>,
+        lifetime: Duration,
+    },
+    IdToken {
+        audience: String,
+        include_email: bool,
+    },
+    SelfSignedJwt {
+        audience: String,
+        lifetime: Duration,
+    },
+    /// An access token of a user, by domain-wide delegation.
+    UserAccessToken {
+        subject: String,
+        scopes: Vec<String>,
+        endpoint: AssertionEndpoint,
+    },
 }
 
-impl Grant {
+/// The token endpoint that exchanges assertions.
+pub(super) struct AssertionEndpoint(Box<TokenEndpoint>);
+
+impl TokenKind {
     /// Domain-wide delegation, which only the public universe has.
-    pub(super) fn subject(
+    pub(super) fn user_access_token(
         client: &IamCredentialsClient,
         subject: &str,
-        scopes: &[String],
+        scopes: Vec<String>,
     ) -> Result<Self, Error> {
-        if client.universe_domain() != DEFAULT_UNIVERSE {
-            let problem = format!("needs the universe {DEFAULT_UNIVERSE}, not {}", client.universe_domain());
+        let universe = client.universe_domain();
+        if universe != DEFAULT_UNIVERSE {
+            let problem = format!("can only be used in the universe {DEFAULT_UNIVERSE}, got {universe}");
             return Err(Error::invalid("subject", problem));
         }
         if !subject.contains('@') || subject.chars().any(char::is_whitespace) {
-            return Err(Error::invalid("subject", "is not the e-mail address of a user"));
+            return Err(Error::invalid(
+                "subject",
+                format!("must be a user's e-mail address, got {subject:?}"),
+            ));
         }
-        // An emulator of the API stands in for the token endpoint as well.
-        let token_uri = match client.loopback_endpoint() {
+        let endpoint = AssertionEndpoint::of(client)?;
+        Ok(Self::UserAccessToken { subject: subject.to_owned(), scopes, endpoint })
+    }
+}
+
+impl AssertionEndpoint {
+    /// Google's endpoint, or that of the emulator which the client calls.
+    fn of(client: &IamCredentialsClient) -> Result<Self, Error> {
+        let uri = match client.loopback_endpoint() {
             Some(emulator) => format!("{emulator}/token"),
             None => GOOGLE_TOKEN_URI.to_owned(),
         };
-        let endpoint = Box::new(TokenEndpoint::new(&token_uri, "subject")?);
-        Ok(Self::Subject { subject: subject.to_owned(), scope: scopes.join(" "), token_uri, endpoint })
+        Ok(Self(Box::new(TokenEndpoint::new(&uri, "subject")?)))
+    }
+}
+
+// Two endpoints at the same address are the same.
+impl PartialEq for AssertionEndpoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.uri() == other.0.uri()
+    }
+}
+
+impl Eq for AssertionEndpoint {}
+
+impl Hash for AssertionEndpoint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.uri().hash(state);
     }
 }
 
 impl ImpersonatedSource {
-    /// Has claims about `principal` signed by the target, valid from now for `lifetime`.
-    async fn signed(
+    pub(super) fn new(
+        client: IamCredentialsClient,
+        target: ServiceAccountName,
+        delegates: Vec<String>,
+        kind: TokenKind,
+        quota_project: Option<String>,
+    ) -> Self {
+        Self { client, target, parameters: Arc::new(TokenParameters { delegates, kind, quota_project }) }
+    }
+
+    pub(super) fn parameters(&self) -> &Arc<TokenParameters> {
+        &self.parameters
+    }
+
+    /// Replaces the parameters by equal ones that other sources hold too.
+    pub(super) fn share(&mut self, parameters: Arc<TokenParameters>) {
+        self.parameters = parameters;
+    }
+
+    /// Makes a JWT that the target signs, valid from now.
+    async fn self_signed_jwt(
         &self,
-        mut claims: serde_json::Value,
+        audience: &str,
         lifetime: Duration,
-        left: Duration,
+        request: FetchRequest<'_>,
+    ) -> Result<Token, Error> {
+        let claims = json!({ "sub": self.target.account(), "aud": audience });
+        let (jwt, expiry) = self.sign(claims, lifetime, request).await?;
+        Token::new(jwt, expiry).map_err(|_| Error::invalid_reply("the signed JWT can't be sent in a header"))
+    }
+
+    /// Makes an access token of a user: the target signs an assertion, and the endpoint exchanges it.
+    async fn user_access_token(
+        &self,
+        subject: &str,
+        scopes: &[String],
+        endpoint: &TokenEndpoint,
+        request: FetchRequest<'_>,
+    ) -> Result<Token, Error> {
+        let claims = json!({ "sub": subject, "scope": scopes.join(" "), "aud": endpoint.uri() });
+        let (assertion, _) = self.sign(claims, Impersonation::LIFETIME, request).await?;
+        endpoint.exchange(oauth::Grant::JwtBearer { assertion: &assertion }, request.deadline()).await
+    }
+
+    /// Has the target sign `claims`, valid from now for `lifetime`. Returns the JWT and its expiry.
+    async fn sign(
+        &self,
+        mut claims: Value,
+        lifetime: Duration,
+        request: FetchRequest<'_>,
     ) -> Result<(String, SystemTime), Error> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let expiry = Duration::from_secs(now.as_secs()) + lifetime;
         claims["iss"] = json!(self.target.account());
         claims["iat"] = json!(now.as_secs());
         claims["exp"] = json!(expiry.as_secs());
-        let mut call = self.client.sign_jwt(&self.target, &claims).delegates(&self.how.delegates);
-        call.request.within(left);
+        let mut call = self.client.sign_jwt(&self.target, &claims).delegates(&self.parameters.delegates);
+        call.request.within(request.time_left());
         Ok((call.await?.into_secret(), UNIX_EPOCH + Duration::from_secs(expiry.as_secs())))
     }
 }
 
 impl TokenSource for ImpersonatedSource {
     fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        let Self { client, target, how } = self;
-        let left = request.time_left();
-        match &how.grant {
-            Grant::AccessToken { scopes, lifetime } => {
-                let mut call = client
-                    .generate_access_token(target, scopes)
-                    .delegates(&how.delegates)
-                    .lifetime(*lifetime);
+        let Self { client, target, parameters } = self;
+        match &parameters.kind {
+            TokenKind::AccessToken { scopes, lifetime } => {
+                let call = client.generate_access_token(target, scopes);
+                let mut call = call.delegates(&parameters.delegates).lifetime(*lifetime);
                 call.request.usage(HeaderValue::from_static(ACCESS_TOKEN_USAGE));
-                call.request.within(left);
+                call.request.within(request.time_left());
                 call.into_future()
             }
-            Grant::IdToken { audience, include_email } => {
-                let mut call = client
-                    .generate_id_token(target, audience)
-                    .delegates(&how.delegates)
-                    .include_email(*include_email);
+            TokenKind::IdToken { audience, include_email } => {
+                let call = client.generate_id_token(target, audience);
+                let mut call = call.delegates(&parameters.delegates).include_email(*include_email);
                 call.request.usage(HeaderValue::from_static(ID_TOKEN_USAGE));
-                call.request.within(left);
+                call.request.within(request.time_left());
                 call.into_future()
             }
-            Grant::SelfSignedJwt { audience, lifetime } => Box::pin(async move {
-                let claims = json!({ "sub": target.account(), "aud": audience });
-                let (jwt, expiry) = self.signed(claims, *lifetime, left).await?;
-                Token::new(jwt, expiry)
-                    .map_err(|_| Error::invalid_reply("the signed JWT may not stand in a header"))
-            }),
-            Grant::Subject { subject, scope, token_uri, endpoint } => Box::pin(async move {
-                let claims = json!({ "sub": subject, "scope": scope, "aud": token_uri });
-                let (assertion, _) = self.signed(claims, Impersonation::LIFETIME, left).await?;
-                endpoint.exchange(oauth::Grant::JwtBearer { assertion: &assertion }, request.deadline()).await
-            }),
+            TokenKind::SelfSignedJwt { audience, lifetime } => {
+                Box::pin(self.self_signed_jwt(audience, *lifetime, request))
+            }
+            TokenKind::UserAccessToken { subject, scopes, endpoint } => {
+                Box::pin(self.user_access_token(subject, scopes, &endpoint.0, request))
+            }
         }
     }
 
     fn info(&self) -> SourceInfo {
-        let principal = match &self.how.grant {
-            Grant::Subject { subject, .. } => subject,
+        let kind = &self.parameters.kind;
+        let principal = match kind {
+            TokenKind::UserAccessToken { subject, .. } => subject,
             _ => self.target.account(),
         };
         let info = SourceInfo::new().principal(principal).universe_domain(self.client.universe_domain());
-        let info = match &self.how.grant {
-            // What takes ID tokens is an application, and no API of Google's.
-            Grant::IdToken { .. } => info,
-            _ => info.usage(TARGET_USAGE),
+        let info = match kind {
+            // ID tokens are for applications, not for Google's APIs.
+            TokenKind::IdToken { .. } => info,
+            _ => info.usage(CREDENTIALS_KIND),
         };
-        match &self.how.quota_project {
+        match &self.parameters.quota_project {
             Some(project) => info.quota_project(project),
             None => info,
         }
     }
 
     fn explain(&self) -> Explanation {
-        let (mut scopes, mut to, mut as_user, mut life) = (Vec::new(), None, None, Impersonation::LIFETIME);
-        match &self.how.grant {
-            Grant::AccessToken { scopes: asked, lifetime } => (scopes, life) = (asked.clone(), *lifetime),
-            Grant::IdToken { audience, .. } => to = Some(audience.clone()),
-            Grant::SelfSignedJwt { audience, lifetime } => (to, life) = (Some(audience.clone()), *lifetime),
-            Grant::Subject { subject, scope, .. } => {
-                scopes = scope.split(' ').map(str::to_owned).collect();
-                as_user = Some(subject.clone());
-            }
-        }
         let account = |path: &String| match parse_service_account_path(path) {
             Some((_, account)) => account.to_owned(),
             None => path.clone(),
         };
+        let kind = &self.parameters.kind;
         self.client.credentials().explain().then(Hop {
             target: self.target.account().to_owned(),
-            subject: as_user,
-            delegates: self.how.delegates.iter().map(account).collect(),
-            scopes,
-            audience: to,
-            lifetime: life,
+            subject: kind.subject().map(str::to_owned),
+            delegates: self.parameters.delegates.iter().map(account).collect(),
+            scopes: kind.scopes().to_vec(),
+            audience: kind.audience().map(str::to_owned),
+            lifetime: kind.lifetime(),
             endpoint: self.client.endpoint(),
         })
     }
 
     fn cache_hints(&self) -> CacheHints {
-        match &self.how.grant {
-            Grant::AccessToken { lifetime, .. } | Grant::SelfSignedJwt { lifetime, .. } => {
-                CacheHints::new().max_lifetime(*lifetime)
-            }
-            Grant::IdToken { .. } | Grant::Subject { .. } => {
-                CacheHints::new().max_lifetime(Impersonation::LIFETIME)
-            }
+        CacheHints::new().max_lifetime(self.parameters.kind.lifetime())
+    }
+}
+
+impl TokenKind {
+    fn subject(&self) -> Option<&str> {
+        match self {
+            Self::UserAccessToken { subject, .. } => Some(subject),
+            _ => None,
         }
+    }
+
+    fn scopes(&self) -> &[String] {
+        match self {
+            Self::AccessToken { scopes, .. } | Self::UserAccessToken { scopes, .. } => scopes,
+            Self::IdToken { .. } | Self::SelfSignedJwt { .. } => &[],
+        }
+    }
+
+    fn audience(&self) -> Option<&str> {
+        match self {
+            Self::IdToken { audience, .. } | Self::SelfSignedJwt { audience, .. } => Some(audience),
+            Self::AccessToken { .. } | Self::UserAccessToken { .. } => None,
+        }
+    }
+
+    /// The longest that a token lives.
+    fn lifetime(&self) -> Duration {
+        match self {
+            Self::AccessToken { lifetime, .. } | Self::SelfSignedJwt { lifetime, .. } => *lifetime,
+            Self::IdToken { .. } | Self::UserAccessToken { .. } => Impersonation::LIFETIME,
+        }
+    }
+}
+
+// Within a pool there is one client, so these two decide which tokens come out.
+impl PartialEq for ImpersonatedSource {
+    fn eq(&self, other: &Self) -> bool {
+        self.target.account() == other.target.account() && self.parameters == other.parameters
+    }
+}
+
+impl Eq for ImpersonatedSource {}
+
+impl Hash for ImpersonatedSource {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.target.account().hash(state);
+        self.parameters.hash(state);
     }
 }

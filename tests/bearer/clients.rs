@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use gcp_iam_credentials::bearer::{BearerError, BearerService, TokenError};
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
-use gcp_iam_credentials::{BearerError, BearerService, Credentials, Error, NoToken};
+use gcp_iam_credentials::{Credentials, Error};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
@@ -76,7 +77,7 @@ async fn a_tonic_client_sees_the_rejection_and_its_next_call_has_a_new_token() {
     let mut client = health(&source.credentials(), server.endpoint().connect_lazy());
     let status = client.check(whole_server()).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "by the API"));
-    assert!(NoToken::find_in(&status).is_none(), "the API refused, not the source");
+    assert!(TokenError::find_in(&status).is_none(), "the API refused, not the source");
     for _ in 0..3 {
         client.check(whole_server()).await.unwrap();
     }
@@ -98,7 +99,7 @@ async fn a_tonic_client_gets_a_constant_status_whose_source_is_the_cause() {
         assert_eq!(status.code(), code, "IAM's own code would be taken for the API's");
         assert!(!status.to_string().contains("iam"), "{status}");
         assert!(status.details().is_empty() && status.metadata().is_empty());
-        let cause = NoToken::find_in(&status).unwrap();
+        let cause = TokenError::find_in(&status).unwrap();
         assert!(cause.to_string().contains("getAccessToken"), "{cause}");
         assert!(cause.source().unwrap().is::<Status>(), "IAM's answer is reachable");
     }
@@ -113,7 +114,7 @@ async fn the_status_of_a_failure_keeps_its_cause_through_other_layers() {
     let service = tower::ServiceBuilder::new().buffer(8).timeout(Duration::from_secs(5)).service(service);
     let status = HealthClient::new(service).check(whole_server()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
-    assert_eq!(NoToken::find_in(&status).map(ToString::to_string).as_deref(), Some("no grant"));
+    assert_eq!(TokenError::find_in(&status).map(ToString::to_string).as_deref(), Some("no grant"));
 }
 
 #[tokio::test]
@@ -126,7 +127,7 @@ async fn errors_of_the_channel_have_the_same_code_as_without_the_layer() {
         let ours = ours.clone().check(whole_server()).await.unwrap_err();
         assert_eq!((ours.code(), ours.message()), (bare.code(), bare.message()), "{path} path");
         assert_eq!(ours.code(), Code::Unavailable);
-        assert!(NoToken::find_in(&ours).is_none());
+        assert!(TokenError::find_in(&ours).is_none());
     }
 
     let busy = tower::service_fn(|_: Request<tonic::body::Body>| {
@@ -152,7 +153,7 @@ async fn a_tonic_requests_timeout_bounds_the_wait_for_a_token() {
     let outcome = tokio::time::timeout(Duration::from_secs(10), client.check(request)).await;
     let status = outcome.expect("the wait outlasts the caller's deadline").unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    assert!(NoToken::find_in(&status).unwrap().is_transient());
+    assert!(TokenError::find_in(&status).unwrap().is_transient());
 }
 
 #[tokio::test]
@@ -164,7 +165,7 @@ async fn a_plaintext_origin_is_refused_unless_it_is_loopback() {
         HealthClient::with_origin(service, http::Uri::from_static("http://pubsub.googleapis.com"));
     let status = client.check(whole_server()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
-    assert_eq!(NoToken::find_in(&status).unwrap().field(), Some("uri"));
+    assert_eq!(TokenError::find_in(&status).unwrap().field(), Some("uri"));
     assert_eq!(source.fetches(), 0);
 }
 
@@ -230,7 +231,7 @@ async fn a_hyper_client_can_distinguish_its_own_errors_from_the_layers() {
         other => panic!("{other:?}"),
     }
     match client.oneshot(get("http://storage.googleapis.com/".to_owned())).await {
-        Err(BearerError::NoToken(error)) => assert_eq!(error.cause().field(), Some("uri")),
+        Err(BearerError::Token(error)) => assert_eq!(error.cause().field(), Some("uri")),
         other => panic!("{other:?}"),
     }
 }

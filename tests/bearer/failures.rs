@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 
-use gcp_iam_credentials::{BearerError, Error, NoToken};
+use gcp_iam_credentials::Error;
+use gcp_iam_credentials::bearer::{BearerError, TokenError};
 use http::{Request, Response, StatusCode};
 use tonic::{Code, Status};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -28,7 +29,7 @@ async fn without_a_token_nothing_is_sent_and_the_status_discloses_nothing() {
         let status = Status::from(error);
         assert_eq!(requests.count(), 0);
         assert_eq!(status.code(), code);
-        assert_eq!(NoToken::find_in(&status).unwrap().to_string(), denied);
+        assert_eq!(TokenError::find_in(&status).unwrap().to_string(), denied);
         let forwarded = status.clone().into_http::<()>();
         for shown in [status.to_string(), format!("{status:?}"), format!("{:?}", forwarded.headers())] {
             assert!(
@@ -52,7 +53,7 @@ async fn no_request_carries_a_token_to_plaintext_or_to_a_host_that_is_not_allowe
     ] {
         let service = layer.layer(requests.service());
         let error = service.oneshot(Request::get(uri).body(()).unwrap()).await.unwrap_err();
-        let BearerError::NoToken(error) = error else { panic!("{uri} was asked") };
+        let BearerError::Token(error) = error else { panic!("{uri} was asked") };
         assert_eq!((error.code(), error.cause().field()), (Code::Unauthenticated, Some("uri")), "{uri}");
     }
     assert_eq!(requests.count(), 0);
@@ -102,7 +103,7 @@ fn no_debug_output_and_no_log_shows_the_token() {
     let mut shown = String::new();
     let log = LogCapture::while_running(|| {
         one_thread().block_on(async {
-            let layer = fixed("hidden-secret").layer().quota_project("p").allow_hosts(["x"]);
+            let layer = fixed("hidden-secret").layer().quota_project("p").unwrap().allow_hosts(["x"]);
             let mut service = layer.layer(replies(StatusCode::UNAUTHORIZED, None));
             for _ in 0..2 {
                 let reply = service.ready().await.unwrap().call(request());
@@ -115,7 +116,7 @@ fn no_debug_output_and_no_log_shows_the_token() {
             shown += &Status::from(error).to_string();
         });
     });
-    assert!(log.text().contains("refused the token"), "the refusal is logged: {}", log.text());
+    assert!(log.text().contains("rejected the token"), "the rejection is logged: {}", log.text());
     for text in [shown, log.text()] {
         assert!(!text.contains("hidden"), "{text}");
     }

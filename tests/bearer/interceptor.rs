@@ -1,8 +1,9 @@
 //! The interceptor: on requests in memory with a paused clock, and in a tonic client on a socket.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use gcp_iam_credentials::{BearerInterceptor, Credentials, Error, NoToken, SourceInfo, Token};
+use gcp_iam_credentials::bearer::TokenError;
+use gcp_iam_credentials::{BearerInterceptor, Credentials, Error, SourceInfo, Token};
 use http::{HeaderMap, HeaderName};
 use tokio::time::advance;
 use tonic::metadata::MetadataValue;
@@ -51,7 +52,7 @@ async fn a_request_carries_the_token_and_the_project() {
         assert_eq!(headers["x-goog-user-project"], "of-the-credentials");
     }
     assert_eq!(source.fetches(), 1);
-    let headers = intercept(&mut interceptor.clone().quota_project("mine")).unwrap();
+    let headers = intercept(&mut interceptor.clone().quota_project("mine").unwrap()).unwrap();
     assert_eq!(headers["x-goog-user-project"], "mine");
     let mut elsewhere = interceptor.header_name(HeaderName::from_static("x-serverless-authorization"));
     let headers = intercept(&mut elsewhere).unwrap();
@@ -158,6 +159,22 @@ fn outside_a_runtime_the_cached_token_is_used() {
     assert_eq!(authorization(&intercept(&mut interceptor).unwrap()), ["Bearer token-1"]);
 }
 
+#[tokio::test]
+async fn a_quota_project_that_cannot_be_sent_is_refused() {
+    let interceptor = source().credentials().interceptor().await.unwrap();
+    for project in ["", "a b", "line\nbreak"] {
+        let error = interceptor.clone().quota_project(project).unwrap_err();
+        assert_eq!(error.field(), Some("quota_project"), "{project:?}");
+    }
+}
+
+/// Returns credentials whose first token lives for 50 ms, and whose source then fails.
+fn one_short_token() -> Credentials {
+    let token = Token::new("short", SystemTime::now() + Duration::from_millis(50)).unwrap();
+    let outcomes = [Outcome::Token(token), Outcome::Fail(Error::permanent("no grant"))];
+    ScriptedSource::new(outcomes).credentials()
+}
+
 /// tonic drops the source of an interceptor's status: that is what `last_error` is for.
 ///
 /// conf: M32
@@ -173,11 +190,15 @@ async fn a_tonic_client_sends_the_token_and_its_failures_are_explained_by_last_e
     client.check(request).await.unwrap();
     assert_eq!(server.authorizations(), ["Bearer token-1"]);
 
-    let broken = credentials.interceptor().await.unwrap().quota_project("line\nbreak");
+    let broken = one_short_token().interceptor().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let mut client = HealthClient::with_interceptor(channel, broken.clone());
     let status = client.check(whole_server()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "the fetch has only begun");
+    settle().await;
+    let status = client.check(whole_server()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
-    assert!(NoToken::find_in(&status).is_none(), "tonic keeps sources now: say so in the docs");
-    assert_eq!(broken.last_error().unwrap().field(), Some("quota_project"));
+    assert!(TokenError::find_in(&status).is_none(), "tonic keeps sources now: say so in the docs");
+    assert_eq!(broken.last_error().unwrap().to_string(), "no grant");
     assert_eq!(server.authorizations().len(), 1, "the request was not sent");
 }

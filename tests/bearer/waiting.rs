@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gcp_iam_credentials::BearerError;
+use gcp_iam_credentials::bearer::BearerError;
 use http::Request;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -87,7 +87,7 @@ async fn the_deadline_applies_while_the_inner_service_is_not_ready() {
     source.release(1);
     let outcome =
         tokio::time::timeout(Duration::from_secs(5), reply).await.expect("the deadline is forgotten");
-    assert!(matches!(outcome, Err(BearerError::NoToken(_))));
+    assert!(matches!(outcome, Err(BearerError::Token(_))));
 }
 
 /// conf: M11

@@ -3,10 +3,15 @@
 use crate::DELEGATES;
 use crate::support::scripted_service::{Answer, Script, Seen, TARGET, builder};
 use crate::support::token_source::ScriptedSource;
+use gcp_iam_credentials::diagnosis::{Diagnosis, Finding, Operation};
 use gcp_iam_credentials::proto::*;
-use gcp_iam_credentials::{Error, Finding, IamCredentialsClient, SourceInfo};
+use gcp_iam_credentials::{Error, IamCredentialsClient, SourceInfo};
 use tonic::Code;
 use tonic_types::ErrorDetails;
+
+async fn diagnose(client: &IamCredentialsClient) -> Result<Diagnosis, Error> {
+    client.impersonate(TARGET).delegates(DELEGATES).diagnose(Operation::AccessToken).await
+}
 
 /// conf: M30
 #[tokio::test]
@@ -24,13 +29,13 @@ async fn a_diagnosis_names_the_hop_the_grant_and_the_command() {
 
     // The whole chain works.
     let script = Script::default();
-    let diagnosis = script.client().diagnose(TARGET, DELEGATES).await.unwrap();
+    let diagnosis = diagnose(&script.client()).await.unwrap();
     assert!(diagnosis.is_allowed() && diagnosis.failure().is_none());
     assert_eq!((diagnosis.hops().len(), script.calls()), (3, 1));
 
     // The target refuses the last delegate.
     let script = Script::new([denied(get), Answer::Ok, Answer::Ok]);
-    let diagnosis = script.client().diagnose(TARGET, DELEGATES).await.unwrap();
+    let diagnosis = diagnose(&script.client()).await.unwrap();
     let failure = diagnosis.failure().unwrap();
     assert_eq!((failure.principal(), failure.account()), (Some("second@example.com"), TARGET));
     assert!(matches!(failure.finding(), Finding::MissingRole { certain: true, .. }));
@@ -44,7 +49,7 @@ async fn a_diagnosis_names_the_hop_the_grant_and_the_command() {
 
     // The first delegate refuses the caller: the rest is not tried.
     let script = Script::new([denied("iam.serviceAccounts.implicitDelegation"), denied(get)]);
-    let diagnosis = script.client().diagnose(TARGET, DELEGATES).await.unwrap();
+    let diagnosis = diagnose(&script.client()).await.unwrap();
     let failure = diagnosis.failure().unwrap();
     assert_eq!((failure.principal(), failure.account()), (None, "first@example.com"));
     assert!(matches!(failure.finding(), Finding::MissingRole { certain: false, .. }));
@@ -97,17 +102,17 @@ async fn a_diagnosis_distinguishes_the_other_causes() {
     ];
     for (answer, expected, words) in cases {
         let script = Script::always(answer);
-        let none: [&str; 0] = [];
-        let diagnosis = script.client().diagnose(TARGET, none).await.unwrap();
+        let acting = script.client().impersonate(TARGET);
+        let diagnosis = acting.diagnose(Operation::AccessToken).await.unwrap();
         let failure = diagnosis.failure().unwrap();
         assert!(expected(failure.finding()), "{failure:?}");
         assert!(diagnosis.to_string().contains(words), "{diagnosis}");
     }
     let broken = ScriptedSource::failing(Error::permanent("no key")).credentials();
     let client = Script::default().client_with(builder().credentials(broken));
-    let diagnosis = client.diagnose(TARGET, DELEGATES).await.unwrap();
+    let diagnosis = diagnose(&client).await.unwrap();
     assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::BadSource(_)));
-    let error = client.diagnose("nobody", DELEGATES).await.unwrap_err();
+    let error = client.impersonate("nobody").diagnose(Operation::AccessToken).await.unwrap_err();
     assert_eq!(error.field(), Some("target"));
 }
 
@@ -133,7 +138,7 @@ async fn a_diagnosis_finds_the_one_grant_that_is_missing() {
         let emulator = Emulator::builder().policy(policy).start().await.unwrap();
         let client = IamCredentialsClient::builder().credentials(alice()).endpoint(emulator.endpoint());
         let client = client.build().unwrap();
-        let diagnosis = client.diagnose(TARGET, DELEGATES).await.unwrap();
+        let diagnosis = diagnose(&client).await.unwrap();
         let Some(hop) = missing else {
             assert!(diagnosis.is_allowed(), "{diagnosis}");
             continue;
@@ -152,6 +157,6 @@ async fn a_diagnosis_finds_the_one_grant_that_is_missing() {
                 .contains(&format!("{} --member={member} --role={ROLE}", chain[hop + 1]))
         );
         emulator.grant(&member, ROLE, chain[hop + 1]).unwrap();
-        assert!(client.diagnose(TARGET, DELEGATES).await.unwrap().is_allowed());
+        assert!(diagnose(&client).await.unwrap().is_allowed());
     }
 }

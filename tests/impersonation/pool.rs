@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::support::scripted_service::{Answer, Script, TARGET, builder};
+use gcp_iam_credentials::diagnosis::Operation;
+use gcp_iam_credentials::pool::PoolStats;
 use gcp_iam_credentials::proto::*;
-use gcp_iam_credentials::{ImpersonationPool, scopes};
+use gcp_iam_credentials::{Impersonation, ImpersonationPool, scopes};
 use tokio::task::JoinSet;
 
 fn account(number: usize) -> String {
@@ -14,63 +16,122 @@ fn account(number: usize) -> String {
 #[tokio::test]
 async fn the_same_identity_shares_its_token_and_any_difference_makes_another() {
     let script = Script::default();
-    let client = script.client();
-    let pool = ImpersonationPool::builder(client.clone()).build();
-    let how = client.impersonate(TARGET);
+    let pool = ImpersonationPool::builder(script.client()).build();
+    let acting = || pool.impersonate(TARGET);
     let distinct = || {
         [
-            pool.access_token(TARGET, ["a"]),
-            pool.access_token(TARGET, ["b"]),
-            pool.access_token(TARGET, ["a", "b"]),
-            pool.access_token("other@example.com", ["a"]),
-            pool.access_token_with(&how.clone().delegates(["hop@example.com"]), ["a"]),
-            pool.access_token_with(&how.clone().lifetime(Duration::from_secs(60)), ["a"]),
-            pool.access_token_with(&how.clone().quota_project("billed"), ["a"]),
-            pool.id_token(TARGET, "a"),
-            pool.id_token(TARGET, "b"),
-            pool.id_token_with(&how.clone().include_email(true), "a"),
+            acting().access_token(["a"]),
+            acting().access_token(["b"]),
+            acting().access_token(["a", "b"]),
+            pool.impersonate("other@example.com").access_token(["a"]),
+            acting().delegates(["hop@example.com"]).access_token(["a"]),
+            acting().lifetime(Duration::from_secs(60)).access_token(["a"]),
+            acting().quota_project("billed").access_token(["a"]),
+            acting().id_token("a"),
+            acting().id_token("b"),
+            acting().include_email(true).id_token("a"),
+            acting().self_signed_jwt("a"),
+            acting().self_signed_jwt("b"),
+            acting().lifetime(Duration::from_secs(60)).self_signed_jwt("a"),
         ]
         .map(Result::unwrap)
     };
-    for acting in distinct() {
-        acting.token().await.unwrap();
+    for credentials in distinct() {
+        credentials.token().await.unwrap();
     }
-    assert_eq!(script.calls(), 10);
-    for acting in distinct() {
-        assert!(acting.is_valid());
+    assert_eq!(script.calls(), 13);
+    for credentials in distinct() {
+        assert!(credentials.is_valid());
     }
     let full_name = format!("projects/-/serviceAccounts/{TARGET}");
-    assert!(pool.access_token(full_name, ["a"]).unwrap().is_valid());
-    assert!(pool.access_token_with(&how, ["a"]).unwrap().is_valid());
+    assert!(pool.impersonate(full_name).access_token(["a"]).unwrap().is_valid());
+    assert!(acting().lifetime(Impersonation::LIFETIME).access_token(["a"]).unwrap().is_valid());
     let stats = pool.stats();
-    assert_eq!((stats.identities, stats.misses, stats.hits, stats.evictions), (10, 10, 12, 0));
-    assert_eq!((stats.fetches, stats.in_flight), (10, 0));
-    assert_eq!(pool.signer(TARGET).unwrap().email(), TARGET);
+    let requests = (stats.misses(), stats.hits());
+    assert_eq!((stats.identities(), requests, stats.evictions()), (13, (13, 15), 0));
+    assert_eq!((stats.fetches(), stats.in_flight()), (13, 0));
+}
+
+#[tokio::test]
+async fn each_subject_is_an_identity_of_its_own() {
+    let pool = ImpersonationPool::builder(Script::default().client()).build();
+    for subject in ["a@corp.example", "b@corp.example", "a@corp.example"] {
+        pool.impersonate(TARGET).subject(subject).access_token(["a"]).unwrap();
+    }
+    assert_eq!((pool.stats().identities(), pool.stats().hits()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_signer_and_a_diagnosis_take_no_room() {
+    let script = Script::default();
+    let pool = ImpersonationPool::builder(script.client()).build();
+    let acting = pool.impersonate(TARGET).delegates(["hop@example.com"]);
+    let signer = acting.signer().unwrap();
+    assert_eq!(signer.email(), TARGET);
+    signer.sign_blob("bytes").await.unwrap();
+    let request: SignBlobRequest = script.only().decode();
+    assert_eq!(request.delegates, ["projects/-/serviceAccounts/hop@example.com"]);
+    assert!(acting.diagnose(Operation::SignJwt).await.unwrap().is_allowed());
+    assert_eq!(pool.stats().identities(), 0);
+}
+
+/// conf: A14
+#[tokio::test]
+async fn pooled_credentials_explain_themselves_as_unpooled_ones_do() {
+    let client = Script::default().client();
+    let pool = ImpersonationPool::builder(client.clone()).build();
+    let hops = ["first@example.com", "second@example.com"];
+    let (unpooled, pooled) = (client.impersonate(TARGET), pool.impersonate(TARGET));
+    let (unpooled, pooled) = (unpooled.delegates(hops), pooled.delegates(hops));
+    let subject = "user@corp.example";
+    for (unpooled, pooled) in [
+        (unpooled.access_token(["a", "b"]), pooled.access_token(["a", "b"])),
+        (unpooled.id_token("https://run.example"), pooled.id_token("https://run.example")),
+        (unpooled.self_signed_jwt("https://api/"), pooled.self_signed_jwt("https://api/")),
+        (
+            unpooled.clone().subject(subject).access_token(["a"]),
+            pooled.clone().subject(subject).access_token(["a"]),
+        ),
+    ] {
+        let (unpooled, pooled) = (unpooled.unwrap(), pooled.unwrap());
+        assert_eq!(pooled.explain(), unpooled.explain());
+        assert_eq!(pooled.info(), unpooled.info());
+        assert!(pooled.explain().to_string().contains("first@example.com"), "{}", pooled.explain());
+    }
 }
 
 #[tokio::test]
 async fn invalid_input_adds_no_identity() {
     let pool = ImpersonationPool::builder(Script::default().client()).build();
     let none: [&str; 0] = [];
-    assert_eq!(pool.access_token("nobody", ["a"]).unwrap_err().field(), Some("target"));
-    assert_eq!(pool.access_token(TARGET, none).unwrap_err().field(), Some("scopes"));
-    assert_eq!(pool.id_token(TARGET, "").unwrap_err().field(), Some("audience"));
-    assert_eq!(pool.stats().identities, 0);
+    let acting = pool.impersonate(TARGET);
+    for (field, outcome) in [
+        ("target", pool.impersonate("nobody").access_token(["a"])),
+        ("scopes", acting.access_token(none)),
+        ("audience", acting.id_token("")),
+        ("audience", acting.self_signed_jwt("")),
+        ("lifetime", acting.clone().lifetime(Duration::ZERO).access_token(["a"])),
+        ("subject", acting.clone().subject("user@corp.example").id_token("a")),
+        ("quota_project", acting.clone().quota_project("a b").access_token(["a"])),
+    ] {
+        assert_eq!(outcome.unwrap_err().field(), Some(field));
+    }
+    assert_eq!(pool.stats(), PoolStats::default());
 }
 
 #[tokio::test]
 async fn beyond_its_capacity_the_pool_evicts_the_least_recently_used() {
     let script = Script::default();
     let pool = ImpersonationPool::builder(script.client()).capacity(100).build();
-    let favourite = pool.access_token(TARGET, ["a"]).unwrap();
+    let favourite = pool.impersonate(TARGET).access_token(["a"]).unwrap();
     favourite.token().await.unwrap();
     for number in 0..1000 {
-        pool.access_token(account(number), ["a"]).unwrap();
+        pool.impersonate(account(number)).access_token(["a"]).unwrap();
         // Asked for all the time, it is never the one that was used the longest ago.
-        assert!(pool.access_token(TARGET, ["a"]).unwrap().is_valid(), "{number}");
+        assert!(pool.impersonate(TARGET).access_token(["a"]).unwrap().is_valid(), "{number}");
     }
     let stats = pool.stats();
-    assert_eq!((stats.identities, stats.evictions), (100, 901));
+    assert_eq!((stats.identities(), stats.evictions()), (100, 901));
 
     // Whoever holds credentials goes on with them when the pool has let them go.
     drop(pool);
@@ -88,7 +149,7 @@ async fn at_most_max_in_flight_fetches_run_and_all_use_one_connection() {
     for number in 0..60 {
         // Each identity twice: its callers share one fetch.
         for _ in 0..2 {
-            let acting = pool.access_token(account(number), [scopes::CLOUD_PLATFORM]).unwrap();
+            let acting = pool.impersonate(account(number)).access_token([scopes::CLOUD_PLATFORM]).unwrap();
             waiting.spawn(async move { acting.token().await });
         }
     }
@@ -97,13 +158,13 @@ async fn at_most_max_in_flight_fetches_run_and_all_use_one_connection() {
         .await
         .map_or_else(|_| Ok(None), |joined| joined.map(Some).ok_or(()))
     {
-        most = most.max(pool.stats().in_flight);
+        most = most.max(pool.stats().in_flight());
         if let Some(outcome) = joined {
             outcome.unwrap().unwrap();
         }
     }
     assert!((1..=4).contains(&most), "{most}");
-    assert_eq!((script.calls(), pool.stats().fetches, server.connections()), (60, 60, 1));
+    assert_eq!((script.calls(), pool.stats().fetches(), server.connections()), (60, 60, 1));
     let request: GenerateAccessTokenRequest = script.seen()[0].decode();
     assert_eq!(request.scope, [scopes::CLOUD_PLATFORM]);
 }
@@ -113,11 +174,11 @@ async fn a_fetch_whose_caller_was_cancelled_frees_its_slot_in_the_pool() {
     let script = Script::always(Answer::Hang);
     let client = script.client_with(builder().timeout(Duration::from_millis(200)));
     let pool = ImpersonationPool::builder(client).max_in_flight(1).build();
-    let first = pool.access_token(account(1), ["a"]).unwrap();
+    let first = pool.impersonate(account(1)).access_token(["a"]).unwrap();
     let left = tokio::time::timeout(Duration::from_millis(20), first.token()).await;
     assert!(left.is_err());
     script.answer_from_now(Answer::Ok);
     // The fetch of the one who left runs into its deadline; then the next has its turn.
-    pool.access_token(account(2), ["a"]).unwrap().token().await.unwrap();
-    assert_eq!(pool.stats().in_flight, 0);
+    pool.impersonate(account(2)).access_token(["a"]).unwrap().token().await.unwrap();
+    assert_eq!(pool.stats().in_flight(), 0);
 }

@@ -1,4 +1,4 @@
-//! Tells Google which kind of credentials a request comes with.
+//! The kind of credentials, for Google's metrics.
 
 use std::sync::Arc;
 
@@ -8,52 +8,54 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::headers::API_CLIENT;
 
-/// Adds a word to `x-goog-api-client`, which clients fill with words of their own.
+/// A word for the metrics header `x-goog-api-client`, after the words of the client itself.
 #[derive(Debug)]
-pub(super) struct Usage {
+pub(super) struct ApiClientHeader {
     word: &'static str,
-    /// A client says the same on every request: what it says, with the word behind it, is made once.
+    /// A client sends the same value with every request, so the joined value is made once.
     joined: ArcSwapOption<Joined>,
 }
 
 #[derive(Debug)]
 struct Joined {
     client: HeaderValue,
-    both: HeaderValue,
+    with_word: HeaderValue,
 }
 
-impl Usage {
+impl ApiClientHeader {
     pub(super) fn new(word: &'static str) -> Self {
         Self { word, joined: ArcSwapOption::empty() }
     }
 
-    pub(super) fn put(&self, headers: &mut HeaderMap) {
+    /// Adds the word to the header, unless the header has it already.
+    pub(super) fn append_to(&self, headers: &mut HeaderMap) {
         match headers.entry(API_CLIENT) {
             Entry::Vacant(entry) => {
                 entry.insert(HeaderValue::from_static(self.word));
             }
             Entry::Occupied(mut entry) => {
-                if let Some(both) = self.after(entry.get()) {
-                    *entry.get_mut() = both;
+                if let Some(with_word) = self.joined_with(entry.get()) {
+                    *entry.get_mut() = with_word;
                 }
             }
         }
     }
 
-    /// The word after those of the client; `None` where it is among them.
-    fn after(&self, client: &HeaderValue) -> Option<HeaderValue> {
+    /// Returns the client's value with the word behind it, or `None` if the value has the word.
+    fn joined_with(&self, client: &HeaderValue) -> Option<HeaderValue> {
         if let Some(joined) = self.joined.load().as_deref()
             && joined.client == *client
         {
-            return Some(joined.both.clone());
+            return Some(joined.with_word.clone());
         }
         if client.as_bytes().split(|byte| *byte == b' ').any(|word| word == self.word.as_bytes()) {
             return None;
         }
-        let both = [client.as_bytes(), b" ", self.word.as_bytes()].concat();
-        let both = HeaderValue::from_bytes(&both).ok()?;
-        self.joined.store(Some(Arc::new(Joined { client: client.clone(), both: both.clone() })));
-        Some(both)
+        let with_word = [client.as_bytes(), b" ", self.word.as_bytes()].concat();
+        let with_word = HeaderValue::from_bytes(&with_word).ok()?;
+        let joined = Joined { client: client.clone(), with_word: with_word.clone() };
+        self.joined.store(Some(Arc::new(joined)));
+        Some(with_word)
     }
 }
 
@@ -63,28 +65,28 @@ mod tests {
 
     const WORD: &str = "cred-type/imp";
 
-    fn after(usage: &Usage, client: &'static str) -> String {
+    fn sent(header: &ApiClientHeader, client: &'static str) -> String {
         let mut headers = HeaderMap::new();
         headers.insert(API_CLIENT, HeaderValue::from_static(client));
-        usage.put(&mut headers);
+        header.append_to(&mut headers);
         assert_eq!(headers.len(), 1);
         headers[API_CLIENT].to_str().unwrap().to_owned()
     }
 
     /// conf: P31
     #[test]
-    fn the_word_stands_alone_or_after_the_clients_own() {
-        let usage = Usage::new(WORD);
+    fn the_word_is_alone_or_after_the_clients_own_words() {
+        let header = ApiClientHeader::new(WORD);
         let mut headers = HeaderMap::new();
-        usage.put(&mut headers);
+        header.append_to(&mut headers);
         assert_eq!(headers[API_CLIENT], WORD);
         for client in
             ["gl-rust/1.90", "gl-rust/1.90", "gl-python/3.12 gapic/1", "gl-rust/1.90", "cred-type/imports"]
         {
-            assert_eq!(after(&usage, client), format!("{client} {WORD}"));
+            assert_eq!(sent(&header, client), format!("{client} {WORD}"));
         }
         for client in ["cred-type/imp", "gl-rust/1.90 cred-type/imp", "cred-type/imp gl-rust/1.90"] {
-            assert_eq!(after(&usage, client), client, "it is there already");
+            assert_eq!(sent(&header, client), client, "the word is there already");
         }
     }
 }

@@ -1,0 +1,92 @@
+//! The identities in a pool, and which of them is dropped when it is full.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::super::source::TokenParameters;
+use super::{PoolStats, PooledSource};
+use crate::Credentials;
+
+/// The entries of a pool, by identity.
+#[derive(Default)]
+pub(super) struct Entries {
+    by_source: IndexMap<Arc<PooledSource>, PoolEntry>,
+    /// Each distinct value once, so that many identities share it.
+    parameters: HashSet<Arc<TokenParameters>>,
+    /// Counts the requests, to tell which entries were used lately.
+    clock: u64,
+    hits: u64,
+    misses: u64,
+    evictions: u64,
+    random: RandomState,
+}
+
+struct PoolEntry {
+    credentials: Credentials,
+    last_use: u64,
+}
+
+impl Entries {
+    /// How many entries are compared to find one that wasn't used lately.
+    const SAMPLE: usize = 8;
+
+    /// Below this number, unused parameters are kept.
+    const MIN_PARAMETERS: usize = 64;
+
+    /// Returns the credentials of this identity, and makes them if there are none.
+    pub(super) fn get_or_insert(&mut self, mut pooled: PooledSource, capacity: usize) -> Credentials {
+        self.clock += 1;
+        if let Some(entry) = self.by_source.get_mut(&pooled) {
+            entry.last_use = self.clock;
+            self.hits += 1;
+            return entry.credentials.clone();
+        }
+        self.misses += 1;
+        while self.by_source.len() >= capacity {
+            self.evict();
+        }
+        let parameters = self.shared(pooled.source.parameters());
+        pooled.source.share(parameters);
+        let pooled = Arc::new(pooled);
+        let credentials = Credentials::from_shared_source(Arc::clone(&pooled) as _);
+        let entry = PoolEntry { credentials: credentials.clone(), last_use: self.clock };
+        self.by_source.insert(pooled, entry);
+        credentials
+    }
+
+    pub(super) fn stats(&self) -> PoolStats {
+        PoolStats {
+            identities: self.by_source.len(),
+            hits: self.hits,
+            misses: self.misses,
+            evictions: self.evictions,
+            ..PoolStats::default()
+        }
+    }
+
+    /// Returns parameters that are equal to these, and that other identities hold too.
+    fn shared(&mut self, parameters: &Arc<TokenParameters>) -> Arc<TokenParameters> {
+        if let Some(known) = self.parameters.get(parameters) {
+            return Arc::clone(known);
+        }
+        if self.parameters.len() >= Self::MIN_PARAMETERS && self.parameters.len() > 2 * self.by_source.len() {
+            self.parameters.retain(|known| Arc::strong_count(known) > 1);
+        }
+        self.parameters.insert(Arc::clone(parameters));
+        Arc::clone(parameters)
+    }
+
+    /// Drops the entry that was used the longest ago, among a few chosen at random.
+    fn evict(&mut self) {
+        let len = self.by_source.len();
+        let sample = (0..Self::SAMPLE).map(|draw| self.random.hash_one((self.clock, draw)) as usize % len);
+        let last_use = |index: &usize| self.by_source.get_index(*index).map(|(_, entry)| entry.last_use);
+        if let Some(index) = sample.min_by_key(last_use) {
+            self.by_source.swap_remove_index(index);
+            self.evictions += 1;
+        }
+    }
+}
