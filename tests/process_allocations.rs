@@ -10,10 +10,11 @@ use allocation_counter::{AllocationInfo, measure};
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use gcp_iam_credentials::{Credentials, Token};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use tower::{Layer, Service, ServiceExt};
+
 use support::emulator::{client_of, start};
 use support::runtime::{finish, poll_once};
 use support::services::ReplyAtOnce;
-use tower::{Layer, Service, ServiceExt};
 
 const REQUESTS: usize = 100;
 const OTHER_HEADERS: [&str; 6] =

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+
 use support::emulator::json;
 
 const POLICY: &str = include_str!("../docs/policy.json");

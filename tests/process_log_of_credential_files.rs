@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::{Credentials, Error, Token, scopes};
+
 use support::log_capture::LogCapture;
 use support::token_server::{Answer, CLIENT_SECRET, REFRESH_TOKEN, TokenServer};
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::support::runtime::ms;
-use crate::support::scripted_service::{Answer, Script, TARGET, builder};
 use gcp_iam_credentials::{Credentials, Error, ErrorKind, RetryPolicy};
 use tokio::time::Instant;
 use tonic::Code;
+
+use crate::support::runtime::ms;
+use crate::support::scripted_service::{Answer, Script, TARGET, builder};
 
 /// A policy that hardly waits, so that the timeouts show.
 const EAGER: RetryPolicy = RetryPolicy::new().initial_backoff(Duration::from_nanos(1));

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::scripted_service::{Script, TARGET};
 use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient};
+
+use crate::support::scripted_service::{Script, TARGET};
 
 /// conf: P2, P3, P4, P9, P43, P26
 #[tokio::test]

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::support::scripted_service::{Answer, SOURCE_TOKEN, Script, TARGET, builder, id_token};
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{ErrorKind, Token};
 use tonic::Code;
+
+use crate::support::scripted_service::{Answer, SOURCE_TOKEN, Script, TARGET, builder, id_token};
 
 /// conf: M25
 #[tokio::test]

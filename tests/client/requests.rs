@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::support::scripted_service::{SOURCE_TOKEN, Script, TARGET, builder};
-use crate::support::token_source::ScriptedSource;
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{SourceInfo, scopes, service_account_path};
+
+use crate::support::scripted_service::{SOURCE_TOKEN, Script, TARGET, builder};
+use crate::support::token_source::ScriptedSource;
 
 const DELEGATES: [&str; 3] =
     ["first@project.iam.gserviceaccount.com", "1234567890", "projects/-/serviceAccounts/third@example.com"];

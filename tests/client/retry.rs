@@ -3,12 +3,13 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use crate::support::scripted_service::{Answer, Script, TARGET, builder};
-use crate::support::token_source::ScriptedSource;
 use gcp_iam_credentials::{Credentials, Error, ErrorKind, RetryPolicy, Token};
 use tokio::time::Instant;
 use tonic::Code;
 use tonic_types::ErrorDetails;
+
+use crate::support::scripted_service::{Answer, Script, TARGET, builder};
+use crate::support::token_source::ScriptedSource;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 

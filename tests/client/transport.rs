@@ -3,14 +3,15 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use crate::support::runtime::{ms, one_thread, until};
-use crate::support::scripted_service::{Answer, Script, TARGET, builder, fixed};
-use crate::support::server::Server;
 use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient, RetryPolicy};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tonic::{Code, Status};
+
+use crate::support::runtime::{ms, one_thread, until};
+use crate::support::scripted_service::{Answer, Script, TARGET, builder, fixed};
+use crate::support::server::Server;
 
 /// A socket that takes connections and never says a word; each ends when its peer leaves.
 async fn silent() -> (String, TcpListener) {

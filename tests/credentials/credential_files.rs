@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::support::emulator::start;
-use crate::support::services::echo;
-
 use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy};
 use gcp_iam_credentials::{Credentials, IamCredentialsClient, scopes};
 use serde_json::{Value, json};
 use tonic::Code;
 use tower::{Layer, Service};
+
+use crate::support::emulator::start;
+use crate::support::services::echo;
 
 const KEY: &str = "key@project.iam.gserviceaccount.com";
 const FIRST: &str = "first@project.iam.gserviceaccount.com";

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::token_server::{Answer, TokenServer};
 use gcp_iam_credentials::{Credentials, ErrorKind, scopes};
+
+use crate::support::token_server::{Answer, TokenServer};
 
 async fn user_of(answers: impl IntoIterator<Item = Answer>) -> (TokenServer, Credentials) {
     let server = TokenServer::start(answers).await;

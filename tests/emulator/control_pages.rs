@@ -1,81 +1,118 @@
 //! The HTTP pages that control an emulator.
 
-use crate::support::emulator::{EMAIL, http, json, rest, start};
-use gcp_iam_credentials::emulator::TOKEN_CREATOR;
+use gcp_iam_credentials::emulator::{Emulator, TOKEN_CREATOR};
 use serde_json::{Value, json as value};
 
+use crate::support::emulator::{EMAIL, http, json, rest, start};
+
+/// Sends a request to a control page, and returns the status and the body of the reply.
+async fn control(emulator: &Emulator, method: &str, path: &str, body: &str) -> (u16, Value) {
+    json(method, &format!("{}/emulator{path}", emulator.endpoint()), &[], body.to_owned()).await
+}
+
 #[tokio::test]
-async fn the_control_pages_steer_it_from_any_language() {
+async fn the_index_lists_the_pages_and_healthz_answers() {
     let emulator = start().await;
-    let control = |path: &str| format!("{}/emulator{path}", emulator.endpoint());
-    let (_, index) = json("GET", &control("/"), &[], "").await;
+    let (_, index) = control(&emulator, "GET", "/", "").await;
     assert!(index["pages"].as_object().unwrap().len() > 15, "{index}");
     assert_eq!(http("GET", &format!("{}/healthz", emulator.endpoint()), &[], "").await.2, "ok\n");
+}
 
+#[tokio::test]
+async fn an_injected_fault_is_listed_applied_and_recorded() {
+    let emulator = start().await;
     let fault = r#"{"effect": "status", "code": "RESOURCE_EXHAUSTED", "message": "slow down", "method": "SignBlob",
         "times": 1, "retryDelay": "2s", "reason": "RATE_LIMIT_EXCEEDED", "metadata": {"quota": "q"}}"#;
-    let (status, reply) = json("POST", &control("/faults"), &[], fault).await;
-    assert_eq!(status, 200, "{reply}");
-    let (_, list) = json("GET", &control("/faults"), &[], "").await;
-    assert_eq!(
-        (&list["faults"][0]["id"], &list["faults"][0]["fault"]["method"]),
-        (&reply["id"], &"SignBlob".into())
-    );
+    let (status, injected) = control(&emulator, "POST", "/faults", fault).await;
+    assert_eq!(status, 200, "{injected}");
+    let (_, list) = control(&emulator, "GET", "/faults", "").await;
+    assert_eq!(list["faults"][0]["id"], injected["id"], "{list}");
+    assert_eq!(list["faults"][0]["fault"]["method"], "SignBlob", "{list}");
+
     let (status, refused) = rest(&emulator, EMAIL, "signBlob", "any", "{}").await;
     assert_eq!(status, 429);
     assert_eq!(refused["error"]["details"][0]["reason"], "RATE_LIMIT_EXCEEDED");
     assert_eq!(refused["error"]["details"][1]["retryDelay"], "2s");
-    let (status, _) = json("DELETE", &control(&format!("/faults/{}", reply["id"])), &[], "").await;
-    assert_eq!(status, 404, "it has struck, and is gone");
-    for bad in [
+    let (status, _) = control(&emulator, "DELETE", &format!("/faults/{}", injected["id"]), "").await;
+    assert_eq!(status, 404, "a fault for one call is removed after it");
+
+    let (_, journal) = control(&emulator, "GET", "/journal?method=signBlob", "").await;
+    let entry = &journal["entries"][0];
+    assert_eq!((&entry["protocol"], &entry["outcome"]["fault"]), (&"rest".into(), &true.into()), "{journal}");
+    control(&emulator, "DELETE", "/journal", "").await;
+    assert_eq!(control(&emulator, "GET", "/journal", "").await.1["entries"], value!([]));
+}
+
+#[tokio::test]
+async fn an_invalid_fault_is_refused() {
+    let emulator = start().await;
+    for invalid in [
         r#"{"effect": "explode"}"#,
         r#"{"effect": "hang", "color": 1}"#,
         r#"{"effect": "status", "code": "OK"}"#,
         r#"["hang"]"#,
         "{",
     ] {
-        let (status, reply) = json("POST", &control("/faults"), &[], bad).await;
-        assert_eq!(status, 400, "{bad}: {reply}");
+        let (status, reply) = control(&emulator, "POST", "/faults", invalid).await;
+        assert_eq!(status, 400, "{invalid}: {reply}");
     }
+    assert_eq!(control(&emulator, "GET", "/faults", "").await.1["faults"], value!([]));
+}
 
-    let (_, journal) = json("GET", &control("/journal?method=signBlob"), &[], "").await;
-    let entry = &journal["entries"][0];
-    assert_eq!((&entry["protocol"], &entry["outcome"]["fault"]), (&"rest".into(), &true.into()), "{journal}");
-    json("DELETE", &control("/journal"), &[], "").await;
-    assert_eq!(json("GET", &control("/journal"), &[], "").await.1["entries"], value!([]));
-
-    let (_, clock) = json("POST", &control("/clock"), &[], r#"{"advance": "60s", "skew": "-600s"}"#).await;
+#[tokio::test]
+async fn the_clock_can_be_advanced_and_skewed() {
+    let emulator = start().await;
+    let (_, clock) = control(&emulator, "POST", "/clock", r#"{"advance": "60s", "skew": "-600s"}"#).await;
     assert_eq!((&clock["advanced"], &clock["skew"]), (&"60s".into(), &"-600s".into()));
+}
 
+#[tokio::test]
+async fn a_policy_can_be_replaced_checked_and_changed_by_grants() {
+    let emulator = start().await;
     let policy =
         value!({"tokens": [{"token": "t", "principal": "user:a@b.c"}], "serviceAccounts": {EMAIL: {}}});
-    let (status, reply) = json("PUT", &control("/policy"), &[], policy.to_string()).await;
+    let (status, reply) = control(&emulator, "PUT", "/policy", &policy.to_string()).await;
     assert_eq!(status, 200, "{reply}");
-    let (status, reply) = json("PUT", &control("/policy"), &[], r#"{"serviceAccounts": {"x": {}}}"#).await;
-    assert_eq!(
-        (status, &reply["error"]["details"][0]["fieldViolations"][0]["field"]),
-        (400, &"serviceAccounts[\"x\"]".into())
-    );
+
     let question =
         value!({"principal": "user:a@b.c", "serviceAccount": EMAIL, "method": "generateAccessToken"})
             .to_string();
-    let (_, answer) = json("POST", &control("/check"), &[], question.clone()).await;
+    let check = async || control(&emulator, "POST", "/check", &question).await.1;
+    let answer = check().await;
     assert_eq!((&answer["allowed"], &answer["hop"]), (&false.into(), &0.into()));
-    let grant = value!({"member": "user:a@b.c", "role": TOKEN_CREATOR, "serviceAccount": EMAIL}).to_string();
-    json("POST", &control("/grants"), &[], grant.clone()).await;
-    assert_eq!(json("POST", &control("/check"), &[], question.clone()).await.1["allowed"], true);
-    assert_eq!(json("DELETE", &control("/grants"), &[], grant.clone()).await.0, 200);
-    assert_eq!(json("DELETE", &control("/grants"), &[], grant).await.0, 404);
-    assert_eq!(json("POST", &control("/check"), &[], question).await.1["allowed"], false);
-    assert_eq!(json("GET", &control("/policy"), &[], "").await.1["tokens"][0]["principal"], "user:a@b.c");
 
-    let (_, file) = json("GET", &control(&format!("/fixtures/service_account/{EMAIL}")), &[], "").await;
-    assert_eq!(
-        file.to_string(),
-        serde_json::from_str::<Value>(&emulator.service_account_key_json(EMAIL)).unwrap().to_string()
-    );
-    let (_, key) = json("POST", &control(&format!("/keys/{EMAIL}/rotate")), &[], "").await;
-    assert!(key["keyId"].is_string());
-    assert_eq!(json("POST", &control("/reset"), &[], "").await.0, 200);
-    assert_eq!(json("GET", &control("/policy"), &[], "").await.1, Value::Null);
+    let grant = value!({"member": "user:a@b.c", "role": TOKEN_CREATOR, "serviceAccount": EMAIL}).to_string();
+    control(&emulator, "POST", "/grants", &grant).await;
+    assert_eq!(check().await["allowed"], true);
+    assert_eq!(control(&emulator, "DELETE", "/grants", &grant).await.0, 200);
+    assert_eq!(control(&emulator, "DELETE", "/grants", &grant).await.0, 404, "it is already revoked");
+    assert_eq!(check().await["allowed"], false);
+}
+
+#[tokio::test]
+async fn an_invalid_policy_names_the_field_and_leaves_the_old_one_in_force() {
+    let emulator = start().await;
+    let policy =
+        value!({"tokens": [{"token": "t", "principal": "user:a@b.c"}], "serviceAccounts": {EMAIL: {}}});
+    control(&emulator, "PUT", "/policy", &policy.to_string()).await;
+    let (status, reply) = control(&emulator, "PUT", "/policy", r#"{"serviceAccounts": {"x": {}}}"#).await;
+    let field = &reply["error"]["details"][0]["fieldViolations"][0]["field"];
+    assert_eq!((status, field), (400, &r#"serviceAccounts["x"]"#.into()));
+    let (_, in_force) = control(&emulator, "GET", "/policy", "").await;
+    assert_eq!(in_force["tokens"][0]["principal"], "user:a@b.c");
+
+    assert_eq!(control(&emulator, "POST", "/reset", "").await.0, 200);
+    assert_eq!(control(&emulator, "GET", "/policy", "").await.1, Value::Null, "the first policy was none");
+}
+
+#[tokio::test]
+async fn key_files_and_key_rotation_have_pages() {
+    let emulator = start().await;
+    let (_, file) = control(&emulator, "GET", &format!("/fixtures/service_account/{EMAIL}"), "").await;
+    let expected: Value = serde_json::from_str(&emulator.service_account_key_json(EMAIL)).unwrap();
+    assert_eq!(file, expected);
+    let (_, first) = control(&emulator, "POST", &format!("/keys/{EMAIL}/rotate"), "").await;
+    let (_, second) = control(&emulator, "POST", &format!("/keys/{EMAIL}/rotate"), "").await;
+    assert!(first["keyId"].is_string(), "{first}");
+    assert_ne!(first["keyId"], second["keyId"]);
 }

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::support::emulator::{EMAIL, access_token, start, stub, with_bearer};
 use gcp_iam_credentials::proto::{
     GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest,
 };
 use gcp_iam_credentials::{scopes, service_account_path};
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
+
+use crate::support::emulator::{EMAIL, access_token, get_token, now, start, stub, with_bearer};
 
 #[tokio::test]
 async fn an_access_token_has_its_principal_scopes_and_lifetime() {
@@ -103,8 +104,7 @@ async fn a_request_without_a_bearer_token_is_refused_with_credentials_missing() 
 #[tokio::test]
 async fn unusable_tokens_are_refused_with_the_reason() {
     let emulator = start().await;
-    let reply = stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
-    let token = reply.into_inner().access_token;
+    let token = get_token(&mut stub(&emulator)).await.unwrap();
     stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), &token)).await.unwrap();
     emulator.advance(Duration::from_secs(3601));
     let status =
@@ -137,10 +137,13 @@ async fn invalid_arguments_are_refused() {
     let lifetime = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
     for (bad, what) in [
         (GenerateAccessTokenRequest { name: String::new(), ..good.clone() }, "no name"),
-        (GenerateAccessTokenRequest { name: EMAIL.to_owned(), ..good.clone() }, "a bare e-mail"),
+        (
+            GenerateAccessTokenRequest { name: EMAIL.to_owned(), ..good.clone() },
+            "an e-mail address without the path",
+        ),
         (
             GenerateAccessTokenRequest { name: service_account_path("project", EMAIL), ..good.clone() },
-            "a project",
+            "a project in the name",
         ),
         (GenerateAccessTokenRequest { scope: vec![], ..good.clone() }, "no scope"),
         (GenerateAccessTokenRequest { scope: vec![String::new()], ..good.clone() }, "an empty scope"),
@@ -166,8 +169,15 @@ async fn invalid_arguments_are_refused() {
         status.message(),
         "Invalid form of account ID sa. Should be [Gaia ID |Email |Unique ID |] of the account"
     );
+    let request = GenerateIdTokenRequest { name: service_account_path("-", EMAIL), ..Default::default() };
+    let status = stub(&emulator).generate_id_token(with_bearer(request, "any")).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "no audience");
+}
 
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+#[tokio::test]
+async fn invalid_claims_are_refused() {
+    let emulator = start().await;
+    let now = now();
     for payload in [
         "".to_owned(),
         "[]".to_owned(),
@@ -186,9 +196,6 @@ async fn invalid_arguments_are_refused() {
         let status = stub(&emulator).sign_jwt(with_bearer(request, "any")).await.expect_err(&payload);
         assert_eq!(status.code(), Code::InvalidArgument, "{payload}");
     }
-    let request = GenerateIdTokenRequest { name: service_account_path("-", EMAIL), ..Default::default() };
-    let status = stub(&emulator).generate_id_token(with_bearer(request, "any")).await.unwrap_err();
-    assert_eq!(status.code(), Code::InvalidArgument);
 }
 
 #[tokio::test]
@@ -209,7 +216,7 @@ async fn unsupported_requests_are_clear_errors() {
         tonic::transport::Channel::from_shared(emulator.endpoint().to_owned()).unwrap().connect_lazy();
     let status = HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
-    stub.generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
+    get_token(&mut stub).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

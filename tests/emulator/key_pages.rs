@@ -1,7 +1,8 @@
 //! The pages with public keys.
 
-use crate::support::emulator::{EMAIL, json, now, rest, signed_jwt, start};
 use serde_json::{Value, json as value};
+
+use crate::support::emulator::{EMAIL, json, now, rest, signed_jwt, start};
 
 #[tokio::test]
 async fn signatures_verify_with_the_keys_of_every_page() {

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use crate::support::emulator::{EMAIL, access_token, start, stub, with_bearer};
 use gcp_iam_credentials::emulator::{Emulator, Fault, Method};
 use gcp_iam_credentials::{scopes, service_account_path};
 use tonic::Code;
+
+use crate::support::emulator::{EMAIL, access_token, get_token, start, stub, with_bearer};
 
 #[tokio::test]
 async fn emulators_in_one_process_share_nothing() {
     let (one, other) = (start().await, start().await);
     assert_ne!(one.address(), other.address());
-    let reply = stub(&one).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
-    let token = reply.into_inner().access_token;
+    let token = get_token(&mut stub(&one)).await.unwrap();
     assert!(one.verify_access_token(&token).is_some());
     assert_eq!(other.verify_access_token(&token), None);
     assert!(other.journal().is_empty());
@@ -22,8 +22,7 @@ async fn emulators_in_one_process_share_nothing() {
 async fn a_dropped_emulator_frees_its_port_at_once() {
     let emulator = start().await;
     let address = emulator.address();
-    let reply = stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await;
-    reply.unwrap();
+    get_token(&mut stub(&emulator)).await.unwrap();
     drop(emulator);
     tokio::net::TcpStream::connect(address).await.expect_err("nobody listens");
     Emulator::builder().address(address).start().await.expect("the port is free");
@@ -33,13 +32,13 @@ async fn a_dropped_emulator_frees_its_port_at_once() {
 async fn a_reset_removes_everything_except_keys() {
     let emulator = start().await;
     let key_file = emulator.service_account_key_json(EMAIL);
-    let reply = stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
+    let token = get_token(&mut stub(&emulator)).await.unwrap();
     emulator.inject(Fault::hang());
     emulator.advance(Duration::from_secs(10));
     emulator.reset();
     assert!(emulator.journal().is_empty());
-    assert_eq!(emulator.verify_access_token(&reply.into_inner().access_token), None);
-    stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "any")).await.unwrap();
+    assert_eq!(emulator.verify_access_token(&token), None);
+    get_token(&mut stub(&emulator)).await.unwrap();
     assert_eq!(emulator.service_account_key_json(EMAIL), key_file);
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::support::emulator::http;
 use gcp_iam_credentials::emulator::{Emulator, Policy};
 use gcp_iam_credentials::scopes;
 use serde_json::Value;
+
+use crate::support::emulator::http;
 
 #[tokio::test]
 async fn the_metadata_server_issues_tokens_to_requests_with_its_header() {
@@ -39,10 +40,10 @@ async fn the_metadata_server_issues_tokens_to_requests_with_its_header() {
     assert_eq!(verified.principal, format!("serviceAccount:{email}"));
     emulator.advance(Duration::from_secs(3000));
     let same: Value = serde_json::from_str(&get(format!("{account}/token")).await).unwrap();
-    assert_eq!(same["access_token"], token["access_token"], "the same one while it lives");
+    assert_eq!(same["access_token"], token["access_token"], "a live token is returned again");
     emulator.advance(Duration::from_secs(400));
     let fresh: Value = serde_json::from_str(&get(format!("{account}/token")).await).unwrap();
-    assert_ne!(fresh["access_token"], token["access_token"], "a new one near its end");
+    assert_ne!(fresh["access_token"], token["access_token"], "a token near its expiry is replaced");
 
     let id = get(format!("{account}/identity?audience=https://service.example&format=full")).await;
     assert_eq!(emulator.verify_id_token(&id).unwrap()["email"], email);

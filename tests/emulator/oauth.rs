@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use crate::support::emulator::{EMAIL, json, now, rest, signed_jwt, start};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gcp_iam_credentials::emulator::{Emulator, Method, Policy, TOKEN_CREATOR};
 use gcp_iam_credentials::scopes;
 use serde_json::{Value, json as value};
 
-/// A form, percent-encoded.
+use crate::support::emulator::{EMAIL, json, now, rest, signed_jwt, start};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// Returns a percent-encoded form.
 fn form(pairs: &[(&str, &str)]) -> String {
     let encode = |text: &str| {
         percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
@@ -22,7 +25,7 @@ async fn post_form(emulator: &Emulator, pairs: &[(&str, &str)]) -> (u16, Value) 
     json("POST", &format!("{}/token", emulator.endpoint()), &headers, form(pairs)).await
 }
 
-/// The claims of a JWT, unchecked.
+/// Returns the claims of a JWT, without verifying it.
 fn claims(token: &str) -> Value {
     let part = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
@@ -46,38 +49,46 @@ async fn unmodified_gcp_auth_gets_a_token_for_its_key_file() {
     assert_eq!(journal[0].caller, Some(verified.principal));
 }
 
-#[tokio::test]
-async fn assertions_are_verified() {
-    let emulator = start().await;
-    let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-    let good = value!({"iss": EMAIL, "aud": format!("{}/token", emulator.endpoint()), "scope": "a b",
+/// Returns the claims of a valid assertion, with these changes.
+fn claims_with(emulator: &Emulator, changes: Value) -> Value {
+    let mut claims = value!({"iss": EMAIL, "aud": format!("{}/token", emulator.endpoint()), "scope": "a b",
         "iat": now(), "exp": now() + 3600});
-    let with = |changes: Value| {
-        let mut claims = good.clone();
-        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        claims
-    };
-    let token = signed_jwt(&emulator, &good).await;
-    let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
+    claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    claims
+}
+
+/// Exchanges an assertion for a token.
+async fn exchange(emulator: &Emulator, assertion: &str) -> (u16, Value) {
+    post_form(emulator, &[("grant_type", JWT_BEARER), ("assertion", assertion)]).await
+}
+
+#[tokio::test]
+async fn an_assertion_is_exchanged_for_a_token_of_its_issuer_or_subject() {
+    let emulator = start().await;
+    let token = signed_jwt(&emulator, &claims_with(&emulator, value!({}))).await;
+    let (status, reply) = exchange(&emulator, &token).await;
     assert_eq!(status, 200, "{reply}");
     assert_eq!((&reply["token_type"], &reply["expires_in"]), (&"Bearer".into(), &3599.into()));
     let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
     assert_eq!(verified.scopes, ["a", "b"]);
+    assert!(!format!("{:?}", emulator.journal()).contains(&token), "the journal contains the assertion");
 
-    let google = signed_jwt(
-        &emulator,
-        &with(value!({"aud": "https://oauth2.googleapis.com/token", "sub": "user@corp.example"})),
-    )
-    .await;
-    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &google)]).await;
+    let changes = value!({"aud": "https://oauth2.googleapis.com/token", "sub": "user@corp.example"});
+    let delegated = signed_jwt(&emulator, &claims_with(&emulator, changes)).await;
+    let (_, reply) = exchange(&emulator, &delegated).await;
     let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
     assert_eq!(verified.principal, "user:user@corp.example", "domain-wide delegation");
 
-    let wants_id = signed_jwt(&emulator, &with(value!({"target_audience": "https://service.example"}))).await;
-    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &wants_id)]).await;
+    let changes = value!({"target_audience": "https://service.example"});
+    let wants_id = signed_jwt(&emulator, &claims_with(&emulator, changes)).await;
+    let (_, reply) = exchange(&emulator, &wants_id).await;
     let id = emulator.verify_id_token(reply["id_token"].as_str().unwrap()).unwrap();
     assert_eq!((&id["aud"], &id["email"]), (&"https://service.example".into(), &EMAIL.into()));
+}
 
+#[tokio::test]
+async fn an_invalid_assertion_is_refused() {
+    let emulator = start().await;
     for (changes, error) in [
         (value!({"iss": "stranger@project.iam.gserviceaccount.com"}), "invalid_grant"),
         (value!({"aud": "https://elsewhere.example/token"}), "invalid_grant"),
@@ -86,27 +97,31 @@ async fn assertions_are_verified() {
         (value!({"iat": null}), "invalid_grant"),
         (value!({"scope": ""}), "invalid_scope"),
     ] {
-        let bad = signed_jwt(&emulator, &with(changes.clone())).await;
-        let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &bad)]).await;
+        let invalid = signed_jwt(&emulator, &claims_with(&emulator, changes.clone())).await;
+        let (status, reply) = exchange(&emulator, &invalid).await;
         assert_eq!((status, &reply["error"]), (400, &error.into()), "{changes}: {reply}");
     }
+    let token = signed_jwt(&emulator, &claims_with(&emulator, value!({}))).await;
     let tampered = format!("{}x", &token[..token.len() - 1]);
-    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &tampered)]).await;
-    assert_eq!(reply["error"], "invalid_grant");
+    let (_, reply) = exchange(&emulator, &tampered).await;
+    assert_eq!(reply["error"], "invalid_grant", "a changed signature");
     emulator.advance(Duration::from_secs(3601));
-    let (_, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
+    let (_, reply) = exchange(&emulator, &token).await;
     assert_eq!(reply["error"], "invalid_grant", "an expired assertion");
+}
 
+#[tokio::test]
+async fn an_invalid_form_is_refused() {
+    let emulator = start().await;
     for (pairs, error) in [
         (&[("grant_type", "password")][..], "unsupported_grant_type"),
         (&[][..], "invalid_request"),
-        (&[("grant_type", grant), ("assertion", "a.b.c")][..], "invalid_grant"),
+        (&[("grant_type", JWT_BEARER), ("assertion", "a.b.c")][..], "invalid_grant"),
         (&[("grant_type", "refresh_token"), ("refresh_token", "x")][..], "invalid_client"),
     ] {
         let (_, reply) = post_form(&emulator, pairs).await;
         assert_eq!(reply["error"], error, "{pairs:?}");
     }
-    assert!(!format!("{:?}", emulator.journal()).contains(&token), "no assertion in the journal");
 }
 
 #[tokio::test]
@@ -117,11 +132,9 @@ async fn domain_wide_delegation_needs_its_scopes_in_the_policy() {
         .domain_wide_delegation(EMAIL, ["a"]);
     let emulator = Emulator::builder().policy(policy).start().await.unwrap();
     for (scope, expected) in [("a", 200), ("a b", 401)] {
-        let claims = value!({"iss": EMAIL, "sub": "user@corp.example", "aud": format!("{}/token", emulator.endpoint()),
-            "scope": scope, "iat": now(), "exp": now() + 3600});
-        let token = signed_jwt(&emulator, &claims).await;
-        let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-        let (status, reply) = post_form(&emulator, &[("grant_type", grant), ("assertion", &token)]).await;
+        let changes = value!({"sub": "user@corp.example", "scope": scope});
+        let token = signed_jwt(&emulator, &claims_with(&emulator, changes)).await;
+        let (status, reply) = exchange(&emulator, &token).await;
         assert_eq!(status, expected, "{reply}");
         if status == 401 {
             assert_eq!(reply["error"], "unauthorized_client");

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::support::emulator::{EMAIL, access_token, rest, stub, with_bearer};
 use gcp_iam_credentials::emulator::{
     DisabledAccount, Emulator, Method, MiddleHop, Policy, ProjectInName, SERVICE_ACCOUNT_USER,
     SERVICE_USAGE_CONSUMER, TOKEN_CREATOR, UnknownAccount, WORKLOAD_IDENTITY_USER,
@@ -13,6 +12,8 @@ use gcp_iam_credentials::proto::{
 use gcp_iam_credentials::{scopes, service_account_path};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+
+use crate::support::emulator::{EMAIL, access_token, rest, stub, with_bearer};
 
 const ALICE: &str = "user:alice@example.com";
 const TOKEN: &str = "alice-token";

@@ -2,13 +2,22 @@
 
 use std::time::Duration;
 
-use crate::support::emulator::{EMAIL, http, json, rest, signed_jwt, start};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy, Protocol};
 use gcp_iam_credentials::service_account_path;
 use serde_json::json as value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
+
+use crate::support::emulator::{EMAIL, http, json, rest, signed_jwt, start};
+
+const BEARER: (&str, &str) = ("authorization", "Bearer any");
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn sign_blob_url(emulator: &Emulator) -> String {
+    format!("{}/v1/{}:signBlob", emulator.endpoint(), service_account_path("-", EMAIL))
+}
 
 #[tokio::test]
 async fn the_four_methods_answer_in_json() {
@@ -53,9 +62,8 @@ async fn the_four_methods_answer_in_json() {
 #[tokio::test]
 async fn invalid_requests_are_clear_errors() {
     let emulator = start().await;
-    let url = format!("{}/v1/{}:signBlob", emulator.endpoint(), service_account_path("-", EMAIL));
-    let bearer = ("authorization", "Bearer any");
-    let json_type = ("content-type", "application/json");
+    let url = sign_blob_url(&emulator);
+    let (bearer, json_type) = (BEARER, JSON);
     let huge = format!(r#"{{"payload": "{}"}}"#, "A".repeat(7 * 1024 * 1024));
     for (what, url, headers, body, expected) in [
         ("broken JSON", url.clone(), vec![bearer, json_type], "{".to_owned(), 400),
@@ -65,9 +73,21 @@ async fn invalid_requests_are_clear_errors() {
         ("an unknown field", url.clone(), vec![bearer, json_type], r#"{"payIoad": ""}"#.to_owned(), 400),
         ("deep nesting", url.clone(), vec![bearer, json_type], "[".repeat(100_000), 400),
         ("a huge body", url.clone(), vec![bearer, json_type], huge, 400),
-        ("no JSON", url.clone(), vec![bearer, ("content-type", "text/plain")], "{}".to_owned(), 400),
-        ("a strange query", format!("{url}?colour=red"), vec![bearer, json_type], "{}".to_owned(), 400),
-        ("no bearer", url.clone(), vec![json_type], "{}".to_owned(), 401),
+        (
+            "another content type",
+            url.clone(),
+            vec![bearer, ("content-type", "text/plain")],
+            "{}".to_owned(),
+            400,
+        ),
+        (
+            "an unknown query parameter",
+            format!("{url}?color=red"),
+            vec![bearer, json_type],
+            "{}".to_owned(),
+            400,
+        ),
+        ("no bearer token", url.clone(), vec![json_type], "{}".to_owned(), 401),
         ("an unknown verb", format!("{url}s"), vec![bearer, json_type], "{}".to_owned(), 404),
         ("no verb", url.replace(":signBlob", ""), vec![bearer, json_type], "{}".to_owned(), 404),
         ("an unknown path", format!("{}/v2/x", emulator.endpoint()), vec![bearer], String::new(), 404),
@@ -83,15 +103,24 @@ async fn invalid_requests_are_clear_errors() {
     let refused = emulator.calls(Method::SignBlob);
     assert_eq!(refused.len(), 10, "each call of a method is in the journal");
     assert!(refused.iter().all(|entry| entry.outcome.as_ref().unwrap().code != Code::Ok), "{refused:?}");
-    let (status, reply) = json("GET", &url, &[bearer], "").await;
+}
+
+#[tokio::test]
+async fn a_wrong_http_method_is_an_error_and_a_query_of_googles_libraries_is_none() {
+    let emulator = start().await;
+    let url = sign_blob_url(&emulator);
+    let (status, reply) = json("GET", &url, &[BEARER], "").await;
     assert_eq!(status, 404, "{reply}");
     let (status, reply) = json("GET", &format!("{}/token", emulator.endpoint()), &[], "").await;
     assert_eq!((status, &reply["error"]["status"]), (405, &"UNIMPLEMENTED".into()));
     let (status, _) =
-        json("POST", &format!("{url}?%24alt=json%3Benum-encoding%3Dint"), &[bearer, json_type], "{}").await;
+        json("POST", &format!("{url}?%24alt=json%3Benum-encoding%3Dint"), &[BEARER, JSON], "{}").await;
     assert_eq!(status, 200, "Google's libraries send this parameter");
+}
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+#[tokio::test]
+async fn bytes_that_are_no_http_close_their_connection_and_no_other() {
+    let emulator = start().await;
     for garbage in [
         &b"\x16\x03\x01\x02\x00\x01\x00"[..],
         b"\0\0\0\0\0\0\0\0\r\n\r\n",
@@ -122,8 +151,7 @@ async fn faults_apply_to_rest() {
         value!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.500s"})
     );
     emulator.inject(Fault::html(http::StatusCode::BAD_GATEWAY).times(1));
-    let url = format!("{}/v1/{}:signBlob", emulator.endpoint(), service_account_path("-", EMAIL));
-    let (status, headers, body) = http("POST", &url, &[("authorization", "Bearer any")], "{}").await;
+    let (status, headers, body) = http("POST", &sign_blob_url(&emulator), &[BEARER], "{}").await;
     assert_eq!(status, 502);
     assert!(
         headers["content-type"].to_str().unwrap().starts_with("text/html") && body.starts_with(b"<!DOCTYPE")

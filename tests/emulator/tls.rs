@@ -1,34 +1,47 @@
-//! TLS.
+//! TLS with the emulator's own certificate authority.
 
-use crate::support::emulator::EMAIL;
 use gcp_iam_credentials::emulator::{Emulator, Fault};
+use gcp_iam_credentials::proto::iam_credentials_client::IamCredentialsClient;
+use tonic::Status;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
-#[cfg(feature = "tls-ring")]
+use crate::support::emulator::{EMAIL, get_token};
+
+async fn start() -> Emulator {
+    Emulator::builder().tls().start().await.unwrap()
+}
+
+/// Returns the settings of a client that trusts only the authority of an emulator.
+fn trusting(emulator: &Emulator) -> ClientTlsConfig {
+    ClientTlsConfig::new().ca_certificate(Certificate::from_pem(emulator.ca_pem().unwrap()))
+}
+
+async fn token_over(emulator: &Emulator, tls: ClientTlsConfig) -> Result<String, Status> {
+    let channel = Channel::from_shared(emulator.endpoint().to_owned()).unwrap().tls_config(tls).unwrap();
+    get_token(&mut IamCredentialsClient::new(channel.connect_lazy())).await
+}
+
 #[tokio::test]
 async fn tls_uses_a_certificate_of_the_emulators_own_authority() {
-    use crate::support::emulator::{access_token, with_bearer};
-    use gcp_iam_credentials::proto::iam_credentials_client::IamCredentialsClient;
-    use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+    let (emulator, other) = (start().await, start().await);
+    token_over(&emulator, trusting(&emulator)).await.unwrap();
+    let google = trusting(&emulator).domain_name("iamcredentials.googleapis.com");
+    token_over(&emulator, google).await.expect("the certificate names Google's hosts too");
+    token_over(&emulator, trusting(&other)).await.expect_err("another authority issued the certificate");
+}
 
-    let emulator = Emulator::builder().tls().start().await.unwrap();
-    assert!(emulator.endpoint().starts_with("https://127.0.0.1:"));
-    let stub = async |tls: ClientTlsConfig| {
-        let channel = Channel::from_shared(emulator.endpoint().to_owned()).unwrap().tls_config(tls).unwrap();
-        let mut stub = IamCredentialsClient::new(channel.connect_lazy());
-        stub.generate_access_token(with_bearer(access_token(EMAIL), "any")).await
-    };
-    let authority = Certificate::from_pem(emulator.ca_pem().unwrap());
-    stub(ClientTlsConfig::new().ca_certificate(authority.clone())).await.unwrap();
-    let google =
-        ClientTlsConfig::new().ca_certificate(authority).domain_name("iamcredentials.googleapis.com");
-    stub(google).await.unwrap();
-    let other = Emulator::builder().tls().start().await.unwrap();
-    let stranger = Certificate::from_pem(other.ca_pem().unwrap());
-    stub(ClientTlsConfig::new().ca_certificate(stranger)).await.expect_err("another authority");
+#[tokio::test]
+async fn faults_apply_over_tls() {
+    let emulator = start().await;
     emulator.inject(Fault::reset().times(1));
-    stub(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(emulator.ca_pem().unwrap())))
-        .await
-        .expect_err("the connection is reset");
-    let (_, file) = (emulator.endpoint(), emulator.service_account_key_json(EMAIL));
-    assert!(file.contains("https://127.0.0.1:"), "{file}");
+    token_over(&emulator, trusting(&emulator)).await.expect_err("the connection is reset");
+    token_over(&emulator, trusting(&emulator)).await.unwrap();
+}
+
+#[tokio::test]
+async fn credential_files_name_the_https_endpoint() {
+    let emulator = start().await;
+    let file = emulator.service_account_key_json(EMAIL);
+    assert!(emulator.endpoint().starts_with("https://127.0.0.1:"), "{}", emulator.endpoint());
+    assert!(file.contains(emulator.endpoint()), "{file}");
 }

@@ -1,9 +1,10 @@
 //! The options of an impersonation: where each applies, and what a copy shares.
 
-use crate::support::scripted_service::{Script, TARGET, builder};
-use crate::{DELEGATES, HOUR, full_names};
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Error, Impersonation};
+
+use crate::support::scripted_service::{Script, TARGET, builder};
+use crate::{DELEGATES, HOUR, full_names};
 
 /// conf: R9, P43
 #[tokio::test]

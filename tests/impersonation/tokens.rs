@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use gcp_iam_credentials::IamCredentialsClient;
+
 use crate::support::emulator::{client_of, start};
 use crate::support::scripted_service::{SOURCE_TOKEN, Script, TARGET, builder};
 use crate::{DELEGATES, HOUR, last_jwt_payload};
-use gcp_iam_credentials::IamCredentialsClient;
 
 /// conf: P1
 #[tokio::test]

@@ -12,8 +12,8 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use tonic::Request;
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 
 use super::scripted_service::fixed;
 
@@ -55,6 +55,12 @@ pub(crate) fn access_token(account: &str) -> GenerateAccessTokenRequest {
         scope: vec![scopes::CLOUD_PLATFORM.to_owned()],
         ..GenerateAccessTokenRequest::default()
     }
+}
+
+/// Requests an access token of [`EMAIL`], as whoever the bearer token `any` is.
+pub(crate) async fn get_token(stub: &mut IamCredentialsClient<Channel>) -> Result<String, Status> {
+    let reply = stub.generate_access_token(with_bearer(access_token(EMAIL), "any")).await?;
+    Ok(reply.into_inner().access_token)
 }
 
 /// Sends one HTTP request and returns status, headers and body.
