@@ -1,13 +1,14 @@
 //! Which grant is missing: diagnoses of a scripted service and of the emulator.
 
-use crate::DELEGATES;
-use crate::support::scripted_service::{Answer, Script, Seen, TARGET, builder};
-use crate::support::token_source::ScriptedSource;
 use gcp_iam_credentials::diagnosis::{Diagnosis, Finding, Operation};
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Error, IamCredentialsClient, SourceInfo};
 use tonic::Code;
 use tonic_types::ErrorDetails;
+
+use crate::DELEGATES;
+use crate::support::scripted_service::{Answer, Script, Seen, TARGET, builder};
+use crate::support::token_source::ScriptedSource;
 
 async fn diagnose(client: &IamCredentialsClient) -> Result<Diagnosis, Error> {
     client.impersonate(TARGET).delegates(DELEGATES).diagnose(Operation::AccessToken).await

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::support::scripted_service::{Answer, Script, TARGET, builder};
 use gcp_iam_credentials::diagnosis::Operation;
 use gcp_iam_credentials::pool::PoolStats;
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Impersonation, ImpersonationPool, scopes};
 use tokio::task::JoinSet;
+
+use crate::support::scripted_service::{Answer, Script, TARGET, builder};
 
 fn account(number: usize) -> String {
     format!("customer-{number}@project.iam.gserviceaccount.com")

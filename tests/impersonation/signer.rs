@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::support::emulator::{client_of, http, start};
-use crate::support::scripted_service::{Answer, Script, TARGET};
-use crate::{DELEGATES, HOUR, full_names, last_jwt_payload};
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::verify::PublicKeys;
 use tonic::Code;
+
+use crate::support::emulator::{client_of, http, start};
+use crate::support::scripted_service::{Answer, Script, TARGET};
+use crate::{DELEGATES, HOUR, full_names, last_jwt_payload};
 
 /// conf: P41, P42, P37, R10
 #[tokio::test]
