@@ -83,6 +83,8 @@ pub use source::{
     BoxFuture, CacheHints, Explanation, FetchReason, FetchRequest, Hop, SourceInfo, TokenSource,
 };
 pub use token::Token;
+/// tonic's status codes, as [`Error::code`] and [`ServiceError::code`] return them.
+pub use tonic::Code;
 
 /// The report on why an impersonation fails: see [`Impersonation::diagnose`].
 pub mod diagnosis {

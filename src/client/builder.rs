@@ -324,11 +324,11 @@ impl ClientBuilder {
         };
         let origin = host::origin(&text, "endpoint")?;
         if origin.scheme_str() == Some("http") && !host::is_loopback(&origin) && !self.allow_plaintext {
-            return Err(Error::invalid(
-                "endpoint",
-                "is plain http on a host that is not loopback: tokens would travel unprotected; use https, or say \
-                 allow_plaintext()",
-            ));
+            let expectation =
+                "must be https, got http on a host that isn't loopback: tokens would be unprotected";
+            return Err(
+                Error::invalid("endpoint", expectation).fix_by("use https, or call `allow_plaintext()`")
+            );
         }
         Ok(origin)
     }

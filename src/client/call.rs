@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
@@ -255,7 +255,7 @@ impl<'a> Attempt<'a> {
             self.caller.transport.went_silent(connection);
         }
         let transient = error.is_transient();
-        tracing::debug!(attempt = number, took = ?self.started.elapsed(), transient, %error, "attempt failed");
+        tracing::debug!(attempt = number, took = ?self.started.elapsed(), transient, error = %error.in_one_line(), "attempt failed");
         Err(Failure { error, token })
     }
 
@@ -382,7 +382,7 @@ fn classify(status: Status, head: &ReplyHead, transport: &Transport) -> Error {
                 .unwrap_or("no content type"),
         );
         let transient = http == 429 || (500..600).contains(&http);
-        return Error::transport(message, Some(Arc::new(status)), transient);
+        return Error::transport(message, transient).from_local(status);
     }
     let chain = || std::iter::successors(status.source(), |error| (*error).source());
     if let Some(error) = chain().find_map(|error| error.downcast_ref::<Error>()) {
@@ -392,20 +392,21 @@ fn classify(status: Status, head: &ReplyHead, transport: &Transport) -> Error {
         return Error::timeout("no answer within the attempt's deadline", None);
     }
     if chain().next().is_some() && !chain().any(|error| error.is::<Status>()) {
-        let what = if chain().any(|error| error.is::<ConnectError>()) { "cannot connect to" } else { "lost" };
+        let origin = transport.origin();
+        let message = match chain().any(|error| error.is::<ConnectError>()) {
+            true => format!("cannot connect to {origin}"),
+            false => format!("the connection to {origin} was lost"),
+        };
         // A certificate that does not check out comes as invalid data, and stays so.
         let lasting = chain()
             .filter_map(|error| error.downcast_ref::<io::Error>())
             .any(|error| matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
-        let mut causes: Vec<String> = chain().map(ToString::to_string).collect();
-        causes.dedup();
-        let message = format!("{what} {}: {}", transport.origin(), causes.join(": "));
-        return Error::transport(message, Some(Arc::new(status)), !lasting);
+        return Error::transport(message, !lasting).from_local(status);
     }
     // hyper ends a stream that was reset as if it were whole, so tonic only misses the trailers.
     if status.code() == Code::Unknown && status.message().starts_with("grpc-status header missing") {
         let message = format!("the reply from {} broke off", transport.origin());
-        return Error::transport(message, Some(Arc::new(status)), true);
+        return Error::transport(message, true).from_local(status);
     }
     let transient = matches!(
         status.code(),

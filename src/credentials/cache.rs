@@ -255,7 +255,9 @@ impl Shared {
         let principal = info.known_principal();
         match &outcome {
             Ok(_) => tracing::debug!(principal, ?took, ?next_in, "token fetched"),
-            Err(error) => tracing::warn!(principal, ?took, ?next_in, still_alive, %error, "no token fetched"),
+            Err(error) => {
+                tracing::warn!(principal, ?took, ?next_in, still_alive, error = %error.in_one_line(), "no token fetched")
+            }
         }
         Some(outcome)
     }

@@ -1,7 +1,6 @@
 //! The layer around real clients, which call real servers: tonic's and hyper's.
 
 use std::convert::Infallible;
-use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -101,7 +100,7 @@ async fn a_tonic_client_gets_a_constant_status_whose_source_is_the_cause() {
         assert!(status.details().is_empty() && status.metadata().is_empty());
         let cause = TokenError::find_in(&status).unwrap();
         assert!(cause.to_string().contains("getAccessToken"), "{cause}");
-        assert!(cause.source().unwrap().is::<Status>(), "IAM's answer is reachable");
+        assert!(cause.get_ref().unwrap().is::<Status>(), "IAM's answer is reachable");
     }
     assert_eq!(server.authorizations(), [""; 0], "nothing was sent");
 }

@@ -158,9 +158,9 @@ async fn a_transient_source_failure_is_retried_and_its_type_is_preserved() {
     assert_eq!((source.fetches(), script.calls()), (5, 0));
     assert_eq!(error.kind(), ErrorKind::Credentials);
     assert!(error.is_transient());
-    assert!(error.to_string().contains("vault asleep"), "{error}");
-    let mut causes = std::iter::successors(error.source(), |error| (*error).source());
-    assert!(causes.any(|cause| cause.is::<std::io::Error>()));
+    assert!(format!("{error:#}").ends_with("vault asleep"), "{error:#}");
+    let cause: &Error = error.source().and_then(|cause| cause.downcast_ref()).unwrap();
+    assert!(cause.get_ref().unwrap().is::<std::io::Error>());
 }
 
 /// conf: G3, P25, G66
@@ -172,7 +172,7 @@ async fn a_permanent_source_failure_is_not_retried_and_no_request_is_sent() {
     let error = client.sign_blob(TARGET, "bytes").await.unwrap_err();
     assert_eq!((source.fetches(), script.calls()), (1, 0));
     assert!(!error.is_transient());
-    assert!(error.to_string().contains("no source token: no such key"), "{error}");
+    assert!(format!("{error:#}").contains("no source token: no such key"), "{error:#}");
 }
 
 /// conf: G2

@@ -108,7 +108,7 @@ async fn an_unknown_authority_or_a_wrong_name_fails_without_retry() {
         let error = builder.build().unwrap().sign_blob(TARGET, "").await.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Transport, false), "{error}");
         assert_eq!(error.attempts(), 1);
-        assert!(error.to_string().contains("certificate"), "{error}");
+        assert!(format!("{error:#}").contains("certificate"), "{error:#}");
     }
     assert_eq!(script.calls(), 0);
 }

@@ -212,7 +212,8 @@ async fn a_source_failure_is_reported_as_transient_or_permanent() {
         let acting = Credentials::from_json(&file).unwrap();
         let error = acting.token().await.unwrap_err();
         assert_eq!(error.is_transient(), transient, "{error}");
-        assert!(error.to_string().contains("no source token") && error.to_string().contains(part), "{error}");
+        let text = format!("{error:#}");
+        assert!(text.contains("no source token") && text.contains(part), "{text}");
         // Only the innermost call retries.
         assert_eq!(emulator.calls(Method::Token).len(), if transient { 3 } else { 1 }, "{error}");
         assert!(emulator.calls(Method::GenerateAccessToken).is_empty());

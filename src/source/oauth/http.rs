@@ -152,7 +152,7 @@ mod some {
         let lasting = chain()
             .filter_map(|error| error.downcast_ref::<io::Error>())
             .any(|error| error.kind() == io::ErrorKind::InvalidData);
-        Failure { error: Error::transport(message, None, !lasting), again: !lasting, delay: None }
+        Failure { error: Error::transport(message, !lasting), again: !lasting, delay: None }
     }
 
     /// The error inside, which [`io::Error`] passes over as a source.
