@@ -32,7 +32,7 @@
 
 use std::fmt;
 
-#[allow(missing_docs, unreachable_pub, unnameable_types, clippy::all, clippy::restriction)]
+#[allow(missing_docs, unreachable_pub, unnameable_types, clippy::all, clippy::pedantic, clippy::restriction)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/google.iam.credentials.v1.rs"));
 }

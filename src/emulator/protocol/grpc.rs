@@ -15,7 +15,7 @@ use crate::emulator::journal::Protocol;
 use crate::emulator::server::exchange::Exchange;
 use crate::emulator::state::World;
 
-#[allow(missing_docs, unreachable_pub, unnameable_types, clippy::all, clippy::restriction)]
+#[allow(missing_docs, unreachable_pub, unnameable_types, clippy::all, clippy::pedantic, clippy::restriction)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/server/google.iam.credentials.v1.rs"));
 }
