@@ -1,0 +1,21 @@
+# Sourced by the check scripts: what all of them rely on.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export CARGO_TERM_COLOR=never
+# Building must not need protoc: calling it fails.
+export PROTOC=/nonexistent/protoc
+# The settings of a developer's machine must not reach the tests.
+unset GOOGLE_APPLICATION_CREDENTIALS IAM_CREDENTIALS_EMULATOR_HOST GOOGLE_CLOUD_UNIVERSE_DOMAIN \
+    GOOGLE_CLOUD_QUOTA_PROJECT CLOUDSDK_CONFIG
+
+# Installs a Cargo subcommand, if it is missing: need NAME VERSION
+need() {
+    command -v "$1" >/dev/null || cargo install --quiet --locked "$1" --version "$2"
+}
+
+# Runs a command and shows it first.
+run() {
+    echo "$ $*"
+    "$@"
+}

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Licences, banned crates and sources of all dependencies.
+source "$(dirname "$0")/common.sh"
+
+need cargo-deny 0.20.2
+run cargo deny --offline check bans licenses sources

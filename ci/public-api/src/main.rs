@@ -1,0 +1,94 @@
+//! Compares the crate's public API with the committed listing, and refuses foreign crates in it
+//! that aren't on the list.
+//!
+//! `public-api-listing RUSTDOC_JSON LISTING [--update]`
+
+mod difference;
+mod foreign;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::{env, fs};
+
+use anyhow::{Context, Result, bail, ensure};
+use public_api::PublicApi;
+
+/// The versions of rustdoc's JSON that `public-api` reads.
+const KNOWN_FORMATS: std::ops::RangeInclusive<u64> = 57..=59;
+
+fn main() -> ExitCode {
+    match check() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (json, listing, update) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [json, listing] => (json, listing, false),
+        [json, listing, "--update"] => (json, listing, true),
+        _ => bail!("usage: public-api-listing RUSTDOC_JSON LISTING [--update]"),
+    };
+    let format = format_of(json)?;
+    if !KNOWN_FORMATS.contains(&format) {
+        println!("skipped: rustdoc's JSON has format {format}, and only {KNOWN_FORMATS:?} are known");
+        return Ok(());
+    }
+    let current = listing_of(json)?;
+    check_foreign_crates(&current)?;
+    if update {
+        return fs::write(listing, current).context("writing the listing");
+    }
+    compare(Path::new(listing), &current)
+}
+
+fn format_of(json: &str) -> Result<u64> {
+    let text = fs::read_to_string(json).with_context(|| json.to_owned())?;
+    let document: serde_json::Value = serde_json::from_str(&text).context(json.to_owned())?;
+    document["format_version"].as_u64().context("rustdoc's JSON has no `format_version`")
+}
+
+/// One line for each public item, sorted.
+fn listing_of(json: &str) -> Result<String> {
+    let api: PublicApi = public_api::Builder::from_rustdoc_json(json)
+        .omit_blanket_impls(true)
+        .omit_auto_trait_impls(true)
+        .omit_auto_derived_impls(true)
+        .build()?;
+    let items = api.items().map(ToString::to_string);
+    let lines: Vec<String> = items.filter(|item| !is_private(item)).map(|item| item + "\n").collect();
+    ensure!(!lines.is_empty(), "rustdoc's JSON has no public item");
+    Ok(lines.concat())
+}
+
+/// Whether an item only exists for a macro: pin-project-lite implements `Unpin` by such types.
+fn is_private(item: &str) -> bool {
+    item.contains("::__private::")
+}
+
+fn check_foreign_crates(listing: &str) -> Result<()> {
+    let unlisted = foreign::unlisted(listing);
+    ensure!(
+        unlisted.is_empty(),
+        "public signatures name crates that ci/public-api/src/foreign.rs doesn't list:\n{}",
+        unlisted.join("\n")
+    );
+    Ok(())
+}
+
+fn compare(listing: &Path, current: &str) -> Result<()> {
+    let committed = fs::read_to_string(listing).with_context(|| listing.display().to_string())?;
+    let difference = difference::between(&committed, current);
+    ensure!(
+        difference.is_empty(),
+        "the public API is not the one in {}; if that is intended, run ci/public-api.sh --update\n{}",
+        listing.display(),
+        difference.join("\n")
+    );
+    println!("{} public items, as in {}", current.lines().count(), listing.display());
+    Ok(())
+}
