@@ -13,7 +13,8 @@ use self::search::Environment;
 use crate::client::checked_scopes;
 use crate::environment::{QUOTA_VARIABLE, UNIVERSE_VARIABLE};
 use crate::host::{DEFAULT_UNIVERSE, HostPattern, Trust, check_universe};
-use crate::{Credentials, Error, SourceInfo, headers};
+use crate::source::SourceInfo;
+use crate::{Credentials, Error, headers};
 
 impl Credentials {
     /// Application default credentials: what the environment provides.
@@ -172,7 +173,7 @@ impl CredentialsBuilder {
             }
             None => {
                 let (_, scopes, quota_project) = self.settings(&environment)?;
-                let info = quota_project.map(|project| SourceInfo::new().quota_project(project));
+                let info = quota_project.map(|project| SourceInfo::new().with_quota_project(project));
                 machine(scopes.unwrap_or_else(default_scopes), info.unwrap_or_default())
             }
         }
@@ -206,10 +207,10 @@ impl CredentialsBuilder {
         reason: &'static str,
         read: impl Fn(&Reader, file::Fields<'_>, Purpose<'_>) -> Result<Credentials, Error>,
     ) -> Result<Credentials, Error> {
-        let (reader, scopes, quota_project) = self.settings(&self.environment())?;
+        let (mut reader, scopes, quota_project) = self.settings(&self.environment())?;
+        (reader.file, reader.reason) = (path.map(Path::to_owned), reason);
         let purpose = Purpose::Use { scopes: scopes.as_deref(), quota_project: quota_project.as_deref() };
-        let credentials = read(&reader, file.fields(), purpose)?;
-        Ok(credentials.found(path, reason))
+        read(&reader, file.fields(), purpose)
     }
 
     fn environment(&self) -> Environment {
@@ -238,6 +239,8 @@ impl CredentialsBuilder {
         let reader = Reader {
             trust: Trust { universe, hosts: self.hosts.clone() },
             usual_universe: usual_universe.into(),
+            file: None,
+            reason: HELD,
             variables,
         };
 
@@ -255,7 +258,7 @@ impl CredentialsBuilder {
 
 #[cfg(feature = "gcp-auth")]
 fn machine(scopes: Box<[Box<str>]>, info: SourceInfo) -> Result<Credentials, Error> {
-    Ok(Credentials::from_source(crate::source::MachineSource::new(scopes.into(), info)))
+    Ok(Credentials::from_source(crate::source::MetadataOrGcloud::new(scopes.into(), info)))
 }
 
 #[allow(clippy::boxed_local, reason = "its twin keeps them")]

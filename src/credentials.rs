@@ -5,7 +5,6 @@ mod cached_token;
 mod clock;
 mod fetch;
 mod keep_warm;
-mod place;
 #[cfg(test)]
 mod scenarios;
 mod snapshot;
@@ -16,7 +15,6 @@ pub(crate) mod testing;
 
 use std::fmt;
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -26,12 +24,12 @@ use tokio::time::Instant;
 use self::cache::{Shared, Want};
 use self::clock::Clock;
 pub use self::keep_warm::KeepWarm;
-use self::place::Place;
 use self::state::Now;
 pub use self::status::CacheStatus;
 use crate::environment::{EMULATOR_VARIABLE, variable};
-use crate::source::{Explanation, FixedToken, FunctionSource};
-use crate::{Error, FetchReason, SourceInfo, Token, TokenSource};
+use crate::source::{ClosureSource, Explanation, FetchRequest, FixedToken};
+use crate::source::{FetchReason, SourceInfo};
+use crate::{Error, Token, TokenSource};
 
 /// A source of tokens behind a cache.
 ///
@@ -56,7 +54,7 @@ pub struct Credentials {
 
 impl Credentials {
     /// How long a fetch may take. After that it counts as failed.
-    pub const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+    pub const FETCH_TIMEOUT: Duration = FetchRequest::TIME_LIMIT;
 
     /// How long before its expiry a token is replaced: this, or a quarter of its life if that is
     /// less, and up to a fifth more by chance, so that many tokens made together are not replaced
@@ -89,7 +87,7 @@ impl Credentials {
         F: Fn() -> T + Send + Sync + 'static,
         T: Future<Output = Result<Token, Error>> + Send + 'static,
     {
-        Self::from_source(FunctionSource(fetch))
+        Self::from_source(ClosureSource(fetch))
     }
 
     /// Credentials that always hand out this token, until it expires.
@@ -206,22 +204,7 @@ impl Credentials {
     /// # Ok::<(), gcp_iam_credentials::Error>(())
     /// ```
     pub fn explain(&self) -> Explanation {
-        let explanation = self.shared.source.explain().with_info(&self.info());
-        let explanation = match &self.shared.place {
-            Some(place) => explanation.found(place.file.clone(), place.reason),
-            None => explanation,
-        };
-        explanation.with_emulator(variable(EMULATOR_VARIABLE))
-    }
-
-    /// Says where they were found. To be called before they are shared.
-    pub(crate) fn found(mut self, file: Option<&Path>, reason: &'static str) -> Self {
-        let shared = Arc::get_mut(&mut self.shared);
-        debug_assert!(shared.is_some(), "found before they are shared");
-        if let Some(shared) = shared {
-            shared.place = Some(Box::new(Place { file: file.map(Path::to_owned), reason }));
-        }
-        self
+        Explanation::new(self.info()).with_emulator(variable(EMULATOR_VARIABLE))
     }
 
     /// The token, if it may be handed out without waiting. Where a fetch is due it is started, in

@@ -61,7 +61,7 @@ pub mod proto;
 mod retry;
 mod roles;
 pub mod scopes;
-mod source;
+pub mod source;
 mod tls;
 mod token;
 #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
@@ -79,9 +79,7 @@ pub use error::{Error, ErrorKind, ServiceError};
 pub use impersonation::{Impersonation, ImpersonationPool, Signer};
 pub use name::{ServiceAccountName, parse_service_account_path, service_account_path};
 pub use retry::RetryPolicy;
-pub use source::{
-    BoxFuture, CacheHints, Explanation, FetchReason, FetchRequest, Hop, SourceInfo, TokenSource,
-};
+pub use source::TokenSource;
 pub use token::Token;
 /// tonic's status codes, as [`Error::code`] and [`ServiceError::code`] return them.
 pub use tonic::Code;

@@ -1,16 +1,76 @@
-//! Where tokens come from.
+//! Token sources: how one new token is fetched.
+//!
+//! A [`TokenSource`] fetches one token at a time and caches nothing. Put it into
+//! [`Credentials`](crate::Credentials), which add the cache.
+//!
+//! The sources of this crate have constructors there:
+//! [`fixed`](crate::Credentials::fixed), [`from_fn`](crate::Credentials::from_fn),
+//! [`from_file`](crate::Credentials::from_file) and others. This module contains what you need to
+//! write a source of your own:
+//!
+//! * [`FetchRequest`] says why a token is needed, and how long the fetch may take.
+//! * [`SourceInfo`] reports whose tokens they are. [`Credentials::explain`] shows it to people.
+//! * [`CacheHints`] tells the cache about the tokens' lifetimes.
+//!
+//! [`Credentials::explain`]: crate::Credentials::explain
+//!
+//! # Example
+//!
+//! A source, and a unit test that needs neither a cache nor a network:
+//!
+//! ```
+//! use gcp_iam_credentials::source::{
+//!     BoxFuture, FetchReason, FetchRequest, SourceInfo, TokenSource,
+//! };
+//! use gcp_iam_credentials::{Error, Token};
+//!
+//! /// Reads the token from an environment variable.
+//! struct VariableSource(&'static str);
+//!
+//! impl TokenSource for VariableSource {
+//!     fn fetch<'a>(
+//!         &'a self,
+//!         request: FetchRequest<'a>,
+//!     ) -> BoxFuture<'a, Result<Token, Error>> {
+//!         Box::pin(async move {
+//!             let secret = std::env::var(self.0).map_err(Error::permanent)?;
+//!             if request.rejected().is_some_and(|old| old.secret() == secret) {
+//!                 return Err(Error::permanent("the token was rejected"));
+//!             }
+//!             Token::new(secret, None)
+//!         })
+//!     }
+//!
+//!     fn info(&self) -> SourceInfo {
+//!         SourceInfo::new().with_description("an environment variable")
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! // #[tokio::test]
+//! // async fn a_missing_variable_is_a_permanent_error() {
+//! let source = VariableSource("A_VARIABLE_THAT_IS_NOT_SET");
+//! let request = FetchRequest::new(FetchReason::Empty);
+//! let error = source.fetch(request).await.unwrap_err();
+//! assert!(!error.is_transient());
+//! // }
+//! # });
+//! ```
 
 mod authorized_user;
+mod cache_hints;
+mod closure;
 mod explanation;
+mod fetch_request;
 mod fixed;
-mod function;
 #[cfg(feature = "gcp-auth")]
 mod gcloud;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth;
-mod hints;
+mod hop;
+mod info;
 #[cfg(feature = "gcp-auth")]
-mod machine;
+mod metadata_or_gcloud;
 pub(crate) mod oauth;
 #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
 mod service_account;
@@ -18,43 +78,52 @@ mod service_account;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::sync::Arc;
 
 pub(crate) use self::authorized_user::AuthorizedUserSource;
-pub use self::explanation::{Explanation, Hop};
+pub use self::cache_hints::CacheHints;
+pub(crate) use self::closure::ClosureSource;
+pub use self::explanation::Explanation;
+pub use self::fetch_request::{FetchReason, FetchRequest};
 pub(crate) use self::fixed::FixedToken;
-pub(crate) use self::function::FunctionSource;
 #[cfg(feature = "gcp-auth")]
 pub(crate) use self::gcp_auth::GcpAuthSource;
-pub use self::hints::CacheHints;
+pub use self::hop::Hop;
+pub use self::info::SourceInfo;
 #[cfg(feature = "gcp-auth")]
-pub(crate) use self::machine::MachineSource;
+pub(crate) use self::metadata_or_gcloud::MetadataOrGcloud;
 #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
 pub(crate) use self::service_account::{ServiceAccountKey, ServiceAccountSource};
 use crate::{Error, Token};
 
-/// A boxed future that may move between threads.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// A way to get one token.
-///
-/// It keeps no token: [`Credentials`](crate::Credentials) puts a cache around it, sees to it that
-/// one fetch runs at a time, and bounds it in time.
+/// A boxed future that can be sent between threads.
 ///
 /// ```
-/// use gcp_iam_credentials::{BoxFuture, Credentials, Error, FetchRequest, SourceInfo, Token, TokenSource};
+/// use gcp_iam_credentials::source::BoxFuture;
+///
+/// fn answer() -> BoxFuture<'static, u32> {
+///     Box::pin(async { 42 })
+/// }
+/// ```
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Fetches one new token at a time.
+///
+/// A source doesn't cache: [`Credentials`](crate::Credentials) add a cache, run one fetch at a
+/// time, and limit its duration. The [module page](crate::source) shows how to unit-test a source.
+///
+/// ```
+/// use gcp_iam_credentials::source::{BoxFuture, FetchRequest};
+/// use gcp_iam_credentials::{Credentials, Error, Token, TokenSource};
 ///
 /// struct Vault;
 ///
 /// impl TokenSource for Vault {
-///     fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+///     fn fetch<'a>(
+///         &'a self,
+///         _request: FetchRequest<'a>,
+///     ) -> BoxFuture<'a, Result<Token, Error>> {
 ///         Box::pin(async { Token::new("from-the-vault", None) })
-///     }
-///
-///     fn info(&self) -> SourceInfo {
-///         SourceInfo::new().principal("vault@project.iam.gserviceaccount.com")
 ///     }
 /// }
 ///
@@ -63,129 +132,37 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait TokenSource: Send + Sync {
     /// Fetches a new token.
     ///
-    /// The future may be dropped at any point. Fail with [`Error::transient`] where trying again
-    /// later makes sense, else with [`Error::permanent`].
+    /// The future may be dropped at any point.
+    ///
+    /// # Errors
+    ///
+    /// Return [`Error::transient`] if a later fetch may succeed without a change by a person, else
+    /// [`Error::permanent`].
     fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>>;
 
-    /// Who the tokens speak for, as far as that is known without a fetch.
-    fn info(&self) -> SourceInfo;
-
-    /// What kind of source it is, for [`Credentials::explain`](crate::Credentials::explain). Nothing
-    /// is sent.
-    fn explain(&self) -> Explanation {
-        Explanation::new("a source of the program's own")
+    /// Returns what is known about the source and its tokens without a fetch. Default: nothing.
+    fn info(&self) -> SourceInfo {
+        SourceInfo::new()
     }
 
-    /// What the cache should know of the tokens. Asked once, when the cache is made.
+    /// Returns what the cache needs to know about the tokens. It is called once, when the cache is
+    /// created. Default: [`CacheHints::new`].
     fn cache_hints(&self) -> CacheHints {
         CacheHints::new()
     }
 }
 
-/// Why and under which conditions a token is fetched.
-#[derive(Clone, Copy, Debug)]
-pub struct FetchRequest<'a> {
-    reason: FetchReason,
-    rejected: Option<&'a Token>,
-    deadline: Instant,
-}
-
-impl<'a> FetchRequest<'a> {
-    pub(crate) fn new(reason: FetchReason, rejected: Option<&'a Token>, deadline: Instant) -> Self {
-        Self { reason, rejected, deadline }
+impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
+    fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        (**self).fetch(request)
     }
 
-    /// Why a token is needed.
-    pub fn reason(&self) -> FetchReason {
-        self.reason
+    fn info(&self) -> SourceInfo {
+        (**self).info()
     }
 
-    /// The token that an API refused, where that is the reason: handing out the same one again
-    /// does not help.
-    pub fn rejected(&self) -> Option<&'a Token> {
-        self.rejected
-    }
-
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
-    /// The time left until the fetch is given up.
-    pub fn time_left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
-    }
-}
-
-/// Why a token is fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FetchReason {
-    /// There is none yet.
-    Empty,
-    /// The present one is about to expire, or has.
-    Expiring,
-    /// An API refused the present one.
-    Rejected,
-    /// Somebody asked for a new one.
-    Requested,
-}
-
-/// Who a source's tokens speak for, for errors and explanations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SourceInfo {
-    principal: Option<String>,
-    universe_domain: Option<String>,
-    quota_project: Option<String>,
-    usage: Option<&'static str>,
-}
-
-impl SourceInfo {
-    /// Nothing known.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the principal: an e-mail address where there is one.
-    pub fn principal(mut self, principal: impl Into<String>) -> Self {
-        self.principal = Some(principal.into());
-        self
-    }
-
-    /// Sets the universe domain, `googleapis.com` unless in a sovereign cloud.
-    pub fn universe_domain(mut self, domain: impl Into<String>) -> Self {
-        self.universe_domain = Some(domain.into());
-        self
-    }
-
-    /// Sets the project that calls are counted against.
-    pub fn quota_project(mut self, project: impl Into<String>) -> Self {
-        self.quota_project = Some(project.into());
-        self
-    }
-
-    /// Sets what requests with such a token tell Google about it, in `x-goog-api-client`.
-    pub(crate) fn usage(mut self, usage: &'static str) -> Self {
-        self.usage = Some(usage);
-        self
-    }
-
-    /// The principal, if known.
-    pub fn known_principal(&self) -> Option<&str> {
-        self.principal.as_deref()
-    }
-
-    /// The universe domain, if known.
-    pub fn known_universe_domain(&self) -> Option<&str> {
-        self.universe_domain.as_deref()
-    }
-
-    /// The quota project, if known.
-    pub fn known_quota_project(&self) -> Option<&str> {
-        self.quota_project.as_deref()
-    }
-
-    pub(crate) fn known_usage(&self) -> Option<&'static str> {
-        self.usage
+    fn cache_hints(&self) -> CacheHints {
+        (**self).cache_hints()
     }
 }
 

@@ -47,7 +47,7 @@ impl Reader {
         let source = self.credentials(fields.source()?, Purpose::Impersonation)?;
 
         let info = source.info();
-        let of_source = info.known_universe_domain().unwrap_or(DEFAULT_UNIVERSE);
+        let of_source = info.universe_domain().unwrap_or(DEFAULT_UNIVERSE);
         let universe = universe.unwrap_or(of_source);
         if universe != of_source {
             let problem = format!("is {universe:?}, but that of {SOURCE} is {of_source:?}");

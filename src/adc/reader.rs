@@ -1,16 +1,22 @@
 //! Makes credentials of what a credential file says.
 
+use std::path::PathBuf;
+
 use super::file::Fields;
 use crate::host::{DEFAULT_UNIVERSE, Trust};
 use crate::source::AuthorizedUserSource;
+use crate::source::SourceInfo;
 use crate::source::oauth::{GOOGLE_TOKEN_URI, TokenEndpoint};
-use crate::{Credentials, Error, SourceInfo, headers, scopes};
+use crate::{Credentials, Error, headers, scopes};
 
 /// What the program says about all that its credential file holds.
 pub(super) struct Reader {
     pub(super) trust: Trust,
     /// The universe that a client finds without being told.
     pub(super) usual_universe: Box<str>,
+    /// The credential file, if it is one, and why it was chosen.
+    pub(super) file: Option<PathBuf>,
+    pub(super) reason: &'static str,
     pub(super) variables: fn(&str) -> Option<String>,
 }
 
@@ -84,7 +90,7 @@ impl Reader {
             .ok_or_else(|| fields.invalid("private_key", "is not an RSA key in PEM form (PKCS#8)"))?;
         let scopes = purpose.scopes().map_or_else(default_scopes, Into::into);
         // Only the public universe exchanges assertions; the others take what the key itself signs.
-        if info.known_universe_domain() != Some(DEFAULT_UNIVERSE) {
+        if info.universe_domain() != Some(DEFAULT_UNIVERSE) {
             let source = ServiceAccountSource::self_signing(key, &scopes, info);
             return Ok(Credentials::from_source(source));
         }
@@ -117,7 +123,7 @@ impl Reader {
         }
         let principal = fields.text("client_email")?;
         fields.text("private_key")?;
-        let info = self.info(fields, purpose)?.principal(principal);
+        let info = self.info(fields, purpose)?.with_principal(principal);
         Ok((info, self.token_uri(fields)?))
     }
 
@@ -128,7 +134,7 @@ impl Reader {
         let refresh_token = fields.text("refresh_token")?.into();
         let mut info = self.info(fields, purpose)?;
         if let Some(user) = fields.optional_text("account")? {
-            info = info.principal(user);
+            info = info.with_principal(user);
         }
         let token_uri = self.token_uri(fields)?;
         let endpoint = TokenEndpoint::new(token_uri, "token_uri").map_err(|error| fields.locate(error))?;
@@ -146,9 +152,13 @@ impl Reader {
     /// What files of every type but impersonation may tell about their credentials.
     fn info(&self, fields: Fields<'_>, purpose: Purpose<'_>) -> Result<SourceInfo, Error> {
         let universe = self.universe(fields)?.unwrap_or(DEFAULT_UNIVERSE);
-        let info = SourceInfo::new().universe_domain(universe);
+        let info = SourceInfo::new().with_universe_domain(universe).with_reason(self.reason);
+        let info = match &self.file {
+            Some(file) => info.with_file(file),
+            None => info,
+        };
         Ok(match self.quota_project(fields, purpose)? {
-            Some(project) => info.quota_project(project),
+            Some(project) => info.with_quota_project(project),
             None => info,
         })
     }

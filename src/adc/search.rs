@@ -54,12 +54,12 @@ impl Environment {
         }
         let (folder, named, reason) = match (&self.named_folder, &self.usual_folder) {
             (Some(folder), _) => {
-                let reason = "gcloud keeps its login there (CLOUDSDK_CONFIG names the folder), and \
+                let reason = "it is gcloud's own file (CLOUDSDK_CONFIG names the folder), and \
                               GOOGLE_APPLICATION_CREDENTIALS is not set";
                 (folder, true, reason)
             }
             (None, Some(folder)) => {
-                let reason = "gcloud keeps its login there, and GOOGLE_APPLICATION_CREDENTIALS is not set";
+                let reason = "it is gcloud's own file, and GOOGLE_APPLICATION_CREDENTIALS is not set";
                 (folder, false, reason)
             }
             (None, None) => return None,

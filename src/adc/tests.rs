@@ -146,13 +146,13 @@ mod search {
             (places(None, None, Some(&usual)), "usual", "GOOGLE_APPLICATION_CREDENTIALS is not set"),
         ] {
             let explained = builder.application_default().unwrap().explain();
-            assert_eq!(explained.principal(), Some(principal));
-            assert!(explained.reason().unwrap().contains(reason), "{explained}");
-            assert!(explained.file().unwrap().ends_with(format!("{principal}/{WELL_KNOWN_FILE}")));
+            assert_eq!(explained.info().principal(), Some(principal));
+            assert!(explained.info().reason().unwrap().contains(reason), "{explained}");
+            assert!(explained.info().file().unwrap().ends_with(format!("{principal}/{WELL_KNOWN_FILE}")));
         }
         let explained = builder().file(&usual_file).unwrap().explain();
         assert_eq!(
-            (explained.file(), explained.reason()),
+            (explained.info().file(), explained.info().reason()),
             (Some(&*usual_file), Some("the program names it"))
         );
     }
@@ -165,9 +165,9 @@ mod search {
             places(None, None, Some(folder.path())).quota_project("billing").application_default().unwrap();
         assert!(!credentials.is_valid());
         let explained = credentials.explain();
-        assert_eq!(explained.source(), "the metadata server, else the gcloud command");
-        assert_eq!((explained.file(), explained.principal()), (None, None));
-        assert_eq!(explained.quota_project(), Some("billing"));
+        assert_eq!(explained.info().description().unwrap(), "the metadata server, else the gcloud command");
+        assert_eq!((explained.info().file(), explained.info().principal()), (None, None));
+        assert_eq!(explained.info().quota_project(), Some("billing"));
     }
 }
 
@@ -214,8 +214,8 @@ mod options {
             (with_variable.quota_project("program"), &billed, Some("program")),
         ] {
             let credentials = builder.json(json).unwrap();
-            assert_eq!(credentials.info().known_quota_project(), expected);
-            assert_eq!(credentials.explain().quota_project(), expected);
+            assert_eq!(credentials.info().quota_project(), expected);
+            assert_eq!(credentials.info().quota_project(), expected);
         }
     }
 }

@@ -27,11 +27,11 @@ enum QuotaProject {
 impl AuthHeaders {
     pub(super) fn new(credentials: &Credentials) -> Self {
         let info = credentials.info();
-        let project = info.known_quota_project().and_then(|project| HeaderValue::from_str(project).ok());
+        let project = info.quota_project().and_then(|project| HeaderValue::from_str(project).ok());
         Self {
             token_header: header::AUTHORIZATION,
             quota_project: project.map_or(QuotaProject::Unset, QuotaProject::Default),
-            api_client: info.known_usage().map(|word| Arc::new(ApiClientHeader::new(word))),
+            api_client: info.api_client_entry().map(|word| Arc::new(ApiClientHeader::new(word))),
         }
     }
 

@@ -341,7 +341,7 @@ impl ClientBuilder {
             (Some(project), _) => Some((project.clone(), "quota_project")),
             (None, Some(project)) => Some((project, QUOTA_VARIABLE)),
             (None, None) => {
-                credentials.info().known_quota_project().map(|project| (project.to_owned(), "quota_project"))
+                credentials.info().quota_project().map(|project| (project.to_owned(), "quota_project"))
             }
         };
         if let Some((project, field)) = quota {
@@ -448,7 +448,7 @@ impl<S: GrpcService<Body>> tower_service::Service<http::Request<Body>> for GrpcA
 }
 
 fn check_universe(credentials: &Credentials, universe: &str) -> Result<(), Error> {
-    match credentials.info().known_universe_domain() {
+    match credentials.info().universe_domain() {
         Some(theirs) if theirs != universe => Err(Error::invalid(
             "universe_domain",
             format!("is {universe:?}, but the credentials belong to {theirs:?}"),

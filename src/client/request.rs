@@ -18,7 +18,8 @@ use crate::proto::{
     GenerateAccessTokenRequest, GenerateAccessTokenResponse, GenerateIdTokenRequest, GenerateIdTokenResponse,
     SignBlobRequest, SignBlobResponse, SignJwtRequest, SignJwtResponse,
 };
-use crate::{BoxFuture, Error, RetryPolicy, ServiceAccountName, Token, jwt};
+use crate::source::BoxFuture;
+use crate::{Error, RetryPolicy, ServiceAccountName, Token, jwt};
 
 /// What every call has: a target, delegates and options. The first wrong argument is kept until
 /// the call is awaited.

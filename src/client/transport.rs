@@ -13,8 +13,9 @@ use tonic::transport::{Channel, Endpoint};
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
+use crate::Error;
 use crate::headers::{GRPC_CONTENT_TYPE, GRPC_STATUS};
-use crate::{BoxFuture, Error};
+use crate::source::BoxFuture;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type BoxedService = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;

@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::fetch::{Flight, Launch, Outcome};
-use super::place::Place;
 use super::snapshot::Snapshot;
 use super::state::{Failure, Phase, State};
 use super::{Clock, Credentials, Now};
 use crate::retry::random_fraction;
-use crate::{Error, FetchReason, Token, TokenSource};
+use crate::source::FetchReason;
+use crate::{Error, Token, TokenSource};
 
 /// How many flights one call waits for, should they get lost with their runtimes.
 const MAX_FLIGHTS: u32 = 4;
@@ -24,7 +24,6 @@ const MAX_FLIGHTS: u32 = 4;
 pub(super) struct Shared {
     pub(super) source: Arc<dyn TokenSource>,
     /// Boxed, for most handles have none.
-    pub(super) place: Option<Box<Place>>,
     pub(super) clock: Clock,
     /// The token, while there is nothing to do but hand it out.
     snapshot: ArcSwapOption<Snapshot>,
@@ -87,7 +86,6 @@ impl Shared {
         let state = State::new(source.cache_hints());
         Self {
             source,
-            place: None,
             clock: Clock::start(),
             snapshot: ArcSwapOption::empty(),
             inner: Mutex::new(Inner { state, generation: 0, flight: None }),
@@ -252,7 +250,7 @@ impl Shared {
         let took = sent.map(|sent| now.mono.saturating_sub(sent.mono));
         let next_in = due.map(|due| due.saturating_sub(now.mono));
         let info = self.source.info();
-        let principal = info.known_principal();
+        let principal = info.principal();
         match &outcome {
             Ok(_) => tracing::debug!(principal, ?took, ?next_in, "token fetched"),
             Err(error) => {

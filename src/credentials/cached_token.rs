@@ -42,7 +42,7 @@ impl Held {
     /// it asked for: so a local clock that runs behind does not stretch it.
     pub(super) fn new(token: Token, sent: Now, hints: CacheHints, jitter: f64) -> Result<Self, Error> {
         let told = token.expires_at().map(|at| at.duration_since(sent.wall).unwrap_or_default());
-        let life = match (told, hints.known_max_lifetime()) {
+        let life = match (told, hints.max_lifetime()) {
             (Some(told), Some(most)) => told.min(most),
             (Some(life), None) | (None, Some(life)) => life,
             (None, None) => {
@@ -54,7 +54,7 @@ impl Held {
             return Err(already_expired());
         }
         let end = End { mono: sent.mono.saturating_add(life), wall: sent.wall.checked_add(life) };
-        let stale_margin = match hints.known_renewal() {
+        let stale_margin = match hints.renews_at() {
             Some(renewal) => renewal,
             None => {
                 let margin = STALE_MARGIN.min(life / STALE_SHARE);

@@ -11,7 +11,8 @@ use tracing::Instrument;
 use super::Shared;
 use super::state::Failure;
 use crate::panics::catch_panic;
-use crate::{Error, FetchReason, FetchRequest, Token, TokenSource};
+use crate::source::{FetchReason, FetchRequest};
+use crate::{Error, Token, TokenSource};
 
 pub(super) type Outcome = Result<Token, Error>;
 
@@ -75,7 +76,11 @@ impl Launch {
     async fn run(self) {
         let Self { source, reason, rejected, deadline, landing } = self;
         let fetched = {
-            let request = FetchRequest::new(reason, rejected.as_ref(), deadline);
+            let request = FetchRequest::new(reason).with_deadline(deadline);
+            let request = match &rejected {
+                Some(token) => request.with_rejected(token),
+                None => request,
+            };
             // `fetch` itself is called inside, for it may panic as well.
             let fetch = async { timeout_at(deadline, source.fetch(request)).await };
             catch_panic(fetch).await

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::cached_token::Held;
 use crate::source::CacheHints;
-use crate::{Error, FetchReason, Token};
+use crate::source::FetchReason;
+use crate::{Error, Token};
 
 /// The wait after a first failed refresh, while the old token lives; it doubles with each failure.
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_secs(1);

@@ -116,7 +116,7 @@ impl Impersonation {
     }
 
     fn untried_hops(&self, chain: &[String]) -> Vec<DiagnosedHop> {
-        let caller = self.client.credentials().info().known_principal().map(str::to_owned);
+        let caller = self.client.credentials().info().principal().map(str::to_owned);
         let accounts = chain.iter().map(|name| account(name).to_owned());
         let principals = std::iter::once(caller).chain(accounts.clone().map(Some));
         let hop = |(index, (principal, account))| DiagnosedHop {

@@ -15,10 +15,8 @@ pub use self::builder::PoolBuilder;
 use self::entries::Entries;
 pub use self::pooled::PooledImpersonation;
 use super::source::ImpersonatedSource;
-use crate::{
-    BoxFuture, CacheHints, Credentials, Error, Explanation, FetchRequest, IamCredentialsClient, SourceInfo,
-    Token, TokenSource,
-};
+use crate::source::{BoxFuture, CacheHints, FetchRequest, SourceInfo};
+use crate::{Credentials, Error, IamCredentialsClient, Token, TokenSource};
 
 /// Credentials of many targets over one client, such as one target per customer in one process.
 ///
@@ -192,10 +190,6 @@ impl TokenSource for PooledSource {
 
     fn info(&self) -> SourceInfo {
         self.source.info()
-    }
-
-    fn explain(&self) -> Explanation {
-        self.source.explain()
     }
 
     fn cache_hints(&self) -> CacheHints {

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use crate::client::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE};
 use crate::host::DEFAULT_UNIVERSE;
 use crate::source::oauth::{self, GOOGLE_TOKEN_URI, TokenEndpoint};
+use crate::source::{BoxFuture, CacheHints, FetchRequest, Hop, SourceInfo};
 use crate::{
-    BoxFuture, CacheHints, Error, Explanation, FetchRequest, Hop, IamCredentialsClient, Impersonation,
-    ServiceAccountName, SourceInfo, Token, TokenSource, parse_service_account_path,
+    Error, IamCredentialsClient, Impersonation, ServiceAccountName, Token, TokenSource,
+    parse_service_account_path,
 };
 
 /// What requests with the target's tokens say in `x-goog-api-client`, as google-auth's do.
@@ -173,6 +174,27 @@ impl ImpersonatedSource {
         call.request.within(request.time_left());
         Ok((call.await?.into_secret(), UNIX_EPOCH + Duration::from_secs(expiry.as_secs())))
     }
+
+    /// What [`SourceInfo`] reports about this impersonation.
+    fn hop(&self) -> Hop {
+        let kind = &self.parameters.kind;
+        let account = |path: &'_ String| match parse_service_account_path(path) {
+            Some((_, account)) => account.to_owned(),
+            None => path.clone(),
+        };
+        let hop = Hop::new(self.target.account())
+            .with_delegates(self.parameters.delegates.iter().map(account))
+            .with_scopes(kind.scopes())
+            .with_lifetime(kind.lifetime())
+            .with_endpoint(self.client.endpoint());
+        match kind {
+            TokenKind::AccessToken { .. } => hop,
+            TokenKind::IdToken { audience, .. } | TokenKind::SelfSignedJwt { audience, .. } => {
+                hop.with_audience(audience)
+            }
+            TokenKind::UserAccessToken { subject, .. } => hop.with_subject(subject),
+        }
+    }
 }
 
 impl TokenSource for ImpersonatedSource {
@@ -204,63 +226,29 @@ impl TokenSource for ImpersonatedSource {
 
     fn info(&self) -> SourceInfo {
         let kind = &self.parameters.kind;
-        let principal = match kind {
-            TokenKind::UserAccessToken { subject, .. } => subject,
-            _ => self.target.account(),
-        };
-        let info = SourceInfo::new().principal(principal).universe_domain(self.client.universe_domain());
+        let info = self.client.credentials().info().with_hop(self.hop());
+        let info = info.with_universe_domain(self.client.universe_domain());
         let info = match kind {
             // ID tokens are for applications, not for Google's APIs.
             TokenKind::IdToken { .. } => info,
-            _ => info.usage(CREDENTIALS_KIND),
+            _ => info.with_api_client_entry(CREDENTIALS_KIND),
         };
         match &self.parameters.quota_project {
-            Some(project) => info.quota_project(project),
+            Some(project) => info.with_quota_project(project),
             None => info,
         }
     }
 
-    fn explain(&self) -> Explanation {
-        let account = |path: &String| match parse_service_account_path(path) {
-            Some((_, account)) => account.to_owned(),
-            None => path.clone(),
-        };
-        let kind = &self.parameters.kind;
-        self.client.credentials().explain().then(Hop {
-            target: self.target.account().to_owned(),
-            subject: kind.subject().map(str::to_owned),
-            delegates: self.parameters.delegates.iter().map(account).collect(),
-            scopes: kind.scopes().to_vec(),
-            audience: kind.audience().map(str::to_owned),
-            lifetime: kind.lifetime(),
-            endpoint: self.client.endpoint(),
-        })
-    }
-
     fn cache_hints(&self) -> CacheHints {
-        CacheHints::new().max_lifetime(self.parameters.kind.lifetime())
+        CacheHints::new().with_max_lifetime(self.parameters.kind.lifetime())
     }
 }
 
 impl TokenKind {
-    fn subject(&self) -> Option<&str> {
-        match self {
-            Self::UserAccessToken { subject, .. } => Some(subject),
-            _ => None,
-        }
-    }
-
     fn scopes(&self) -> &[String] {
         match self {
             Self::AccessToken { scopes, .. } | Self::UserAccessToken { scopes, .. } => scopes,
             Self::IdToken { .. } | Self::SelfSignedJwt { .. } => &[],
-        }
-    }
-
-    fn audience(&self) -> Option<&str> {
-        match self {
-            Self::IdToken { audience, .. } | Self::SelfSignedJwt { audience, .. } => Some(audience),
-            Self::AccessToken { .. } | Self::UserAccessToken { .. } => None,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::oauth::{Grant, TokenEndpoint};
-use super::{BoxFuture, Explanation, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
 pub(crate) struct AuthorizedUserSource {
@@ -25,17 +25,13 @@ impl TokenSource for AuthorizedUserSource {
             refresh_token: &self.refresh_token,
             scope: self.scope.as_deref(),
         };
-        Box::pin(self.endpoint.exchange(grant, request.deadline))
+        Box::pin(self.endpoint.exchange(grant, request.deadline()))
     }
 
     fn info(&self) -> SourceInfo {
-        self.info.clone()
-    }
-
-    fn explain(&self) -> Explanation {
-        let scopes = self.scope.iter().flat_map(|scope| scope.split(' '));
-        Explanation::new("a user's credentials (authorized_user)")
-            .with_scopes(scopes)
+        let info = self.info.clone();
+        info.with_description("user credentials from a gcloud login (authorized_user)")
+            .with_scopes(self.scope.iter().flat_map(|scope| scope.split(' ')))
             .with_endpoint(self.endpoint.uri())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BoxFuture, CacheHints, Explanation, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
 /// A token that somebody else got.
@@ -15,14 +15,10 @@ impl TokenSource for FixedToken {
     }
 
     fn info(&self) -> SourceInfo {
-        SourceInfo::new()
-    }
-
-    fn explain(&self) -> Explanation {
-        Explanation::new("a fixed token")
+        SourceInfo::new().with_description("a fixed token")
     }
 
     fn cache_hints(&self) -> CacheHints {
-        CacheHints::new().renews_at(Duration::ZERO)
+        CacheHints::new().with_renews_at(Duration::ZERO)
     }
 }

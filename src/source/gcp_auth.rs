@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::{BoxFuture, CacheHints, Explanation, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
 type Provider = Arc<dyn TokenProvider>;
@@ -49,15 +49,11 @@ impl TokenSource for GcpAuthSource {
     }
 
     fn info(&self) -> SourceInfo {
-        SourceInfo::new()
-    }
-
-    fn explain(&self) -> Explanation {
-        Explanation::new("a gcp_auth provider of the program's own").with_scopes(&*self.scopes)
+        SourceInfo::new().with_description("a gcp_auth provider of the program").with_scopes(&*self.scopes)
     }
 
     fn cache_hints(&self) -> CacheHints {
-        CacheHints::new().renews_at(RENEWAL)
+        CacheHints::new().with_renews_at(RENEWAL)
     }
 }
 

@@ -14,7 +14,7 @@ use rustls::sign::SigningKey;
 use serde_json::{Value, json};
 
 use super::oauth::{Grant, TokenEndpoint};
-use super::{BoxFuture, CacheHints, Explanation, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
 use crate::tls::crypto_provider;
 use crate::{Error, Token, jwt};
 
@@ -95,7 +95,7 @@ impl ServiceAccountSource {
             Some(endpoint) => {
                 let claims = json!({ "aud": *self.audience, "scope": *self.scope });
                 let assertion = self.key.sign(claims, now)?;
-                endpoint.exchange(Grant::JwtBearer { assertion: &assertion }, request.deadline).await
+                endpoint.exchange(Grant::JwtBearer { assertion: &assertion }, request.deadline()).await
             }
             None => {
                 let claims = json!({ "sub": *self.key.email, "scope": *self.scope });
@@ -111,20 +111,19 @@ impl TokenSource for ServiceAccountSource {
     }
 
     fn info(&self) -> SourceInfo {
-        self.info.clone()
-    }
-
-    fn explain(&self) -> Explanation {
-        let explanation = Explanation::new("a service account's key (service_account)");
-        let explanation = explanation.with_scopes(self.scope.split(' '));
+        let info = self.info.clone().with_scopes(self.scope.split(' '));
         match &self.endpoint {
-            Some(endpoint) => explanation.with_endpoint(endpoint.uri()),
-            None => explanation.with_endpoint("the key itself, which signs them"),
+            Some(endpoint) => {
+                info.with_description("a service account key (service_account)").with_endpoint(endpoint.uri())
+            }
+            None => {
+                info.with_description("a service account key that signs its own tokens (service_account)")
+            }
         }
     }
 
     fn cache_hints(&self) -> CacheHints {
-        CacheHints::new().max_lifetime(LIFETIME)
+        CacheHints::new().with_max_lifetime(LIFETIME)
     }
 }
 

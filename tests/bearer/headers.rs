@@ -1,6 +1,7 @@
 //! The headers that the layer puts on a request.
 
-use gcp_iam_credentials::{Credentials, SourceInfo};
+use gcp_iam_credentials::Credentials;
+use gcp_iam_credentials::source::SourceInfo;
 use http::{HeaderName, Request, header};
 use tower::{Layer, Service, ServiceExt};
 
@@ -12,7 +13,7 @@ const QUOTA_PROJECT: &str = "x-goog-user-project";
 
 /// Returns credentials with a quota project.
 fn billed() -> Credentials {
-    let info = SourceInfo::new().quota_project("of-the-credentials");
+    let info = SourceInfo::new().with_quota_project("of-the-credentials");
     ScriptedSource::tokens(["secret"]).with_info(info).credentials()
 }
 

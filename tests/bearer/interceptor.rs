@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use gcp_iam_credentials::bearer::TokenError;
-use gcp_iam_credentials::{BearerInterceptor, Credentials, Error, SourceInfo, Token};
+use gcp_iam_credentials::source::SourceInfo;
+use gcp_iam_credentials::{BearerInterceptor, Credentials, Error, Token};
 use http::{HeaderMap, HeaderName};
 use tokio::time::advance;
 use tonic::metadata::MetadataValue;
@@ -19,7 +20,7 @@ const LIFE: Duration = Duration::from_secs(3600);
 
 /// Returns a source of tokens that live for an hour and belong to a quota project.
 fn source() -> ScriptedSource {
-    let info = SourceInfo::new().quota_project("of-the-credentials");
+    let info = SourceInfo::new().with_quota_project("of-the-credentials");
     ScriptedSource::numbered().with_lifetime(LIFE).with_info(info)
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use gcp_iam_credentials::proto::*;
-use gcp_iam_credentials::{SourceInfo, scopes, service_account_path};
+use gcp_iam_credentials::source::SourceInfo;
+use gcp_iam_credentials::{scopes, service_account_path};
 
 use crate::support::scripted_service::{SOURCE_TOKEN, Script, TARGET, builder};
 use crate::support::token_source::ScriptedSource;
@@ -154,7 +155,7 @@ async fn the_quota_project_is_sent_if_one_is_set() {
     script.client_with(builder().quota_project("billing")).sign_blob(TARGET, "").await.unwrap();
     assert_eq!(script.only().header("x-goog-user-project"), Some("billing"));
 
-    let info = || SourceInfo::new().quota_project("from-the-file");
+    let info = || SourceInfo::new().with_quota_project("from-the-file");
     let billed = || builder().credentials(ScriptedSource::numbered().with_info(info()).credentials());
     for (builder, project) in [(billed(), "from-the-file"), (billed().quota_project("billing"), "billing")] {
         let script = Script::default();

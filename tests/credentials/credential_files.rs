@@ -54,7 +54,7 @@ async fn a_key_file_yields_a_new_token_for_each_fetch() {
     let second = credentials.refresh().await.unwrap();
     assert_ne!(first.secret(), second.secret());
     assert!(emulator.verify_access_token(second.secret()).is_some());
-    assert_eq!(credentials.info().known_principal(), Some(KEY));
+    assert_eq!(credentials.info().principal(), Some(KEY));
 
     let scoped = Credentials::builder().scopes([scopes::PUBSUB, scopes::IAM]).json(&key).unwrap();
     let verified = emulator.verify_access_token(scoped.token().await.unwrap().secret()).unwrap();
@@ -133,10 +133,13 @@ async fn an_impersonation_file_calls_the_target_through_its_delegates() {
     assert_eq!(sources[0].fields.scopes, [scopes::CLOUD_PLATFORM]);
 
     let explained = acting.explain();
-    assert_eq!((explained.source_principal(), explained.principal()), (Some(KEY), Some(TARGET)));
-    assert_eq!(explained.hops()[0].delegates(), [FIRST, SECOND]);
     assert_eq!(
-        (explained.endpoint(), explained.quota_project()),
+        (explained.info().source_principal(), explained.info().principal()),
+        (Some(KEY), Some(TARGET))
+    );
+    assert_eq!(explained.info().hops()[0].delegates(), [FIRST, SECOND]);
+    assert_eq!(
+        (explained.info().endpoint(), explained.info().quota_project()),
         (Some(emulator.endpoint()), Some("billing"))
     );
 }
@@ -161,7 +164,7 @@ async fn impersonation_files_nest_three_deep() {
     let callers: Vec<&str> = calls.iter().filter_map(|call| call.caller.as_deref()).collect();
     assert_eq!(callers, [format!("user:{USER}"), member(FIRST), member(SECOND)]);
     let explained = acting.explain();
-    let targets: Vec<&str> = explained.hops().iter().map(|hop| hop.target()).collect();
+    let targets: Vec<&str> = explained.info().hops().iter().map(|hop| hop.target()).collect();
     assert_eq!(targets, [FIRST, SECOND, TARGET]);
 }
 
@@ -263,7 +266,7 @@ async fn every_kind_of_impersonation_explains_its_chain() {
     let client =
         IamCredentialsClient::builder().credentials(source).endpoint(emulator.endpoint()).build().unwrap();
     let through = client.impersonate(TARGET).delegates([FIRST]);
-    let access = through.access_token([scopes::PUBSUB]).unwrap().explain();
+    let access = through.access_token([scopes::PUBSUB]).unwrap().info();
     assert_eq!((access.source_principal(), access.principal()), (Some(USER), Some(TARGET)));
     assert_eq!(
         (access.scopes(), access.hops()[0].delegates()),
@@ -271,15 +274,18 @@ async fn every_kind_of_impersonation_explains_its_chain() {
     );
     assert_eq!(access.reason(), Some("the program holds its content"));
 
-    let id = through.id_token("https://service.run.app").unwrap().explain();
+    let id = through.id_token("https://service.run.app").unwrap().info();
     assert_eq!((id.hops()[0].audience(), id.scopes()), (Some("https://service.run.app"), &[][..]));
     let jwt = through.self_signed_jwt("https://pubsub.googleapis.com/").unwrap().explain();
-    assert!(jwt.to_string().contains("for the audience: https://pubsub.googleapis.com/"), "{jwt}");
+    assert!(jwt.to_string().contains("audience: https://pubsub.googleapis.com/"), "{jwt}");
 
     let boss = client.impersonate(TARGET).subject("boss@example.com").access_token([scopes::PUBSUB]).unwrap();
     let explained = boss.explain();
-    assert_eq!((explained.principal(), explained.hops()[0].target()), (Some("boss@example.com"), TARGET));
-    assert!(explained.to_string().contains("and so as: boss@example.com"), "{explained}");
+    assert_eq!(
+        (explained.info().principal(), explained.info().hops()[0].target()),
+        (Some("boss@example.com"), TARGET)
+    );
+    assert!(explained.to_string().contains("subject: boss@example.com"), "{explained}");
     assert!(emulator.journal().is_empty(), "nothing was sent");
 }
 

@@ -23,7 +23,7 @@ async fn without_scopes_the_refresh_token_is_exchanged_for_all_consented_scopes(
         ["grant_type=refresh_token&client_id=client-id&client_secret=client-secret-that-must-stay-secret&\
           refresh_token=1%2F%2Frefresh-token-that-must-stay-secret"]
     );
-    assert_eq!(credentials.info().known_principal(), Some("me@example.com"));
+    assert_eq!(credentials.info().principal(), Some("me@example.com"));
 }
 
 /// conf: P7, P10

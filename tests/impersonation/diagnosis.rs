@@ -2,7 +2,8 @@
 
 use gcp_iam_credentials::diagnosis::{Diagnosis, Finding, Operation};
 use gcp_iam_credentials::proto::*;
-use gcp_iam_credentials::{Error, IamCredentialsClient, SourceInfo};
+use gcp_iam_credentials::source::SourceInfo;
+use gcp_iam_credentials::{Error, IamCredentialsClient};
 use tonic::Code;
 use tonic_types::ErrorDetails;
 
@@ -124,7 +125,7 @@ async fn a_diagnosis_finds_the_one_grant_that_is_missing() {
 
     const ROLE: &str = "roles/iam.serviceAccountTokenCreator";
     let chain = ["user:alice@corp.example", DELEGATES[0], DELEGATES[1], TARGET];
-    let info = || SourceInfo::new().principal("alice@corp.example");
+    let info = || SourceInfo::new().with_principal("alice@corp.example");
     let alice = || ScriptedSource::tokens(["alice-token"]).with_info(info()).credentials();
     for missing in [None, Some(0), Some(1), Some(2)] {
         let mut policy = Policy::new().token("alice-token", chain[0]);

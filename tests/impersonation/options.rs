@@ -69,7 +69,7 @@ async fn a_copy_keeps_every_option_and_shares_no_token() {
         // It is for calls with the credentials, not for those that get them.
         assert_eq!(seen.header("x-goog-user-project"), None);
     }
-    assert_eq!(second.info().known_quota_project(), Some("billed"));
+    assert_eq!(second.info().quota_project(), Some("billed"));
 
     let with_email = script.client().impersonate(TARGET).include_email(true);
     for audience in ["one", "two"] {

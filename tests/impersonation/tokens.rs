@@ -88,5 +88,5 @@ async fn domain_wide_delegation_needs_no_key() {
     assert_eq!(known.scopes, [gcp_iam_credentials::scopes::PUBSUB, "https://example.com/other"]);
     let left = token.expires_at().unwrap().duration_since(SystemTime::now()).unwrap();
     assert!(left > HOUR - Duration::from_secs(120) && left <= HOUR, "{left:?}");
-    assert_eq!(acting.info().known_principal(), Some("user@corp.example"));
+    assert_eq!(acting.info().principal(), Some("user@corp.example"));
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use gcp_iam_credentials::proto::*;
-use gcp_iam_credentials::{BoxFuture, ClientBuilder, Credentials, IamCredentialsClient, Token};
+use gcp_iam_credentials::source::BoxFuture;
+use gcp_iam_credentials::{ClientBuilder, Credentials, IamCredentialsClient, Token};
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use prost::Message;

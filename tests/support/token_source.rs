@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use gcp_iam_credentials::{BoxFuture, Credentials, Error, FetchRequest, SourceInfo, Token, TokenSource};
+use gcp_iam_credentials::source::{BoxFuture, FetchRequest, SourceInfo};
+use gcp_iam_credentials::{Credentials, Error, Token, TokenSource};
 use tokio::sync::Semaphore;
 
 /// What the source does with one fetch.

@@ -1,7 +1,8 @@
 //! Where calls go, and which settings are refused.
 
 use super::*;
-use crate::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
+use crate::TokenSource;
+use crate::source::{BoxFuture, FetchRequest, SourceInfo};
 
 fn builder() -> ClientBuilder {
     let mut builder = ClientBuilder::new();
@@ -22,7 +23,7 @@ impl TokenSource for Of {
     }
 
     fn info(&self) -> SourceInfo {
-        SourceInfo::new().universe_domain(self.0)
+        SourceInfo::new().with_universe_domain(self.0)
     }
 }
 

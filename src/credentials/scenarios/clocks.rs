@@ -7,10 +7,11 @@ use super::interpreter::Step::*;
 use super::interpreter::{millis, secs};
 use super::scenarios;
 use super::source::Answer::{Lives, Same};
+use crate::Credentials;
 use crate::credentials::testing;
-use crate::{CacheHints, Credentials};
+use crate::source::CacheHints;
 
-const AN_HOUR_AT_MOST: CacheHints = CacheHints::new().max_lifetime(secs(3600));
+const AN_HOUR_AT_MOST: CacheHints = CacheHints::new().with_max_lifetime(secs(3600));
 
 scenarios! {
     /// conf: M9

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep};
 
 use super::source::{Answer, Script};
 use crate::credentials::testing;
-use crate::{CacheHints, Credentials, Error, ErrorKind, FetchReason, KeepWarm, Token};
+use crate::source::{CacheHints, FetchReason};
+use crate::{Credentials, Error, ErrorKind, KeepWarm, Token};
 
 /// Where all wall clocks start.
 const EPOCH: Duration = Duration::from_secs(1_780_000_000);

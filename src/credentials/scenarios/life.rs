@@ -5,7 +5,7 @@ use super::interpreter::Step::*;
 use super::interpreter::{millis, run, secs};
 use super::scenarios;
 use super::source::Answer::{After, Expired, ForEver, Lives, Same};
-use crate::{CacheHints, FetchReason};
+use crate::source::{CacheHints, FetchReason};
 
 scenarios! {
     /// conf: P1
@@ -96,21 +96,21 @@ scenarios! {
 
     /// conf: M22
     a_source_that_renews_late_is_asked_late_and_once: [
-        Hints(CacheHints::new().renews_at(secs(20))), Jitter(1.0), Get(Token(1)),
+        Hints(CacheHints::new().with_renews_at(secs(20))), Jitter(1.0), Get(Token(1)),
         Advance(secs(3600 - 21)), Get(Token(1)), Fetches(1),
         Source(Same), Advance(secs(1)), Every(millis(100), 90, Token(1)), Fetches(2),
         Source(Lives(secs(3600))), Advance(secs(2)), Get(Token(2)), Fetches(3),
     ];
 
     a_source_that_never_renews_is_not_asked_before_expiry: [
-        Hints(CacheHints::new().renews_at(secs(0))), Source(Lives(secs(60))), Get(Token(1)),
+        Hints(CacheHints::new().with_renews_at(secs(0))), Source(Lives(secs(60))), Get(Token(1)),
         Every(millis(500), 119, Token(1)), Fetches(1),
         Advance(millis(500)), Get(Token(2)), Fetches(2),
     ];
 
     /// conf: R1
     the_life_of_a_slow_fetch_counts_from_when_it_was_sent: [
-        Hints(CacheHints::new().max_lifetime(secs(3600))), WallBack(secs(600)),
+        Hints(CacheHints::new().with_max_lifetime(secs(3600))), WallBack(secs(600)),
         Source(After(secs(50))), Wait("a"), Advance(secs(50)), Got("a", Token(1)),
         Advance(secs(3600 - 225 - 50 - 1)), Get(Token(1)), Fetches(1),
         Advance(secs(1)), Get(Token(1)), Fetches(2),

@@ -6,7 +6,7 @@ use super::interpreter::secs;
 use super::scenarios;
 use super::source::Answer;
 use super::source::Answer::{After, Hang, Lives, Same, SameAfter};
-use crate::FetchReason;
+use crate::source::FetchReason;
 
 scenarios! {
     /// conf: M14

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use crate::{BoxFuture, CacheHints, Error, FetchReason, FetchRequest, SourceInfo, Token, TokenSource};
+use crate::source::{BoxFuture, CacheHints, FetchReason, FetchRequest, SourceInfo};
+use crate::{Error, Token, TokenSource};
 
 /// What the source does when it is asked.
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +129,7 @@ impl TokenSource for Script {
     }
 
     fn info(&self) -> SourceInfo {
-        SourceInfo::new().principal("scripted@example.com")
+        SourceInfo::new().with_principal("scripted@example.com")
     }
 
     fn cache_hints(&self) -> CacheHints {

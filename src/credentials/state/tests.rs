@@ -160,9 +160,9 @@ fn extreme_clocks_lives_and_hints_do_not_panic() {
     let monos = [Duration::ZERO, secs(1), secs(u64::MAX), Duration::MAX];
     let hints = [
         CacheHints::new(),
-        CacheHints::new().max_lifetime(Duration::MAX),
-        CacheHints::new().max_lifetime(Duration::ZERO),
-        CacheHints::new().renews_at(Duration::MAX),
+        CacheHints::new().with_max_lifetime(Duration::MAX),
+        CacheHints::new().with_max_lifetime(Duration::ZERO),
+        CacheHints::new().with_renews_at(Duration::MAX),
     ];
     let nows = || walls.into_iter().flat_map(|wall| monos.map(|mono| Now { mono, wall }));
     for (hints, sent) in hints.into_iter().flat_map(|hints| nows().map(move |sent| (hints, sent))) {

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 
-use super::{BoxFuture, Explanation, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
 /// Calls a closure for every token.
-pub(crate) struct FunctionSource<F>(pub(crate) F);
+pub(crate) struct ClosureSource<F>(pub(crate) F);
 
-impl<F, T> TokenSource for FunctionSource<F>
+impl<F, T> TokenSource for ClosureSource<F>
 where
     F: Fn() -> T + Send + Sync,
     T: Future<Output = Result<Token, Error>> + Send + 'static,
@@ -18,10 +18,6 @@ where
     }
 
     fn info(&self) -> SourceInfo {
-        SourceInfo::new()
-    }
-
-    fn explain(&self) -> Explanation {
-        Explanation::new("a closure of the program's own")
+        SourceInfo::new().with_description("a closure of the program")
     }
 }

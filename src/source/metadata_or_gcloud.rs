@@ -10,7 +10,7 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::gcp_auth::{failure, no_answer, token, until_answered};
-use super::{BoxFuture, Explanation, FetchRequest, SourceInfo, TokenSource, gcloud};
+use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource, gcloud};
 use crate::{Error, Token};
 
 /// How long to wait for a metadata server that has never answered: many networks swallow what is
@@ -23,7 +23,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// answers is the one even if it has no token now: so a passing failure never changes who the
 /// program is.
 #[derive(Debug)]
-pub(crate) struct MachineSource {
+pub(crate) struct MetadataOrGcloud {
     scopes: Arc<[Box<str>]>,
     info: SourceInfo,
     found: OnceLock<Machine>,
@@ -42,7 +42,7 @@ struct NoMetadata {
     answered: bool,
 }
 
-impl MachineSource {
+impl MetadataOrGcloud {
     /// `info` holds what the program says of them: the machine tells nothing without a call.
     pub(crate) fn new(scopes: Arc<[Box<str>]>, info: SourceInfo) -> Self {
         Self { scopes, info, found: OnceLock::new() }
@@ -76,7 +76,7 @@ impl MachineSource {
     }
 }
 
-impl TokenSource for MachineSource {
+impl TokenSource for MetadataOrGcloud {
     fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
         match self.found.get() {
             Some(Machine::MetadataServer) => {
@@ -89,11 +89,7 @@ impl TokenSource for MachineSource {
     }
 
     fn info(&self) -> SourceInfo {
-        self.info.clone()
-    }
-
-    fn explain(&self) -> Explanation {
-        let (source, reason) = match self.found.get() {
+        let (description, reason) = match self.found.get() {
             Some(Machine::MetadataServer) => {
                 ("the metadata server", "no credential file was found, and it answered")
             }
@@ -102,10 +98,10 @@ impl TokenSource for MachineSource {
             }
             None => (
                 "the metadata server, else the gcloud command",
-                "no credential file was found; the first token will tell which of the two it is",
+                "no credential file was found; the first fetch decides which of the two is used",
             ),
         };
-        Explanation::new(source).found(None, reason)
+        self.info.clone().with_description(description).with_reason(reason)
     }
 }
 
