@@ -1,29 +1,34 @@
-//! Application default credentials as a process finds them: each test runs one, in an environment
-//! of its own.
+//! Application default credentials in a process with its own environment: each test runs one.
 #![cfg(feature = "gcp-auth")]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
+
+mod support;
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gcp_iam_credentials::Credentials;
 use gcp_iam_credentials::emulator::Emulator;
 
+use support::runtime::{block_until, one_thread};
+
 const KEY: &str = "key@project.iam.gserviceaccount.com";
 const FIRST: &str = "first@project.iam.gserviceaccount.com";
 const TARGET: &str = "target@project.iam.gserviceaccount.com";
 const USER: &str = "me@example.com";
+/// Names a file with the id of a process whose end [`child`] waits for.
+const PID_FILE: &str = "GCLOUD_PID_FILE";
 
 fn member(account: &str) -> String {
     format!("serviceAccount:{account}")
 }
 
-/// Runs [`child`] in an environment of its own, and returns what it shows.
+/// Runs [`child`] with only these environment variables, and returns what it prints.
 fn process<K: AsRef<OsStr>, V: AsRef<OsStr>>(variables: impl IntoIterator<Item = (K, V)>) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["child", "--exact", "--ignored", "--nocapture"]).env_clear().envs(variables);
-    // The coverage and the loader of whoever runs the tests.
+    // The loader needs these.
     for name in ["LD_LIBRARY_PATH", "SYSTEMROOT"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
@@ -35,7 +40,7 @@ fn process<K: AsRef<OsStr>, V: AsRef<OsStr>>(variables: impl IntoIterator<Item =
 }
 
 #[test]
-#[ignore = "run by other tests, in a process of its own"]
+#[ignore = "other tests run it as a child process"]
 fn child() {
     let credentials = match Credentials::application_default() {
         Ok(credentials) => credentials,
@@ -45,7 +50,7 @@ fn child() {
     let rounds = std::env::var("ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
     let patience = std::env::var("PATIENCE_MS").map_or(60_000, |patience| patience.parse().unwrap());
     let patience = std::time::Duration::from_millis(patience);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = one_thread();
     runtime.block_on(async {
         for _ in 0..rounds {
             match tokio::time::timeout(patience, credentials.refresh()).await {
@@ -56,43 +61,88 @@ fn child() {
         }
     });
     drop(runtime);
-    // What was under way is ended by a thread of its own.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    if let Some(path) = std::env::var_os(PID_FILE) {
+        // A thread of the crate kills the process, and needs this one alive.
+        let pid = std::fs::read_to_string(path).expect("gcloud was started");
+        block_until("the end of gcloud", || has_ended(&pid));
+    }
     println!("afterwards {}", credentials.explain());
+}
+
+/// Returns whether a process that ran `sleep` has ended. Linux only.
+fn has_ended(pid: &str) -> bool {
+    let command = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim()));
+    command.map_or(true, |command| !command.contains("sleep"))
+}
+
+/// The credential files that a process may find.
+struct Files {
+    _folder: tempfile::TempDir,
+    /// Named by `GOOGLE_APPLICATION_CREDENTIALS`: impersonates [`TARGET`] through [`FIRST`].
+    named: PathBuf,
+    /// In the folder of `CLOUDSDK_CONFIG`: the login of [`USER`].
+    in_config_folder: PathBuf,
+    /// In the home folder: the key of [`KEY`].
+    in_home: PathBuf,
+    home: PathBuf,
+}
+
+impl Files {
+    fn write(emulator: &Emulator) -> Self {
+        const WELL_KNOWN: &str = "application_default_credentials.json";
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: PathBuf, text: &str| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let user = emulator.authorized_user_json(USER);
+        let acting = emulator.impersonated_service_account_json(&user, TARGET, [FIRST]).unwrap();
+        let home = folder.path().join("home");
+        let key = emulator.service_account_key_json(KEY);
+        Self {
+            named: write(folder.path().join("named.json"), &acting),
+            in_config_folder: write(folder.path().join("config").join(WELL_KNOWN), &user),
+            in_home: write(home.join(".config/gcloud").join(WELL_KNOWN), &key),
+            home,
+            _folder: folder,
+        }
+    }
+
+    fn home(&self) -> (&str, &OsStr) {
+        ("HOME", self.home.as_os_str())
+    }
+
+    fn config_folder(&self) -> (&str, &OsStr) {
+        ("CLOUDSDK_CONFIG", self.in_config_folder.parent().unwrap().as_os_str())
+    }
+
+    fn name(&self) -> (&str, &OsStr) {
+        ("GOOGLE_APPLICATION_CREDENTIALS", self.named.as_os_str())
+    }
+}
+
+/// Returns the principal of the token that a child process printed.
+fn principal(emulator: &Emulator, shown: &str) -> String {
+    let token = shown.lines().find_map(|line| line.strip_prefix("token: "));
+    emulator.verify_access_token(token.unwrap_or_else(|| panic!("{shown}"))).unwrap().principal
+}
+
+#[track_caller]
+fn error_line(shown: &str) -> &str {
+    shown.lines().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("no error: {shown}"))
 }
 
 /// conf: P55, P7
 #[test]
-fn a_process_finds_its_credential_file_and_explains_why() {
+fn a_process_uses_the_file_that_a_variable_names_and_explains_why() {
     let emulator = Emulator::builder().start_blocking().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let user = emulator.authorized_user_json(USER);
-    let acting = emulator.impersonated_service_account_json(&user, TARGET, [FIRST]).unwrap();
-    let write = |path: &Path, text: &str| {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-        path.to_owned()
-    };
-    let named = write(&folder.path().join("named.json"), &acting);
-    let well_known = "application_default_credentials.json";
-    let moved = write(&folder.path().join("moved").join(well_known), &user);
-    let home = folder.path().join("home");
-    let usual = write(&home.join(".config/gcloud").join(well_known), &emulator.service_account_key_json(KEY));
-    let usual = usual.to_str().unwrap();
-
-    let at_home = ("HOME", home.as_os_str());
-    let in_folder = ("CLOUDSDK_CONFIG", moved.parent().unwrap().as_os_str());
-    let by_name = ("GOOGLE_APPLICATION_CREDENTIALS", named.as_os_str());
-    let principal = |shown: &str| {
-        let token = shown.lines().find_map(|line| line.strip_prefix("token: "));
-        emulator.verify_access_token(token.unwrap_or_else(|| panic!("{shown}"))).unwrap().principal
-    };
-
-    let shown = process([at_home, in_folder, by_name]);
-    assert_eq!(principal(&shown), member(TARGET), "{shown}");
+    let files = Files::write(&emulator);
+    let shown = process([files.home(), files.config_folder(), files.name()]);
+    assert_eq!(principal(&emulator, &shown), member(TARGET), "{shown}");
     for part in [
         "credentials: a user's credentials (authorized_user)",
-        named.to_str().unwrap(),
+        files.named.to_str().unwrap(),
         "because: GOOGLE_APPLICATION_CREDENTIALS names it",
         "principal: me@example.com",
         &format!("acting as: {TARGET}\n  through: {FIRST}\n"),
@@ -102,17 +152,30 @@ fn a_process_finds_its_credential_file_and_explains_why() {
         assert!(shown.contains(part), "{part:?} in {shown}");
     }
     assert!(!shown.contains("emulator:"), "{shown}");
+}
 
-    let shown = process([at_home, in_folder]);
-    assert_eq!(principal(&shown), format!("user:{USER}"));
-    assert!(shown.contains(moved.to_str().unwrap()) && shown.contains("CLOUDSDK_CONFIG"), "{shown}");
+/// conf: P55, P7
+#[test]
+fn without_that_variable_a_process_uses_the_file_in_the_config_folder() {
+    let emulator = Emulator::builder().start_blocking().unwrap();
+    let files = Files::write(&emulator);
+    let shown = process([files.home(), files.config_folder()]);
+    assert_eq!(principal(&emulator, &shown), format!("user:{USER}"));
+    let found = files.in_config_folder.to_str().unwrap();
+    assert!(shown.contains(found) && shown.contains("CLOUDSDK_CONFIG"), "{shown}");
+}
 
-    if cfg!(unix) {
-        let shown = process([at_home, ("IAM_CREDENTIALS_EMULATOR_HOST", OsStr::new("127.0.0.1:1"))]);
-        assert_eq!(principal(&shown), member(KEY));
-        assert!(shown.contains(usual) && shown.contains("a service account's key"), "{shown}");
-        assert!(shown.contains("emulator: IAM_CREDENTIALS_EMULATOR_HOST is 127.0.0.1:1"), "{shown}");
-    }
+/// conf: P55, P7
+#[cfg(unix)]
+#[test]
+fn without_both_variables_a_process_uses_the_file_in_the_home_folder() {
+    let emulator = Emulator::builder().start_blocking().unwrap();
+    let files = Files::write(&emulator);
+    let shown = process([files.home(), ("IAM_CREDENTIALS_EMULATOR_HOST", OsStr::new("127.0.0.1:1"))]);
+    assert_eq!(principal(&emulator, &shown), member(KEY));
+    assert!(shown.contains(files.in_home.to_str().unwrap()), "{shown}");
+    assert!(shown.contains("a service account's key"), "{shown}");
+    assert!(shown.contains("emulator: IAM_CREDENTIALS_EMULATOR_HOST is 127.0.0.1:1"), "{shown}");
 }
 
 /// conf: M26
@@ -127,9 +190,7 @@ fn over_tls_a_process_trusts_the_systems_certificate_store() {
         .unwrap();
     std::fs::write(&store, emulator.ca_pem().unwrap()).unwrap();
     let shown = process([("GOOGLE_APPLICATION_CREDENTIALS", &file), ("SSL_CERT_FILE", &store)]);
-    let token =
-        shown.lines().find_map(|line| line.strip_prefix("token: ")).unwrap_or_else(|| panic!("{shown}"));
-    assert_eq!(emulator.verify_access_token(token).unwrap().principal, member(TARGET));
+    assert_eq!(principal(&emulator, &shown), member(TARGET));
 }
 
 /// conf: M34
@@ -146,11 +207,10 @@ fn an_unusable_file_is_an_error_and_no_other_identity_is_used() {
 #[cfg(unix)]
 mod gcloud {
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
 
     use super::*;
 
-    /// A folder with a `gcloud` of that script, to stand first in the path.
+    /// Writes a `gcloud` with this script into a folder, which tests put first in the path.
     fn install(folder: &Path, script: &str) -> PathBuf {
         let path = folder.join("gcloud");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -166,7 +226,7 @@ mod gcloud {
     #[test]
     fn without_files_and_metadata_server_gcloud_is_used() {
         let folder = tempfile::tempdir().unwrap();
-        // The second time its user is logged out.
+        // Its user is logged out before the second call.
         let script = r#"
             here=$(dirname "$0")
             case "$*" in
@@ -179,8 +239,7 @@ mod gcloud {
         let lines: Vec<&str> = shown.lines().collect();
         assert!(lines.contains(&"credentials: the metadata server, else the gcloud command"), "{shown}");
         assert!(lines.contains(&"token: gcloud-token"), "{shown}");
-        let error =
-            lines.iter().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("{shown}"));
+        let error = error_line(&shown);
         assert!(error.contains("gcloud") && !error.contains("hidden"), "{shown}");
         assert!(shown.contains("afterwards credentials: the gcloud command\n"), "{shown}");
     }
@@ -189,8 +248,7 @@ mod gcloud {
     fn if_nothing_is_found_the_error_says_what_to_set_up() {
         let folder = tempfile::tempdir().unwrap();
         let shown = run(&install(folder.path(), "echo hidden; exit 1"), "1");
-        let error =
-            shown.lines().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("{shown}"));
+        let error = error_line(&shown);
         for part in
             ["no credentials found", "GOOGLE_APPLICATION_CREDENTIALS", "gcloud auth", "metadata server"]
         {
@@ -206,16 +264,18 @@ mod gcloud {
         let folder = tempfile::tempdir().unwrap();
         let script = r#"echo $$ > "$(dirname "$0")/pid"; exec sleep 600"#;
         let path = format!("{}:/usr/bin:/bin", install(folder.path(), script).display());
+        let pid_file = folder.path().join("pid");
+        let pid_path = pid_file.to_str().unwrap();
         let start = tokio::time::Instant::now();
-        let shown = process([("PATH", path.as_str()), ("PATIENCE_MS", "8000"), ("HOME", "/nonexistent")]);
+        let shown = process([
+            ("PATH", path.as_str()),
+            ("PATIENCE_MS", "8000"),
+            ("HOME", "/nonexistent"),
+            (PID_FILE, pid_path),
+        ]);
         assert!(shown.contains("gave up"), "{shown}");
         assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
-        let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
-        let ended = || {
-            let status = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim()));
-            status.is_ok_and(|command| !command.contains("sleep"))
-                || !Path::new("/proc").join(pid.trim()).exists()
-        };
-        assert!(ended(), "gcloud still runs");
+        let pid = std::fs::read_to_string(pid_file).unwrap();
+        assert!(has_ended(&pid), "gcloud still runs");
     }
 }

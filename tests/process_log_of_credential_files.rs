@@ -1,7 +1,7 @@
-//! Neither errors nor tracing at any level show what is in a credential file, in a request to a
-//! token endpoint, or in its reply. A process of its own: the subscriber is the whole process's.
+//! No secret of a credential file, of a request to a token endpoint or of its reply is in errors or
+//! in the log at any level. The subscriber is global, so this test has its own process.
 #![cfg(feature = "gcp-auth")]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
 
 mod support;
 
@@ -18,10 +18,10 @@ const MINTED: &str = "minted-token-that-must-stay-secret";
 
 #[track_caller]
 fn assert_clean(text: &str, key: &str) {
-    // The last is how every JSON Web Token begins.
+    // Every JSON Web Token begins with the last one.
     for secret in [BODY, MINTED, CLIENT_SECRET, REFRESH_TOKEN, &REFRESH_TOKEN[3..], key, "eyJ"] {
         let found = text.find(secret).map(|at| &text[at.saturating_sub(300)..(at + 60).min(text.len())]);
-        assert_eq!(found, None, "a secret shows");
+        assert_eq!(found, None, "a secret is disclosed");
     }
 }
 
@@ -30,6 +30,24 @@ fn show(outcome: Result<Token, Error>) -> String {
         Ok(token) => format!("{token:?}"),
         Err(error) => format!("{error} {error:?} {error:#?}"),
     }
+}
+
+/// Returns what the endpoint answers, and whether the answer repeats the refresh token.
+fn answers() -> Vec<(Answer, bool)> {
+    let good = format!(r#"{{"access_token":"{MINTED}","expires_in":3600}}"#);
+    let malformed = format!(r#"{{"access_token":["{BODY}"],"expires_in":"{BODY}"}}"#);
+    let described = format!(
+        r#"{{"error":"invalid_grant","error_description":"no such grant: {REFRESH_TOKEN}","more":"{BODY}"}}"#
+    );
+    vec![
+        (Answer::body(200, &good), false),
+        (Answer::body(200, &malformed), false),
+        (Answer::body(200, BODY), false),
+        (Answer::body(400, &described), true),
+        (Answer::body(403, BODY), false),
+        (Answer::body(502, &format!("<html>{BODY}</html>")), false),
+        (Answer::Break, false),
+    ]
 }
 
 /// conf: M18, R5, R13
@@ -43,23 +61,10 @@ fn no_secret_of_a_file_a_request_or_a_reply_is_shown_or_logged() {
     let pem = key_file["private_key"].as_str().unwrap().to_owned();
     let key_line = pem.lines().nth(5).unwrap();
 
-    let good = format!(r#"{{"access_token":"{MINTED}","expires_in":3600}}"#);
-    let senseless = format!(r#"{{"access_token":["{BODY}"],"expires_in":"{BODY}"}}"#);
-    let described = format!(
-        r#"{{"error":"invalid_grant","error_description":"no such grant: {REFRESH_TOKEN}","more":"{BODY}"}}"#
-    );
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let shown = runtime.block_on(async {
         let mut shown = Vec::new();
-        for (answer, told_of_the_users) in [
-            (Answer::body(200, &good), false),
-            (Answer::body(200, &senseless), false),
-            (Answer::body(200, BODY), false),
-            (Answer::body(400, &described), true),
-            (Answer::body(403, BODY), false),
-            (Answer::body(502, &format!("<html>{BODY}</html>")), false),
-            (Answer::Break, false),
-        ] {
+        for (answer, describes_a_refresh_token) in answers() {
             let server = TokenServer::start([answer]).await;
             key_file["token_uri"] = server.url().into();
             let key_file = key_file.to_string();
@@ -69,15 +74,15 @@ fn no_secret_of_a_file_a_request_or_a_reply_is_shown_or_logged() {
                 Credentials::from_json(&key_file).unwrap(),
                 Credentials::from_gcp_auth(provider, [scopes::IAM]),
             ];
-            // What an endpoint says of the user's secret is heard by the user alone.
-            let hearing = if told_of_the_users { 1 } else { 3 };
-            for credentials in all.into_iter().take(hearing) {
+            // Only a user's endpoint can repeat the user's refresh token.
+            let count = if describes_a_refresh_token { 1 } else { 3 };
+            for credentials in all.into_iter().take(count) {
                 let explained = credentials.explain();
                 shown.push(format!("{credentials:?} {credentials:#?} {explained} {explained:?}"));
                 shown.push(show(credentials.token().await));
                 shown.push(format!("{credentials:?} {:?}", credentials.status()));
             }
-            assert!(server.requests() >= hearing);
+            assert!(server.requests() >= count);
         }
         shown
     });
