@@ -1,12 +1,12 @@
-//! A hyper client that calls Cloud Run with ID tokens of another service account.
+//! Makes a hyper client call Cloud Run with ID tokens of another service account.
 //!
 //! ```text
 //! cargo run --example hyper_client
 //! ```
 //!
-//! Runs offline: the emulator mints the tokens, and a server on loopback stands for the service on
-//! Cloud Run. The token goes into `x-serverless-authorization`, so that `authorization` stays free
-//! for the application behind.
+//! The example runs offline: the emulator issues the tokens, and a server on loopback plays Cloud
+//! Run. The token is sent in `x-serverless-authorization`, because `authorization` belongs to the
+//! application behind Cloud Run.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -30,7 +30,7 @@ const AUDIENCE: &str = "https://my-service.run.app";
 async fn main() -> Result<(), Box<dyn Error>> {
     let emulator = Arc::new(Emulator::builder().start().await?);
     let client = IamCredentialsClient::builder()
-        .credentials(Credentials::fixed(Token::new("whoever-runs-this", None)?))
+        .credentials(Credentials::fixed(Token::new("source-token", None)?))
         .endpoint(emulator.endpoint())
         .build()?;
     let caller = client
@@ -39,12 +39,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .id_token(AUDIENCE)?;
     let endpoint = cloud_run(emulator).await?;
 
-    // With real hosts this would be `allow_hosts(["my-service.run.app"])`.
+    // For a real service, write `allow_hosts(["my-service.run.app"])`.
     let layer = caller.layer().header_name(HEADER).allow_hosts(["127.0.0.1"]);
     let mut http = layer.layer(Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>());
 
-    let request =
-        Request::get(endpoint).header("authorization", "Bearer of-the-application").body(Empty::new())?;
+    let request = Request::get(endpoint)
+        .header("authorization", "Bearer token-of-the-application")
+        .body(Empty::new())?;
     let reply = http.ready().await?.call(request).await?;
     println!(
         "{}: {}",
@@ -52,16 +53,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         String::from_utf8_lossy(&reply.into_body().collect().await?.to_bytes())
     );
 
-    // The token goes to no other host.
-    let astray = Request::get("https://evil.example/").body(Empty::new())?;
-    match http.ready().await?.call(astray).await {
+    // The token isn't sent to any other host.
+    let wrong_host = Request::get("https://other.example.com/").body(Empty::new())?;
+    match http.ready().await?.call(wrong_host).await {
         Err(BearerError::Token(error)) => println!("not sent: {}", error.cause()),
-        other => return Err(format!("sent astray: {other:?}").into()),
+        other => return Err(format!("the token was sent to the wrong host: {other:?}").into()),
     }
     Ok(())
 }
 
-/// A service that says who calls it. Returns where it is.
+/// Starts a service that tells callers who they are, and returns its URL.
 async fn cloud_run(emulator: Arc<Emulator>) -> Result<String, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -71,7 +72,7 @@ async fn cloud_run(emulator: Arc<Emulator>) -> Result<String, Box<dyn Error>> {
         let claims = emulator.verify_id_token(token).filter(|claims| claims["aud"] == AUDIENCE);
         let (status, text) = match claims {
             Some(claims) => (StatusCode::OK, format!("you are {}", claims["email"])),
-            None => (StatusCode::UNAUTHORIZED, "who are you?".to_owned()),
+            None => (StatusCode::UNAUTHORIZED, "no valid ID token".to_owned()),
         };
         let mut reply = Response::new(Full::new(Bytes::from(text)));
         *reply.status_mut() = status;

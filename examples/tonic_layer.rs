@@ -1,11 +1,11 @@
-//! A tonic client that acts as another service account, by a layer around its channel.
+//! Makes a tonic client act as another service account, with a layer around its channel.
 //!
 //! ```text
 //! cargo run --example tonic_layer
 //! ```
 //!
-//! Runs offline: the emulator mints the tokens, and a health service on loopback stands for the
-//! API that is called. It tells by the token who calls, and refuses one token to show what follows.
+//! The example runs offline: the emulator issues the tokens, and a health service on loopback plays
+//! the API. The service rejects the first token, to show that the layer replaces it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -29,9 +29,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let emulator = Arc::new(Emulator::builder().start().await?);
     let endpoint = api(Arc::clone(&emulator)).await?;
 
-    // With `IamCredentialsClient::new()?` instead, this is what it takes with Google's API.
+    // To call Google's API, write `IamCredentialsClient::new()?` instead.
     let client = IamCredentialsClient::builder()
-        .credentials(Credentials::fixed(Token::new("whoever-runs-this", None)?))
+        .credentials(Credentials::fixed(Token::new("source-token", None)?))
         .endpoint(emulator.endpoint())
         .build()?;
     let acting =
@@ -40,28 +40,29 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let channel = ServiceBuilder::new().layer(acting.layer()).service(channel);
     let mut health = HealthClient::new(channel.clone());
 
-    // The API refuses the first token, which is then replaced: the next call has another.
+    // The API rejects the first token. The next call gets another one.
     for attempt in 1..=3 {
         match health.check(HealthCheckRequest::default()).await {
-            Ok(_) => println!("call {attempt}: served"),
+            Ok(_) => println!("call {attempt}: OK"),
             Err(status) => println!("call {attempt}: {:?}, {}", status.code(), status.message()),
         }
     }
-    println!("tokens minted: {}", acting.status().fetches());
+    println!("tokens fetched: {}", acting.status().fetches());
 
-    // No token, no call: the status is fit to be handed on, and the cause is behind it.
+    // Without a token, no request is sent. The status has a constant message, and its cause is in
+    // the error chain.
     let broken = Credentials::from_fn(|| async { Err(gcp_iam_credentials::Error::permanent("no key file")) });
     let channel = ServiceBuilder::new()
         .layer(broken.layer())
         .service(Channel::from_static("http://[::1]:1").connect_lazy());
     if let Err(status) = HealthClient::new(channel).check(HealthCheckRequest::default()).await {
-        println!("without a source: {:?}, {}", status.code(), status.message());
-        println!("because: {}", TokenError::find_in(&status).ok_or("the cause is lost")?);
+        println!("without a token: {:?}, {}", status.code(), status.message());
+        println!("cause: {}", TokenError::find_in(&status).ok_or("the status has no cause")?);
     }
     Ok(())
 }
 
-/// The API that is called. Returns where it is.
+/// Starts the API that is called, and returns its URL.
 async fn api(emulator: Arc<Emulator>) -> Result<String, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -70,10 +71,10 @@ async fn api(emulator: Arc<Emulator>) -> Result<String, Box<dyn Error>> {
         let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         let caller = emulator.verify_access_token(token);
-        let caller = caller.ok_or_else(|| Status::unauthenticated("who are you?"))?;
+        let caller = caller.ok_or_else(|| Status::unauthenticated("no valid token"))?;
         println!("  the API was called by {}", caller.principal);
         if is_first.swap(false, Ordering::Relaxed) {
-            return Err(Status::unauthenticated("this token is revoked"));
+            return Err(Status::unauthenticated("this token was revoked"));
         }
         Ok(request)
     });
