@@ -20,7 +20,7 @@ use std::sync::Barrier;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
-use gcp_iam_credentials::emulator::{Emulator, Policy, TOKEN_CREATOR};
+use gcp_iam_credentials::emulator::{Emulator, Policy, Role};
 use gcp_iam_credentials::proto::iam_credentials_client::IamCredentialsClient;
 use gcp_iam_credentials::proto::{GenerateAccessTokenRequest, GenerateAccessTokenResponse, SignBlobRequest};
 use gcp_iam_credentials::{scopes, service_account_path};
@@ -84,7 +84,7 @@ async fn access_tokens(emulator: &Emulator, rounds: usize, calls: usize) {
 }
 
 async fn signatures(emulator: &Emulator, rounds: usize, calls: usize) {
-    emulator.prepare(EMAIL).await.expect("the machine makes keys");
+    emulator.keys().prepare(EMAIL).await.expect("the machine makes keys");
     let client = client(emulator.endpoint());
     let (mut bare, mut emulations) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -100,7 +100,7 @@ async fn signatures(emulator: &Emulator, rounds: usize, calls: usize) {
 
 async fn start(rounds: usize) {
     let policy = (0..100).fold(Policy::new(), |policy, number| {
-        policy.grant("allUsers", TOKEN_CREATOR, &format!("sa-{number}@project.iam.gserviceaccount.com"))
+        policy.grant("allUsers", Role::TOKEN_CREATOR, &format!("sa-{number}@project.iam.gserviceaccount.com"))
     });
     let mut times = Vec::new();
     for _ in 0..rounds {

@@ -41,10 +41,14 @@ async fn main() -> Result<(), Failure> {
 
 async fn service_unavailable() -> Result<String, Failure> {
     let emulator = Emulator::builder().start().await?;
-    emulator.inject(Fault::status(Code::Unavailable, "an outage"));
+    emulator.faults().inject(Fault::status(Code::Unavailable).message("an outage"));
     let acting = acting(emulator.endpoint())?;
-    let seen = watch(&acting, || emulator.clear_faults()).await?;
-    Ok(format!("{seen}, {} calls, {} connections", emulator.journal().len(), emulator.connections()))
+    let seen = watch(&acting, || emulator.faults().clear_all()).await?;
+    Ok(format!(
+        "{seen}, {} calls, {} connections",
+        emulator.journal().entries().len(),
+        emulator.connections()
+    ))
 }
 
 async fn service_silent() -> Result<String, Failure> {
@@ -62,7 +66,7 @@ async fn service_silent() -> Result<String, Failure> {
     });
     let seen = watch(&acting, || is_working.store(true, Ordering::Relaxed)).await?;
     let connections = connections.load(Ordering::Relaxed);
-    Ok(format!("{seen}, {} calls answered, {connections} connections", emulator.journal().len()))
+    Ok(format!("{seen}, {} calls answered, {connections} connections", emulator.journal().entries().len()))
 }
 
 /// Forwards a connection to a server, or reads from it and never replies.

@@ -83,7 +83,7 @@ impl Setup {
         let token = source.token().await?;
         let verified =
             emulator.verify_access_token(token.secret()).ok_or("the emulator didn't issue this token")?;
-        println!("source: gcp_auth read a key file and got a token of {}", verified.principal);
+        println!("source: gcp_auth read a key file and got a token of {}", verified.principal());
 
         let client =
             IamCredentialsClient::builder().credentials(source).endpoint(emulator.endpoint()).build()?;
@@ -115,7 +115,7 @@ impl Setup {
         if let Some(emulator) = &self.emulator {
             let token =
                 emulator.verify_access_token(access_token).ok_or("the emulator didn't issue this token")?;
-            return Ok(token.principal.trim_start_matches("serviceAccount:").to_owned());
+            return Ok(token.principal().trim_start_matches("serviceAccount:").to_owned());
         }
         let url = format!("https://oauth2.googleapis.com/tokeninfo?access_token={access_token}");
         let info: Value = serde_json::from_slice(&get(&self.http, &url).await?)?;

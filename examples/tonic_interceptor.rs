@@ -51,8 +51,9 @@ async fn api(emulator: Emulator) -> Result<String, Box<dyn Error>> {
     let identify = InterceptorLayer::new(move |request: Request<()>| {
         let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        let caller = emulator.verify_access_token(token).map(|caller| caller.principal);
-        println!("  the API was called by {}", caller.as_deref().unwrap_or("an unknown caller"));
+        let caller = emulator.verify_access_token(token);
+        let caller = caller.as_ref().map(|caller| caller.principal());
+        println!("  the API was called by {}", caller.unwrap_or("an unknown caller"));
         Ok(request)
     });
     let (_, health) = tonic_health::server::health_reporter();

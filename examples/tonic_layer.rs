@@ -72,7 +72,7 @@ async fn api(emulator: Arc<Emulator>) -> Result<String, Box<dyn Error>> {
         let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         let caller = emulator.verify_access_token(token);
         let caller = caller.ok_or_else(|| Status::unauthenticated("no valid token"))?;
-        println!("  the API was called by {}", caller.principal);
+        println!("  the API was called by {}", caller.principal());
         if is_first.swap(false, Ordering::Relaxed) {
             return Err(Status::unauthenticated("this token was revoked"));
         }

@@ -1,14 +1,11 @@
 //! The names of IAM's roles and permissions that this crate knows.
 
-// The emulator exports some of them.
-#![cfg_attr(not(feature = "emulator"), allow(unreachable_pub))]
-
 /// Allows a principal to act as a service account in every way, and to pass through it as a
 /// delegate: `roles/iam.serviceAccountTokenCreator`.
-pub const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
+pub(crate) const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
 /// Allows a principal to name a project as quota project:
 /// `roles/serviceusage.serviceUsageConsumer`.
-pub const SERVICE_USAGE_CONSUMER: &str = "roles/serviceusage.serviceUsageConsumer";
+pub(crate) const SERVICE_USAGE_CONSUMER: &str = "roles/serviceusage.serviceUsageConsumer";
 
 /// Needed to generate access tokens of an account.
 pub(crate) const GET_ACCESS_TOKEN: &str = "iam.serviceAccounts.getAccessToken";

@@ -125,7 +125,7 @@ impl Files {
 /// Returns the principal of the token that a child process printed.
 fn principal(emulator: &Emulator, shown: &str) -> String {
     let token = shown.lines().find_map(|line| line.strip_prefix("token: "));
-    emulator.verify_access_token(token.unwrap_or_else(|| panic!("{shown}"))).unwrap().principal
+    emulator.verify_access_token(token.unwrap_or_else(|| panic!("{shown}"))).unwrap().principal().to_owned()
 }
 
 #[track_caller]
@@ -134,9 +134,9 @@ fn error_line(shown: &str) -> &str {
 }
 
 /// conf: P55, P7
-#[test]
-fn a_process_uses_the_file_that_a_variable_names_and_explains_why() {
-    let emulator = Emulator::builder().start_blocking().unwrap();
+#[tokio::test]
+async fn a_process_uses_the_file_that_a_variable_names_and_explains_why() {
+    let emulator = Emulator::builder().start().await.unwrap();
     let files = Files::write(&emulator);
     let shown = process([files.home(), files.config_folder(), files.name()]);
     assert_eq!(principal(&emulator, &shown), member(TARGET), "{shown}");
@@ -155,9 +155,9 @@ fn a_process_uses_the_file_that_a_variable_names_and_explains_why() {
 }
 
 /// conf: P55, P7
-#[test]
-fn without_that_variable_a_process_uses_the_file_in_the_config_folder() {
-    let emulator = Emulator::builder().start_blocking().unwrap();
+#[tokio::test]
+async fn without_that_variable_a_process_uses_the_file_in_the_config_folder() {
+    let emulator = Emulator::builder().start().await.unwrap();
     let files = Files::write(&emulator);
     let shown = process([files.home(), files.config_folder()]);
     assert_eq!(principal(&emulator, &shown), format!("user:{USER}"));
@@ -167,9 +167,9 @@ fn without_that_variable_a_process_uses_the_file_in_the_config_folder() {
 
 /// conf: P55, P7
 #[cfg(unix)]
-#[test]
-fn without_both_variables_a_process_uses_the_file_in_the_home_folder() {
-    let emulator = Emulator::builder().start_blocking().unwrap();
+#[tokio::test]
+async fn without_both_variables_a_process_uses_the_file_in_the_home_folder() {
+    let emulator = Emulator::builder().start().await.unwrap();
     let files = Files::write(&emulator);
     let shown = process([files.home(), ("IAM_CREDENTIALS_EMULATOR_HOST", OsStr::new("127.0.0.1:1"))]);
     assert_eq!(principal(&emulator, &shown), member(KEY));
@@ -180,9 +180,9 @@ fn without_both_variables_a_process_uses_the_file_in_the_home_folder() {
 
 /// conf: M26
 #[cfg(all(feature = "tls-native-roots", target_os = "linux"))]
-#[test]
-fn over_tls_a_process_trusts_the_systems_certificate_store() {
-    let emulator = Emulator::builder().tls().start_blocking().unwrap();
+#[tokio::test]
+async fn over_tls_a_process_trusts_the_systems_certificate_store() {
+    let emulator = Emulator::builder().tls().start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (file, store) = (folder.path().join("adc.json"), folder.path().join("ca.pem"));
     let user = emulator.authorized_user_json(USER);

@@ -54,14 +54,14 @@ fn answers() -> Vec<(Answer, bool)> {
 #[test]
 fn no_secret_of_a_file_a_request_or_a_reply_is_shown_or_logged() {
     let captured = LogCapture::of_this_process();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
 
-    let emulator = Emulator::builder().start_blocking().unwrap();
+    let emulator = runtime.block_on(Emulator::builder().start()).unwrap();
     let key_file = emulator.service_account_key_json("key@project.iam.gserviceaccount.com");
     let mut key_file: serde_json::Value = serde_json::from_str(&key_file).unwrap();
     let pem = key_file["private_key"].as_str().unwrap().to_owned();
     let key_line = pem.lines().nth(5).unwrap();
 
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     let shown = runtime.block_on(async {
         let mut shown = Vec::new();
         for (answer, describes_a_refresh_token) in answers() {

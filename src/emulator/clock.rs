@@ -1,4 +1,4 @@
-//! The emulator's clock, which a test can move.
+//! The emulator's clock, which tests can move.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,9 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The furthest the clock moves in all, so that no instant overflows: a hundred years.
 const FURTHEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// Two ideas of time. The *timeline* decides what has expired: it runs with the machine and only
-/// ever jumps forward. The *shown* time is what a caller reads in answers and what the claims of
-/// its assertions are compared with: the timeline plus a skew.
+/// How far the time that clients are told differs from the true one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skew {
+    Ahead(Duration),
+    Behind(Duration),
+}
+
+/// Two kinds of time. The *timeline* decides what has expired: it runs with the machine, and tests
+/// can only move it forward. The *shown* time is in replies, and claims are compared with it: the
+/// timeline plus a skew.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     advanced_ms: AtomicU64,
@@ -21,22 +28,20 @@ impl Clock {
         SystemTime::now() + Duration::from_millis(self.advanced_ms.load(Ordering::Relaxed))
     }
 
-    /// What callers are told for `instant` of the timeline.
+    /// The shown time of an instant on the timeline.
     pub(crate) fn shown(&self, instant: SystemTime) -> SystemTime {
-        let skew = self.skew_ms.load(Ordering::Relaxed);
-        let distance = Duration::from_millis(skew.unsigned_abs());
-        if skew < 0 {
-            instant.checked_sub(distance).unwrap_or(UNIX_EPOCH)
-        } else {
-            instant.checked_add(distance).unwrap_or(instant)
+        match self.skew() {
+            Skew::Ahead(distance) => instant.checked_add(distance).unwrap_or(instant),
+            Skew::Behind(distance) => instant.checked_sub(distance).unwrap_or(UNIX_EPOCH),
         }
     }
 
-    /// Now, as callers are told it, in whole seconds since 1970.
+    /// Now, as clients are told it, in whole seconds since 1970.
     pub(crate) fn shown_unix(&self) -> i64 {
         unix(self.shown(self.now()))
     }
 
+    /// Moves the timeline forward.
     pub(crate) fn advance(&self, by: Duration) {
         let by = millis(by);
         let furthest = millis(FURTHEST);
@@ -46,19 +51,25 @@ impl Clock {
         });
     }
 
-    /// Shows callers a time that is `ahead` of the timeline, or behind it if `behind` is set.
-    pub(crate) fn skew(&self, distance: Duration, behind: bool) {
-        let distance = i64::try_from(millis(distance.min(FURTHEST))).unwrap_or(i64::MAX);
-        self.skew_ms.store(if behind { -distance } else { distance }, Ordering::Relaxed);
+    /// Sets how far the shown time differs from the timeline.
+    pub(crate) fn set_skew(&self, skew: Skew) {
+        let signed = |distance: Duration| i64::try_from(millis(distance.min(FURTHEST))).unwrap_or(i64::MAX);
+        let skew = match skew {
+            Skew::Ahead(distance) => signed(distance),
+            Skew::Behind(distance) => -signed(distance),
+        };
+        self.skew_ms.store(skew, Ordering::Relaxed);
     }
 
+    /// How far the timeline is ahead of the machine's clock.
     pub(crate) fn advanced(&self) -> Duration {
         Duration::from_millis(self.advanced_ms.load(Ordering::Relaxed))
     }
 
-    /// The skew in milliseconds, negative if callers are shown a time behind the timeline.
-    pub(crate) fn skew_ms(&self) -> i64 {
-        self.skew_ms.load(Ordering::Relaxed)
+    pub(crate) fn skew(&self) -> Skew {
+        let skew = self.skew_ms.load(Ordering::Relaxed);
+        let distance = Duration::from_millis(skew.unsigned_abs());
+        if skew < 0 { Skew::Behind(distance) } else { Skew::Ahead(distance) }
     }
 
     pub(crate) fn reset(&self) {
@@ -67,7 +78,7 @@ impl Clock {
     }
 }
 
-/// Whole seconds since 1970; instants before it do not occur here and count as 0.
+/// Returns whole seconds since 1970. Earlier instants don't occur here and count as 0.
 pub(crate) fn unix(instant: SystemTime) -> i64 {
     let seconds = instant.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(seconds).unwrap_or(i64::MAX)
@@ -85,10 +96,10 @@ mod tests {
     fn skew_moves_what_is_shown_and_not_what_expires() {
         let clock = Clock::default();
         let before = clock.now();
-        clock.skew(Duration::from_secs(600), true);
+        clock.set_skew(Skew::Behind(Duration::from_secs(600)));
         assert!(clock.now().duration_since(before).unwrap() < Duration::from_secs(60));
         assert_eq!(clock.shown(before), before - Duration::from_secs(600));
-        clock.skew(Duration::from_secs(600), false);
+        clock.set_skew(Skew::Ahead(Duration::from_secs(600)));
         assert_eq!(clock.shown(before), before + Duration::from_secs(600));
     }
 
@@ -97,9 +108,9 @@ mod tests {
         let clock = Clock::default();
         clock.advance(Duration::MAX);
         clock.advance(Duration::MAX);
-        clock.skew(Duration::MAX, false);
+        clock.set_skew(Skew::Ahead(Duration::MAX));
         assert!(clock.shown_unix() > 0);
-        clock.skew(Duration::MAX, true);
+        clock.set_skew(Skew::Behind(Duration::MAX));
         assert!(clock.shown_unix() >= 0);
         clock.reset();
         assert_eq!(clock.advanced(), Duration::ZERO);

@@ -1,4 +1,6 @@
-//! What tests do to a running emulator.
+//! What tests do to a running emulator: one set of commands, with the handle and HTTP as front ends.
 
-pub(crate) mod fixtures;
+pub(crate) mod commands;
+mod credential_files;
+pub(crate) mod handle;
 pub(crate) mod http;

@@ -2,8 +2,14 @@
 
 pub(crate) mod access_tokens;
 pub(crate) mod account;
+pub(crate) mod active_policy;
 pub(crate) mod authorization;
+pub(crate) mod id_tokens;
+pub(crate) mod identities;
 pub(crate) mod jwt;
 pub(crate) mod key;
+pub(crate) mod key_ring;
 pub(crate) mod policy;
 pub(crate) mod principal;
+pub(crate) mod refresh_tokens;
+pub(crate) mod reused_tokens;

@@ -1,12 +1,19 @@
-//! What can be asked of the emulator.
+//! The kinds of requests that the emulator answers.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::roles;
 
-/// A kind of request: where a [`Fault`](super::Fault) strikes, and what a
-/// [`JournalEntry`](super::JournalEntry) says was asked for.
+/// A kind of request: what a [`Fault`](super::Fault) applies to, and what a
+/// [`JournalEntry`](super::JournalEntry) says was requested.
+///
+/// ```
+/// use gcp_iam_credentials::emulator::Method;
+///
+/// assert_eq!("signBlob".parse(), Ok(Method::SignBlob));
+/// assert_eq!(Method::SignBlob.to_string(), "SignBlob");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {
@@ -22,7 +29,7 @@ pub enum Method {
     Token,
     /// `/tokeninfo`.
     TokenInfo,
-    /// Any page of public keys.
+    /// Any request for public keys.
     Keys,
     /// Any path of the metadata server.
     Metadata,
@@ -40,7 +47,7 @@ impl Method {
         Self::Metadata,
     ];
 
-    /// The name, as [`FromStr`] reads it: `GenerateAccessToken`, … `Token`, …
+    /// Returns the name, as [`FromStr`] reads it: `GenerateAccessToken`, … `Token`, …
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::GenerateAccessToken => "GenerateAccessToken",
@@ -54,7 +61,7 @@ impl Method {
         }
     }
 
-    /// The permission that the caller needs on the target.
+    /// The permission that the principal needs on the target.
     pub(crate) const fn permission(self) -> &'static str {
         match self {
             Self::GenerateIdToken => roles::GET_OPEN_ID_TOKEN,
@@ -71,7 +78,14 @@ impl fmt::Display for Method {
     }
 }
 
-/// The text is no [`Method`].
+/// The error of a text that isn't the name of a [`Method`].
+///
+/// ```
+/// use gcp_iam_credentials::emulator::{Method, UnknownMethod};
+///
+/// let result: Result<Method, UnknownMethod> = "SignEverything".parse();
+/// assert!(result.is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no such method: the methods are GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, Token, \
@@ -83,7 +97,7 @@ pub struct UnknownMethod;
 impl FromStr for Method {
     type Err = UnknownMethod;
 
-    /// Reads a name; its first letter may be small, as in REST paths.
+    /// Reads a name in any case, so the names of REST paths are read too.
     fn from_str(text: &str) -> Result<Self, UnknownMethod> {
         Self::ALL.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(text)).ok_or(UnknownMethod)
     }

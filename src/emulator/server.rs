@@ -1,6 +1,7 @@
-//! Sockets, connections, and which request goes to which service.
+//! Sockets, TLS, connections, and which request goes to which service.
 
-pub(crate) mod certificate;
-pub(crate) mod exchange;
-pub(crate) mod listener;
+pub(crate) mod running;
+mod serve;
 pub(crate) mod services;
+mod socket;
+pub(crate) mod tls;

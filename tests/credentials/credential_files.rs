@@ -43,9 +43,12 @@ async fn a_key_file_yields_a_new_token_for_each_fetch() {
     let credentials = Credentials::from_service_account_json(&key).unwrap();
     let first = credentials.token().await.unwrap();
     let verified = emulator.verify_access_token(first.secret()).unwrap();
-    assert_eq!((verified.principal, verified.scopes), (member(KEY), vec![scopes::CLOUD_PLATFORM.to_owned()]));
+    assert_eq!(
+        (verified.principal(), verified.scopes()),
+        (&*member(KEY), &[scopes::CLOUD_PLATFORM.to_owned()][..])
+    );
 
-    emulator.advance(std::time::Duration::from_secs(3600));
+    emulator.clock().advance(std::time::Duration::from_secs(3600));
     assert_eq!(emulator.verify_access_token(first.secret()), None);
     // The emulator's clock has gone on; an assertion by this machine's is too old for it.
     let error = credentials.refresh().await.unwrap_err();
@@ -58,7 +61,7 @@ async fn a_key_file_yields_a_new_token_for_each_fetch() {
 
     let scoped = Credentials::builder().scopes([scopes::PUBSUB, scopes::IAM]).json(&key).unwrap();
     let verified = emulator.verify_access_token(scoped.token().await.unwrap().secret()).unwrap();
-    assert_eq!(verified.scopes, [scopes::PUBSUB, scopes::IAM]);
+    assert_eq!(verified.scopes(), [scopes::PUBSUB, scopes::IAM]);
 }
 
 /// conf: P6
@@ -76,7 +79,7 @@ async fn a_key_of_another_universe_signs_its_own_tokens() {
     assert_eq!(exp - claims["iat"].as_u64().unwrap(), 3600);
     let expires_at = token.expires_at().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
     assert_eq!(expires_at.as_secs(), exp);
-    assert!(emulator.journal().is_empty(), "nothing was sent");
+    assert!(emulator.journal().entries().is_empty(), "nothing was sent");
 }
 
 /// conf: P7, P50, G67
@@ -87,7 +90,7 @@ async fn a_user_file_yields_tokens_until_the_login_is_revoked() {
     let file = |token: &str| with(&emulator.authorized_user_json(USER), json!({"refresh_token": token}));
     let credentials = Credentials::from_json(&file("good-refresh-token")).unwrap();
     let verified = emulator.verify_access_token(credentials.token().await.unwrap().secret()).unwrap();
-    assert_eq!(verified.principal, format!("user:{USER}"));
+    assert_eq!(verified.principal(), format!("user:{USER}"));
 
     let ended = Credentials::from_json(&file("ended-refresh-token")).unwrap();
     let error = ended.token().await.unwrap_err();
@@ -117,20 +120,23 @@ async fn an_impersonation_file_calls_the_target_through_its_delegates() {
     let acting = Credentials::from_json(&file).unwrap();
     let token = acting.token().await.unwrap();
     let verified = emulator.verify_access_token(token.secret()).unwrap();
-    assert_eq!((verified.principal, verified.scopes), (member(TARGET), vec![scopes::PUBSUB.to_owned()]));
+    assert_eq!(
+        (verified.principal(), verified.scopes()),
+        (&*member(TARGET), &[scopes::PUBSUB.to_owned()][..])
+    );
     acting.refresh().await.unwrap();
 
-    let calls = emulator.calls(Method::GenerateAccessToken);
+    let calls = emulator.journal().of_method(Method::GenerateAccessToken);
     assert_eq!(calls.len(), 2);
     let call = &calls[0];
-    assert_eq!((&*call.name, call.caller.as_deref()), (&*path_of(TARGET), Some(&*member(KEY))));
-    assert_eq!(call.delegates, [path_of(FIRST), path_of(SECOND)]);
-    assert_eq!(call.fields.lifetime, Some(std::time::Duration::from_secs(1200)));
+    assert_eq!((call.name(), call.principal()), (&*path_of(TARGET), Some(&*member(KEY))));
+    assert_eq!(call.delegates(), [path_of(FIRST), path_of(SECOND)]);
+    assert_eq!(call.fields().lifetime(), Some(std::time::Duration::from_secs(1200)));
     // What the file says of the target's tokens is no business of the source.
     assert_eq!(call.header("x-goog-user-project"), None);
-    let sources = emulator.calls(Method::Token);
+    let sources = emulator.journal().of_method(Method::Token);
     assert_eq!(sources.len(), 1, "the source's token is kept");
-    assert_eq!(sources[0].fields.scopes, [scopes::CLOUD_PLATFORM]);
+    assert_eq!(sources[0].fields().scopes(), [scopes::CLOUD_PLATFORM]);
 
     let explained = acting.explain();
     assert_eq!(
@@ -159,9 +165,9 @@ async fn impersonation_files_nest_three_deep() {
     }
     let acting = Credentials::from_json(&file).unwrap();
     let verified = emulator.verify_access_token(acting.token().await.unwrap().secret()).unwrap();
-    assert_eq!(verified.principal, member(TARGET));
-    let calls = emulator.calls(Method::GenerateAccessToken);
-    let callers: Vec<&str> = calls.iter().filter_map(|call| call.caller.as_deref()).collect();
+    assert_eq!(verified.principal(), member(TARGET));
+    let calls = emulator.journal().of_method(Method::GenerateAccessToken);
+    let callers: Vec<&str> = calls.iter().filter_map(|call| call.principal()).collect();
     assert_eq!(callers, [format!("user:{USER}"), member(FIRST), member(SECOND)]);
     let explained = acting.explain();
     let targets: Vec<&str> = explained.info().hops().iter().map(|hop| hop.target()).collect();
@@ -180,7 +186,7 @@ async fn the_quota_project_of_a_file_is_sent_to_the_target_api() {
         (&billed, None, Some("of-the-file")),
         (&billed, Some("of-the-program"), Some("of-the-program")),
     ] {
-        emulator.clear_journal();
+        emulator.journal().clear();
         let mut builder = Credentials::builder();
         if let Some(project) = program {
             builder = builder.quota_project(project);
@@ -192,7 +198,7 @@ async fn the_quota_project_of_a_file_is_sent_to_the_target_api() {
         let headers = service.call(request).await.unwrap().into_body();
         let project = headers.get("x-goog-user-project").map(|project| project.to_str().unwrap());
         assert_eq!(project, expected);
-        let call = emulator.calls(Method::GenerateAccessToken).remove(0);
+        let call = emulator.journal().of_method(Method::GenerateAccessToken).remove(0);
         assert_eq!(call.header("x-goog-user-project"), Some("of-the-source"));
     }
 }
@@ -204,24 +210,28 @@ async fn a_source_failure_is_reported_as_transient_or_permanent() {
     let user = emulator.authorized_user_json(USER);
     let file = emulator.impersonated_service_account_json(&user, TARGET, [""; 0]).unwrap();
     for (fault, transient, part) in [
-        (Fault::status(Code::PermissionDenied, "go away"), false, "access_denied: go away"),
+        (Fault::status(Code::PermissionDenied).message("go away").into(), false, "access_denied: go away"),
         (Fault::html(http::StatusCode::BAD_GATEWAY), true, "a page of HTML"),
-        (Fault::status(Code::Unavailable, "later"), true, "later"),
+        (Fault::status(Code::Unavailable).message("later").into(), true, "later"),
         (Fault::reset(), true, "lost the connection"),
     ] {
-        emulator.clear_faults();
-        emulator.clear_journal();
-        emulator.inject(fault.method(Method::Token));
+        emulator.faults().clear_all();
+        emulator.journal().clear();
+        emulator.faults().inject(fault.method(Method::Token));
         let acting = Credentials::from_json(&file).unwrap();
         let error = acting.token().await.unwrap_err();
         assert_eq!(error.is_transient(), transient, "{error}");
         let text = format!("{error:#}");
         assert!(text.contains("no source token") && text.contains(part), "{text}");
         // Only the innermost call retries.
-        assert_eq!(emulator.calls(Method::Token).len(), if transient { 3 } else { 1 }, "{error}");
-        assert!(emulator.calls(Method::GenerateAccessToken).is_empty());
+        assert_eq!(
+            emulator.journal().of_method(Method::Token).len(),
+            if transient { 3 } else { 1 },
+            "{error}"
+        );
+        assert!(emulator.journal().of_method(Method::GenerateAccessToken).is_empty());
     }
-    emulator.clear_faults();
+    emulator.faults().clear_all();
     let acting = Credentials::from_json(&file).unwrap();
     assert!(acting.token().await.is_ok());
 }
@@ -240,7 +250,7 @@ async fn a_client_accepts_credentials_from_any_type_of_file() {
         .unwrap();
     let token = client.generate_access_token(TARGET, [scopes::PUBSUB]).await.unwrap();
     let verified = emulator.verify_access_token(token.secret()).unwrap();
-    assert_eq!(verified.principal, member(TARGET));
+    assert_eq!(verified.principal(), member(TARGET));
     assert!(IamCredentialsClient::from_service_account_file(&path).is_err());
 }
 
@@ -252,10 +262,10 @@ async fn a_gcp_auth_provider_can_be_a_source() {
     let credentials = Credentials::from_gcp_auth(provider, [scopes::IAM]);
     let token = credentials.token().await.unwrap();
     let verified = emulator.verify_access_token(token.secret()).unwrap();
-    assert_eq!((verified.principal, verified.scopes), (member(KEY), vec![scopes::IAM.to_owned()]));
+    assert_eq!((verified.principal(), verified.scopes()), (&*member(KEY), &[scopes::IAM.to_owned()][..]));
     // It has a cache of its own: the same token is no reason to ask on and on.
     assert_eq!(credentials.refresh().await.unwrap().secret(), token.secret());
-    assert_eq!(emulator.calls(Method::Token).len(), 1);
+    assert_eq!(emulator.journal().of_method(Method::Token).len(), 1);
     assert!(credentials.explain().to_string().contains("gcp_auth provider"), "{}", credentials.explain());
 }
 
@@ -286,7 +296,7 @@ async fn every_kind_of_impersonation_explains_its_chain() {
         (Some("boss@example.com"), TARGET)
     );
     assert!(explained.to_string().contains("subject: boss@example.com"), "{explained}");
-    assert!(emulator.journal().is_empty(), "nothing was sent");
+    assert!(emulator.journal().entries().is_empty(), "nothing was sent");
 }
 
 /// conf: M26, G9
@@ -301,6 +311,6 @@ async fn a_token_endpoint_with_an_untrusted_certificate_gets_no_secret() {
             && error.to_string().contains("certificate"),
         "{error}"
     );
-    assert!(emulator.journal().is_empty());
+    assert!(emulator.journal().entries().is_empty());
     assert_eq!(emulator.connections(), 1, "it is not tried again");
 }

@@ -1,6 +1,6 @@
 //! The HTTP pages that control an emulator.
 
-use gcp_iam_credentials::emulator::{Emulator, TOKEN_CREATOR};
+use gcp_iam_credentials::emulator::{Emulator, Role};
 use serde_json::{Value, json as value};
 
 use crate::support::emulator::{EMAIL, http, json, rest, start};
@@ -81,7 +81,8 @@ async fn a_policy_can_be_replaced_checked_and_changed_by_grants() {
     let answer = check().await;
     assert_eq!((&answer["allowed"], &answer["hop"]), (&false.into(), &0.into()));
 
-    let grant = value!({"member": "user:a@b.c", "role": TOKEN_CREATOR, "serviceAccount": EMAIL}).to_string();
+    let grant =
+        value!({"member": "user:a@b.c", "role": Role::TOKEN_CREATOR, "serviceAccount": EMAIL}).to_string();
     control(&emulator, "POST", "/grants", &grant).await;
     assert_eq!(check().await["allowed"], true);
     assert_eq!(control(&emulator, "DELETE", "/grants", &grant).await.0, 200);

@@ -13,9 +13,10 @@ use crate::support::runtime::until;
 async fn a_fault_applies_to_as_many_calls_as_requested() {
     let emulator = start().await;
     let mut stub = stub(&emulator);
-    emulator.inject(
-        Fault::status(Code::Unavailable, "later")
-            .retry_after(Duration::from_millis(2500))
+    emulator.faults().inject(
+        Fault::status(Code::Unavailable)
+            .message("later")
+            .retry_info(Duration::from_millis(2500))
             .method(Method::GenerateAccessToken)
             .times(2),
     );
@@ -26,27 +27,28 @@ async fn a_fault_applies_to_as_many_calls_as_requested() {
         assert_eq!(retry.retry_delay, Some(Duration::from_millis(2500)));
     }
     get_token(&mut stub).await.unwrap();
-    let faults = emulator.journal().iter().filter(|entry| entry.outcome.as_ref().unwrap().fault).count();
+    let faults =
+        emulator.journal().entries().iter().filter(|entry| entry.outcome().unwrap().by_fault()).count();
     assert_eq!(faults, 2);
 }
 
 #[tokio::test]
 async fn a_hanging_call_ends_when_its_caller_cancels_it() {
     let emulator = start().await;
-    let fault = emulator.inject(Fault::hang());
+    let fault = emulator.faults().inject(Fault::hang());
     let mut stub = stub(&emulator);
     let call = get_token(&mut stub);
     tokio::time::timeout(Duration::from_millis(200), call).await.unwrap_err();
-    until("the end of the call in the journal", || emulator.journal()[0].outcome.is_some()).await;
-    assert_eq!(emulator.journal()[0].outcome.as_ref().unwrap().code, Code::Cancelled);
-    assert!(emulator.clear_fault(fault));
+    until("the end of the call in the journal", || emulator.journal().entries()[0].outcome().is_some()).await;
+    assert_eq!(emulator.journal().entries()[0].outcome().unwrap().code(), Code::Cancelled);
+    assert!(emulator.faults().clear(fault));
     get_token(&mut stub).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_delayed_call_succeeds() {
     let emulator = start().await;
-    emulator.inject(Fault::delay(Duration::from_millis(150)).times(1));
+    emulator.faults().inject(Fault::delay(Duration::from_millis(150)).times(1));
     let start = tokio::time::Instant::now();
     get_token(&mut stub(&emulator)).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(150));
@@ -61,8 +63,8 @@ async fn each_kind_of_broken_reply_fails_one_call_and_no_other() {
         (Fault::truncate(), "truncated"),
         (Fault::html(http::StatusCode::BAD_GATEWAY), "HTML"),
     ] {
-        emulator.clear_faults();
-        emulator.inject(fault.times(1));
+        emulator.faults().clear_all();
+        emulator.faults().inject(fault.times(1));
         let mut stub = stub(&emulator);
         let call = get_token(&mut stub);
         let result = tokio::time::timeout(Duration::from_secs(10), call).await.expect(what);
@@ -74,14 +76,14 @@ async fn each_kind_of_broken_reply_fails_one_call_and_no_other() {
 #[tokio::test]
 async fn a_fault_of_one_method_applies_to_no_other() {
     let emulator = start().await;
-    emulator.inject(Fault::bad_details().method(Method::SignBlob));
+    emulator.faults().inject(Fault::bad_details().method(Method::SignBlob));
     get_token(&mut stub(&emulator)).await.expect("the fault is for sign_blob");
 }
 
 #[tokio::test]
 async fn a_stalled_body_never_ends() {
     let emulator = start().await;
-    emulator.inject(Fault::stall_body());
+    emulator.faults().inject(Fault::stall_body());
     let mut stub = stub(&emulator);
     let call = get_token(&mut stub);
     tokio::time::timeout(Duration::from_millis(200), call).await.expect_err("the body stalls");

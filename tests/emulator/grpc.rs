@@ -25,9 +25,9 @@ async fn an_access_token_has_its_principal_scopes_and_lifetime() {
     assert!(lifetime > Duration::from_secs(590) && lifetime <= Duration::from_secs(600), "{lifetime:?}");
 
     let token = emulator.verify_access_token(&reply.access_token).unwrap();
-    assert_eq!(token.principal, format!("serviceAccount:{EMAIL}"));
-    assert_eq!(token.scopes, [scopes::CLOUD_PLATFORM]);
-    emulator.advance(Duration::from_secs(601));
+    assert_eq!(token.principal(), format!("serviceAccount:{EMAIL}"));
+    assert_eq!(token.scopes(), [scopes::CLOUD_PLATFORM]);
+    emulator.clock().advance(Duration::from_secs(601));
     assert_eq!(emulator.verify_access_token(&reply.access_token), None);
 }
 
@@ -77,11 +77,11 @@ async fn signatures_verify_with_the_accounts_keys_and_no_others() {
     assert_eq!(jwt.key_id, signed.key_id);
     assert_eq!(emulator.verify_jwt(EMAIL, &jwt.signed_jwt).unwrap()["sub"], "ünique");
 
-    let new_key = emulator.rotate_key(EMAIL).await.unwrap();
+    let new_key = emulator.keys().rotate(EMAIL).await.unwrap();
     assert_ne!(new_key, signed.key_id);
     assert!(emulator.verify_blob(EMAIL, &payload, &signed.signed_blob), "old keys stay published");
     let stranger = "stranger@project.iam.gserviceaccount.com";
-    emulator.prepare(stranger).await.unwrap();
+    emulator.keys().prepare(stranger).await.unwrap();
     assert_eq!(emulator.verify_jwt(stranger, &jwt.signed_jwt), None);
 }
 
@@ -106,7 +106,7 @@ async fn unusable_tokens_are_refused_with_the_reason() {
     let emulator = start().await;
     let token = get_token(&mut stub(&emulator)).await.unwrap();
     stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), &token)).await.unwrap();
-    emulator.advance(Duration::from_secs(3601));
+    emulator.clock().advance(Duration::from_secs(3601));
     let status =
         stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), &token)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);

@@ -38,7 +38,7 @@ async fn signatures_verify_with_the_keys_of_every_page() {
     let (_, raw) = json("GET", &format!("{base}/service_accounts/v1/metadata/raw/{EMAIL}"), &[], "").await;
     assert_eq!(raw["keyvalues"][0]["algorithm"], "RSA");
 
-    emulator.rotate_key(EMAIL).await.unwrap();
+    emulator.keys().rotate(EMAIL).await.unwrap();
     let (_, set) = json("GET", &format!("{base}/service_accounts/v1/metadata/jwk/{EMAIL}"), &[], "").await;
     assert_eq!(set["keys"].as_array().unwrap().len(), 2, "the old key stays published");
 }

@@ -15,7 +15,7 @@ async fn emulators_in_one_process_share_nothing() {
     let token = get_token(&mut stub(&one)).await.unwrap();
     assert!(one.verify_access_token(&token).is_some());
     assert_eq!(other.verify_access_token(&token), None);
-    assert!(other.journal().is_empty());
+    assert!(other.journal().entries().is_empty());
 }
 
 #[tokio::test]
@@ -33,10 +33,10 @@ async fn a_reset_removes_everything_except_keys() {
     let emulator = start().await;
     let key_file = emulator.service_account_key_json(EMAIL);
     let token = get_token(&mut stub(&emulator)).await.unwrap();
-    emulator.inject(Fault::hang());
-    emulator.advance(Duration::from_secs(10));
+    emulator.faults().inject(Fault::hang());
+    emulator.clock().advance(Duration::from_secs(10));
     emulator.reset();
-    assert!(emulator.journal().is_empty());
+    assert!(emulator.journal().entries().is_empty());
     assert_eq!(emulator.verify_access_token(&token), None);
     get_token(&mut stub(&emulator)).await.unwrap();
     assert_eq!(emulator.service_account_key_json(EMAIL), key_file);
@@ -50,22 +50,19 @@ async fn the_journal_records_everything_except_secrets() {
     stub(&emulator).generate_access_token(request).await.unwrap();
     stub(&emulator).generate_access_token(access_token(EMAIL)).await.unwrap_err();
 
-    let journal = emulator.journal();
+    let journal = emulator.journal().entries();
     assert_eq!(journal.len(), 2);
     let (first, second) = (&journal[0], &journal[1]);
-    assert_eq!(first.method, Method::GenerateAccessToken);
-    assert_eq!(first.caller.as_deref(), Some("anyone"));
-    assert_eq!(first.name, service_account_path("-", EMAIL));
-    assert_eq!(first.fields.scopes, [scopes::CLOUD_PLATFORM]);
+    assert_eq!(first.method(), Method::GenerateAccessToken);
+    assert_eq!(first.principal(), Some("anyone"));
+    assert_eq!(first.name(), service_account_path("-", EMAIL));
+    assert_eq!(first.fields().scopes(), [scopes::CLOUD_PLATFORM]);
     assert_eq!(first.header("x-goog-request-params"), Some("name=x"));
-    assert_eq!(first.outcome.as_ref().unwrap().code, Code::Ok);
-    assert_ne!(first.connection, second.connection);
-    let refused = second.outcome.as_ref().unwrap();
-    assert_eq!(
-        (refused.code, refused.reason.as_deref()),
-        (Code::Unauthenticated, Some("CREDENTIALS_MISSING"))
-    );
+    assert_eq!(first.outcome().unwrap().code(), Code::Ok);
+    assert_ne!(first.connection(), second.connection());
+    let refused = second.outcome().unwrap();
+    assert_eq!((refused.code(), refused.reason()), (Code::Unauthenticated, Some("CREDENTIALS_MISSING")));
     assert!(!format!("{journal:?}{emulator:?}").contains("hush"), "{journal:?}");
-    emulator.clear_journal();
-    assert!(emulator.journal().is_empty());
+    emulator.journal().clear();
+    assert!(emulator.journal().entries().is_empty());
 }

@@ -37,11 +37,11 @@ async fn the_metadata_server_issues_tokens_to_requests_with_its_header() {
 
     let token: Value = serde_json::from_str(&get(format!("{account}/token")).await).unwrap();
     let verified = emulator.verify_access_token(token["access_token"].as_str().unwrap()).unwrap();
-    assert_eq!(verified.principal, format!("serviceAccount:{email}"));
-    emulator.advance(Duration::from_secs(3000));
+    assert_eq!(verified.principal(), format!("serviceAccount:{email}"));
+    emulator.clock().advance(Duration::from_secs(3000));
     let same: Value = serde_json::from_str(&get(format!("{account}/token")).await).unwrap();
     assert_eq!(same["access_token"], token["access_token"], "a live token is returned again");
-    emulator.advance(Duration::from_secs(400));
+    emulator.clock().advance(Duration::from_secs(400));
     let fresh: Value = serde_json::from_str(&get(format!("{account}/token")).await).unwrap();
     assert_ne!(fresh["access_token"], token["access_token"], "a token near its expiry is replaced");
 

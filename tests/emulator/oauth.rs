@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use gcp_iam_credentials::emulator::{Emulator, Method, Policy, TOKEN_CREATOR};
+use gcp_iam_credentials::emulator::{Emulator, Method, Policy, Role};
 use gcp_iam_credentials::scopes;
 use serde_json::{Value, json as value};
 
@@ -41,12 +41,12 @@ async fn unmodified_gcp_auth_gets_a_token_for_its_key_file() {
         gcp_auth::CustomServiceAccount::from_json(&emulator.service_account_key_json(EMAIL)).unwrap();
     let token = account.token(&[scopes::CLOUD_PLATFORM, scopes::IAM]).await.unwrap();
     let verified = emulator.verify_access_token(token.as_str()).unwrap();
-    assert_eq!(verified.principal, format!("serviceAccount:{EMAIL}"));
-    assert_eq!(verified.scopes, [scopes::CLOUD_PLATFORM, scopes::IAM]);
+    assert_eq!(verified.principal(), format!("serviceAccount:{EMAIL}"));
+    assert_eq!(verified.scopes(), [scopes::CLOUD_PLATFORM, scopes::IAM]);
 
-    let journal = emulator.calls(Method::Token);
+    let journal = emulator.journal().of_method(Method::Token);
     assert_eq!(journal.len(), 1);
-    assert_eq!(journal[0].caller, Some(verified.principal));
+    assert_eq!(journal[0].principal(), Some(verified.principal()));
 }
 
 /// Returns the claims of a valid assertion, with these changes.
@@ -70,14 +70,17 @@ async fn an_assertion_is_exchanged_for_a_token_of_its_issuer_or_subject() {
     assert_eq!(status, 200, "{reply}");
     assert_eq!((&reply["token_type"], &reply["expires_in"]), (&"Bearer".into(), &3599.into()));
     let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
-    assert_eq!(verified.scopes, ["a", "b"]);
-    assert!(!format!("{:?}", emulator.journal()).contains(&token), "the journal contains the assertion");
+    assert_eq!(verified.scopes(), ["a", "b"]);
+    assert!(
+        !format!("{:?}", emulator.journal().entries()).contains(&token),
+        "the journal contains the assertion"
+    );
 
     let changes = value!({"aud": "https://oauth2.googleapis.com/token", "sub": "user@corp.example"});
     let delegated = signed_jwt(&emulator, &claims_with(&emulator, changes)).await;
     let (_, reply) = exchange(&emulator, &delegated).await;
     let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
-    assert_eq!(verified.principal, "user:user@corp.example", "domain-wide delegation");
+    assert_eq!(verified.principal(), "user:user@corp.example", "domain-wide delegation");
 
     let changes = value!({"target_audience": "https://service.example"});
     let wants_id = signed_jwt(&emulator, &claims_with(&emulator, changes)).await;
@@ -105,7 +108,7 @@ async fn an_invalid_assertion_is_refused() {
     let tampered = format!("{}x", &token[..token.len() - 1]);
     let (_, reply) = exchange(&emulator, &tampered).await;
     assert_eq!(reply["error"], "invalid_grant", "a changed signature");
-    emulator.advance(Duration::from_secs(3601));
+    emulator.clock().advance(Duration::from_secs(3601));
     let (_, reply) = exchange(&emulator, &token).await;
     assert_eq!(reply["error"], "invalid_grant", "an expired assertion");
 }
@@ -128,7 +131,7 @@ async fn an_invalid_form_is_refused() {
 async fn domain_wide_delegation_needs_its_scopes_in_the_policy() {
     let policy = Policy::new()
         .token("any", "user:a@example.com")
-        .grant("allUsers", TOKEN_CREATOR, EMAIL)
+        .grant("allUsers", Role::TOKEN_CREATOR, EMAIL)
         .domain_wide_delegation(EMAIL, ["a"]);
     let emulator = Emulator::builder().policy(policy).start().await.unwrap();
     for (scope, expected) in [("a", 200), ("a b", 401)] {
@@ -159,7 +162,7 @@ async fn a_users_file_gets_tokens_by_its_refresh_token() {
     let (status, reply) = post_form(&emulator, &pairs).await;
     assert_eq!(status, 200, "{reply}");
     let token = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
-    assert_eq!(token.principal, "user:alice@example.com");
+    assert_eq!(token.principal(), "user:alice@example.com");
     assert_eq!(claims(reply["id_token"].as_str().unwrap())["aud"], text("client_id"));
     let (_, reply) = post_form(&emulator, &[pairs[0], pairs[1], pairs[2], ("refresh_token", "other")]).await;
     assert_eq!(reply["error"], "invalid_grant");
@@ -200,7 +203,7 @@ async fn tokeninfo_describes_live_tokens_only() {
     let (_, info) =
         json("GET", &format!("{url}?id_token={}", reply["token"].as_str().unwrap()), &[], "").await;
     assert_eq!((&info["aud"], &info["alg"]), (&"aud".into(), &"RS256".into()));
-    emulator.advance(Duration::from_secs(3601));
+    emulator.clock().advance(Duration::from_secs(3601));
     for query in [format!("access_token={token}"), "id_token=x".to_owned(), String::new()] {
         let (status, info) = json("GET", &format!("{url}?{query}"), &[], "").await;
         assert_eq!((status, &info["error"]), (400, &"invalid_token".into()), "{query}");

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use gcp_iam_credentials::emulator::{
-    DisabledAccount, Emulator, Method, MiddleHop, Policy, ProjectInName, SERVICE_ACCOUNT_USER,
-    SERVICE_USAGE_CONSUMER, TOKEN_CREATOR, UnknownAccount, WORKLOAD_IDENTITY_USER,
+    DisabledAccount, Emulator, Method, MiddleHop, Policy, ProjectInName, Role, UnknownAccount,
 };
 use gcp_iam_credentials::proto::{
     GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest,
@@ -84,17 +83,17 @@ async fn every_grant_of_a_chain_is_needed_and_the_right_hop_is_refused() {
     for hops in 0..=3_usize {
         let links: Vec<_> = (0..=hops).map(|level| (member(level.checked_sub(1)), account(level))).collect();
         let whole = links.iter().fold(Policy::new().token(TOKEN, ALICE), |policy, (member, account)| {
-            policy.grant(member, TOKEN_CREATOR, account)
+            policy.grant(member, Role::TOKEN_CREATOR, account)
         });
-        emulator.set_policy(whole.clone()).unwrap();
+        emulator.policy().set(whole.clone()).unwrap();
         for method in METHODS {
             ask(&emulator, method, hops)
                 .await
                 .unwrap_or_else(|status| panic!("{method}, {hops}: {status:?}"));
         }
         for (missing, (member, account)) in links.iter().enumerate() {
-            emulator.set_policy(whole.clone()).unwrap();
-            assert!(emulator.revoke(member, TOKEN_CREATOR, account));
+            emulator.policy().set(whole.clone()).unwrap();
+            assert!(emulator.policy().revoke(member, Role::TOKEN_CREATOR, account).unwrap());
             for method in METHODS {
                 let status = ask(&emulator, method, hops).await.expect_err("a grant is missing");
                 let expected = if missing < hops {
@@ -103,8 +102,12 @@ async fn every_grant_of_a_chain_is_needed_and_the_right_hop_is_refused() {
                     permission(method)
                 };
                 assert_eq!(refused_permission(&status), expected, "{method}: {missing} of {hops} is missing");
-                let outcome = emulator.journal().pop().unwrap().outcome.unwrap();
-                assert_eq!(outcome.hop, Some(missing), "{method}: {missing} of {hops} is missing");
+                let entry = emulator.journal().entries().pop().unwrap();
+                assert_eq!(
+                    entry.outcome().unwrap().hop(),
+                    Some(missing),
+                    "{method}: {missing} of {hops} is missing"
+                );
             }
         }
     }
@@ -121,15 +124,15 @@ async fn the_permission_that_a_delegates_refusal_names_is_configurable() {
 #[tokio::test]
 async fn a_role_grants_exactly_its_permissions() {
     for (role, allowed) in [
-        (TOKEN_CREATOR, &METHODS[..]),
-        (WORKLOAD_IDENTITY_USER, &METHODS[..2]),
-        (SERVICE_ACCOUNT_USER, &[]),
-        ("roles/owner", &[]),
-        ("projects/p/roles/signer", &METHODS[2..3]),
+        (Role::TOKEN_CREATOR, &METHODS[..]),
+        (Role::WORKLOAD_IDENTITY_USER, &METHODS[..2]),
+        (Role::SERVICE_ACCOUNT_USER, &[]),
+        (Role::OWNER, &[]),
+        ("projects/p/roles/signer".parse().unwrap(), &METHODS[2..3]),
     ] {
         let policy = Policy::new().role("projects/p/roles/signer", ["iam.serviceAccounts.signBlob"]).grant(
             ALICE,
-            role,
+            &role,
             &account(0),
         );
         let emulator = start(policy).await;
@@ -142,9 +145,9 @@ async fn a_role_grants_exactly_its_permissions() {
         }
     }
     // A delegate needs implicit delegation, which the workload identity role lacks.
-    let policy = Policy::new().grant(ALICE, WORKLOAD_IDENTITY_USER, &account(0)).grant(
+    let policy = Policy::new().grant(ALICE, Role::WORKLOAD_IDENTITY_USER, &account(0)).grant(
         &member(Some(0)),
-        TOKEN_CREATOR,
+        Role::TOKEN_CREATOR,
         &account(1),
     );
     let emulator = start(policy).await;
@@ -157,24 +160,24 @@ async fn grants_to_groups_and_domains_and_on_projects_apply() {
         Policy::new()
             .group("inner@example.com", [ALICE])
             .group("outer@example.com", ["group:inner@example.com"])
-            .grant("group:outer@example.com", TOKEN_CREATOR, EMAIL),
-        Policy::new().grant("domain:example.com", TOKEN_CREATOR, EMAIL),
-        Policy::new().grant("allAuthenticatedUsers", TOKEN_CREATOR, EMAIL),
-        Policy::new().account(EMAIL).grant_on_project(ALICE, TOKEN_CREATOR, "project"),
+            .grant("group:outer@example.com", Role::TOKEN_CREATOR, EMAIL),
+        Policy::new().grant("domain:example.com", Role::TOKEN_CREATOR, EMAIL),
+        Policy::new().grant("allAuthenticatedUsers", Role::TOKEN_CREATOR, EMAIL),
+        Policy::new().account(EMAIL).grant_on_project(ALICE, Role::TOKEN_CREATOR, "project"),
     ];
     for policy in policies {
         let emulator = start(policy.clone()).await;
         let call = stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), TOKEN)).await;
         assert!(call.is_ok(), "{policy:?}: {call:?}");
     }
-    let other = Policy::new().grant("domain:example.org", TOKEN_CREATOR, EMAIL);
+    let other = Policy::new().grant("domain:example.org", Role::TOKEN_CREATOR, EMAIL);
     let emulator = start(other).await;
     stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), TOKEN)).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn with_a_policy_unknown_tokens_are_refused() {
-    let emulator = start(Policy::new().grant("allUsers", TOKEN_CREATOR, EMAIL)).await;
+    let emulator = start(Policy::new().grant("allUsers", Role::TOKEN_CREATOR, EMAIL)).await;
     let status =
         stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "who?")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
@@ -185,17 +188,17 @@ async fn with_a_policy_unknown_tokens_are_refused() {
 async fn a_delayed_grant_applies_after_its_delay() {
     let emulator = start(Policy::new().account(&account(0))).await;
     ask(&emulator, Method::SignJwt, 0).await.unwrap_err();
-    emulator.advance(Duration::from_secs(1000));
-    emulator.grant_after(Duration::from_secs(120), ALICE, TOKEN_CREATOR, &account(0)).unwrap();
+    emulator.clock().advance(Duration::from_secs(1000));
+    emulator.policy().grant_after(Duration::from_secs(120), ALICE, Role::TOKEN_CREATOR, &account(0)).unwrap();
     ask(&emulator, Method::SignJwt, 0).await.unwrap_err();
-    emulator.advance(Duration::from_secs(121));
+    emulator.clock().advance(Duration::from_secs(121));
     ask(&emulator, Method::SignJwt, 0).await.unwrap();
-    assert!(emulator.revoke(ALICE, TOKEN_CREATOR, &account(0)));
-    assert!(!emulator.revoke(ALICE, TOKEN_CREATOR, &account(0)));
+    assert!(emulator.policy().revoke(ALICE, Role::TOKEN_CREATOR, &account(0)).unwrap());
+    assert!(!emulator.policy().revoke(ALICE, Role::TOKEN_CREATOR, &account(0)).unwrap());
     ask(&emulator, Method::SignJwt, 0).await.unwrap_err();
-    emulator.grant(ALICE, TOKEN_CREATOR, &account(0)).unwrap();
+    emulator.policy().grant(ALICE, Role::TOKEN_CREATOR, &account(0)).unwrap();
     ask(&emulator, Method::SignJwt, 0).await.unwrap();
-    emulator.grant(ALICE, "roles/typo", &account(0)).unwrap_err();
+    emulator.policy().grant(ALICE, "roles/typo", &account(0)).unwrap_err();
     ask(&emulator, Method::SignJwt, 0).await.unwrap();
     emulator.reset();
     ask(&emulator, Method::SignJwt, 0).await.unwrap_err();
@@ -205,8 +208,8 @@ async fn a_delayed_grant_applies_after_its_delay() {
 async fn lifetimes_over_one_hour_need_the_policys_extension() {
     let (short, long) = (account(0), account(1));
     let policy = Policy::new()
-        .grant(ALICE, TOKEN_CREATOR, &short)
-        .grant(ALICE, TOKEN_CREATOR, &long)
+        .grant(ALICE, Role::TOKEN_CREATOR, &short)
+        .grant(ALICE, Role::TOKEN_CREATOR, &long)
         .long_lifetimes(&long);
     let emulator = start(policy).await;
     for (email, seconds, allowed) in
@@ -222,8 +225,10 @@ async fn lifetimes_over_one_hour_need_the_policys_extension() {
 #[tokio::test]
 async fn a_disabled_api_names_the_project_and_the_link_that_enables_it() {
     let caller = "serviceAccount:caller@off.iam.gserviceaccount.com";
-    let policy =
-        Policy::new().grant(caller, TOKEN_CREATOR, EMAIL).token("off-token", caller).api_disabled("off");
+    let policy = Policy::new()
+        .grant(caller, Role::TOKEN_CREATOR, EMAIL)
+        .token("off-token", caller)
+        .api_disabled("off");
     let emulator = start(policy).await;
     let status = stub(&emulator)
         .generate_access_token(with_bearer(access_token(EMAIL), "off-token"))
@@ -242,8 +247,8 @@ async fn a_disabled_api_names_the_project_and_the_link_that_enables_it() {
 #[tokio::test]
 async fn a_quota_project_that_the_caller_cannot_use_is_refused() {
     let policy = Policy::new()
-        .grant(ALICE, TOKEN_CREATOR, EMAIL)
-        .grant_on_project(ALICE, SERVICE_USAGE_CONSUMER, "mine")
+        .grant(ALICE, Role::TOKEN_CREATOR, EMAIL)
+        .grant_on_project(ALICE, Role::SERVICE_USAGE_CONSUMER, "mine")
         .grant_on_project("allUsers", "roles/viewer", "theirs");
     let emulator = start(policy).await;
     for (project, allowed) in [("mine", true), ("theirs", false), ("nobodys", false)] {
@@ -260,7 +265,7 @@ async fn a_quota_project_that_the_caller_cannot_use_is_refused() {
 #[tokio::test]
 async fn unknown_and_disabled_accounts_are_refused_as_configured() {
     let gone = "gone@project.iam.gserviceaccount.com";
-    let base = Policy::new().disabled_account(EMAIL).grant(ALICE, TOKEN_CREATOR, EMAIL);
+    let base = Policy::new().disabled_account(EMAIL).grant(ALICE, Role::TOKEN_CREATOR, EMAIL);
     let emulator = start(base.clone()).await;
     for (policy, account, code) in [
         (base.clone(), gone, Code::NotFound),
@@ -268,7 +273,7 @@ async fn unknown_and_disabled_accounts_are_refused_as_configured() {
         (base.clone(), EMAIL, Code::PermissionDenied),
         (base.clone().disabled_accounts_are(DisabledAccount::NotFound), EMAIL, Code::NotFound),
     ] {
-        emulator.set_policy(policy.token(TOKEN, ALICE)).unwrap();
+        emulator.policy().set(policy.token(TOKEN, ALICE)).unwrap();
         let status = stub(&emulator)
             .generate_access_token(with_bearer(access_token(account), TOKEN))
             .await
@@ -285,8 +290,8 @@ async fn names_can_be_unique_ids_and_delegates_can_be_email_addresses() {
     let policy = Policy::new()
         .account_with_id(&account(0), "100")
         .account_with_id(&account(1), "101")
-        .grant(ALICE, TOKEN_CREATOR, &account(0))
-        .grant(&member(Some(0)), TOKEN_CREATOR, &account(1))
+        .grant(ALICE, Role::TOKEN_CREATOR, &account(0))
+        .grant(&member(Some(0)), Role::TOKEN_CREATOR, &account(1))
         .project_in_name(ProjectInName::Accepted);
     let emulator = start(policy).await;
     for delegate in ["100".to_owned(), account(0), service_account_path("-", "100")] {
@@ -295,7 +300,7 @@ async fn names_can_be_unique_ids_and_delegates_can_be_email_addresses() {
                 GenerateAccessTokenRequest { name, delegates: vec![delegate.clone()], ..access_token(EMAIL) };
             let reply = stub(&emulator).generate_access_token(with_bearer(request, TOKEN)).await.unwrap();
             let token = emulator.verify_access_token(&reply.into_inner().access_token).unwrap();
-            assert_eq!(token.principal, member(Some(1)));
+            assert_eq!(token.principal(), member(Some(1)));
         }
     }
 }

@@ -32,7 +32,7 @@ async fn the_four_methods_answer_in_json() {
     .await;
     assert_eq!(status, 200, "{reply}");
     let token = emulator.verify_access_token(reply["accessToken"].as_str().unwrap()).unwrap();
-    assert_eq!(token.scopes, ["a", "b"]);
+    assert_eq!(token.scopes(), ["a", "b"]);
     let expires = reply["expireTime"].as_str().unwrap();
     assert!(expires.ends_with('Z') && expires.len() == "2020-04-07T15:01:23Z".len(), "{expires}");
 
@@ -52,9 +52,9 @@ async fn the_four_methods_answer_in_json() {
 
     let jwt = signed_jwt(&emulator, &value!({"sub": "x"})).await;
     assert_eq!(emulator.verify_jwt(EMAIL, &jwt).unwrap()["sub"], "x");
-    assert!(emulator.journal().iter().all(|entry| entry.protocol == Protocol::Rest));
+    assert!(emulator.journal().entries().iter().all(|entry| entry.protocol() == Protocol::Rest));
     assert_eq!(
-        emulator.calls(Method::GenerateAccessToken)[0].fields.lifetime,
+        emulator.journal().of_method(Method::GenerateAccessToken)[0].fields().lifetime(),
         Some(Duration::from_millis(600_500))
     );
 }
@@ -100,9 +100,9 @@ async fn invalid_requests_are_clear_errors() {
             "{what}: {reply}"
         );
     }
-    let refused = emulator.calls(Method::SignBlob);
+    let refused = emulator.journal().of_method(Method::SignBlob);
     assert_eq!(refused.len(), 10, "each call of a method is in the journal");
-    assert!(refused.iter().all(|entry| entry.outcome.as_ref().unwrap().code != Code::Ok), "{refused:?}");
+    assert!(refused.iter().all(|entry| entry.outcome().unwrap().code() != Code::Ok), "{refused:?}");
 }
 
 #[tokio::test]
@@ -142,15 +142,16 @@ async fn bytes_that_are_no_http_close_their_connection_and_no_other() {
 #[tokio::test]
 async fn faults_apply_to_rest() {
     let emulator = start().await;
-    emulator
-        .inject(Fault::status(Code::Unavailable, "later").retry_after(Duration::from_millis(1500)).times(1));
+    emulator.faults().inject(
+        Fault::status(Code::Unavailable).message("later").retry_info(Duration::from_millis(1500)).times(1),
+    );
     let (status, reply) = rest(&emulator, EMAIL, "signBlob", "any", "{}").await;
     assert_eq!((status, &reply["error"]["status"]), (503, &"UNAVAILABLE".into()));
     assert_eq!(
         reply["error"]["details"][0],
         value!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.500s"})
     );
-    emulator.inject(Fault::html(http::StatusCode::BAD_GATEWAY).times(1));
+    emulator.faults().inject(Fault::html(http::StatusCode::BAD_GATEWAY).times(1));
     let (status, headers, body) = http("POST", &sign_blob_url(&emulator), &[BEARER], "{}").await;
     assert_eq!(status, 502);
     assert!(

@@ -33,7 +33,7 @@ async fn tls_uses_a_certificate_of_the_emulators_own_authority() {
 #[tokio::test]
 async fn faults_apply_over_tls() {
     let emulator = start().await;
-    emulator.inject(Fault::reset().times(1));
+    emulator.faults().inject(Fault::reset().times(1));
     token_over(&emulator, trusting(&emulator)).await.expect_err("the connection is reset");
     token_over(&emulator, trusting(&emulator)).await.unwrap();
 }

@@ -158,7 +158,7 @@ async fn a_diagnosis_finds_the_one_grant_that_is_missing() {
                 .unwrap()
                 .contains(&format!("{} --member={member} --role={ROLE}", chain[hop + 1]))
         );
-        emulator.grant(&member, ROLE, chain[hop + 1]).unwrap();
+        emulator.policy().grant(&member, ROLE, chain[hop + 1]).unwrap();
         assert!(diagnose(&client).await.unwrap().is_allowed());
     }
 }

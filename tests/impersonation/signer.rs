@@ -77,7 +77,7 @@ async fn signatures_verify_with_the_published_keys() {
     assert_eq!(foreign.verify_blob(&blob, b"bytes").unwrap_err().field(), Some("key_id"));
     assert_eq!(foreign.verify_jwt(&jwt).unwrap_err().field(), Some("key_id"));
 
-    emulator.rotate_key(TARGET).await.unwrap();
+    emulator.keys().rotate(TARGET).await.unwrap();
     let newer = signer.sign_blob("bytes").await.unwrap();
     assert_eq!(own.verify_blob(&newer, b"bytes").unwrap_err().field(), Some("key_id"));
     let own = keys(TARGET).await;

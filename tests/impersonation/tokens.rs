@@ -84,8 +84,8 @@ async fn domain_wide_delegation_needs_no_key() {
         how.access_token([gcp_iam_credentials::scopes::PUBSUB, "https://example.com/other"]).unwrap();
     let token = acting.token().await.unwrap();
     let known = emulator.verify_access_token(token.secret()).unwrap();
-    assert_eq!(known.principal, "user:user@corp.example");
-    assert_eq!(known.scopes, [gcp_iam_credentials::scopes::PUBSUB, "https://example.com/other"]);
+    assert_eq!(known.principal(), "user:user@corp.example");
+    assert_eq!(known.scopes(), [gcp_iam_credentials::scopes::PUBSUB, "https://example.com/other"]);
     let left = token.expires_at().unwrap().duration_since(SystemTime::now()).unwrap();
     assert!(left > HOUR - Duration::from_secs(120) && left <= HOUR, "{left:?}");
     assert_eq!(acting.info().principal(), Some("user@corp.example"));

@@ -1,75 +1,138 @@
-//! Requests for pages, as opposed to calls of the API: written down and struck by faults alike.
+//! One request in progress.
+
+use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::FromRequestParts;
 use axum::response::IntoResponse;
+use http::request::Parts;
 use http::{HeaderMap, Response};
 use serde_json::Value;
 
-use crate::emulator::api::{self, Recorder};
-use crate::emulator::error::Refusal;
-use crate::emulator::journal::{JournalEntry, Protocol, RequestFields, presentable};
+use super::record::JournalRecord;
+use crate::emulator::error::ApiError;
+use crate::emulator::faults::{FaultEffect, Transport};
+use crate::emulator::journal::{JournalEntry, Protocol, RequestFields, without_secrets};
 use crate::emulator::method::Method;
-use crate::emulator::protocol::rest::Json;
-use crate::emulator::server::exchange::Exchange;
-use crate::emulator::state::World;
+use crate::emulator::reply::Json;
+use crate::emulator::state::EmulatorState;
 
-/// A request for a page.
+/// One request in progress, except for its message.
 #[derive(Debug)]
-pub(crate) struct Visit<'a> {
-    pub(crate) world: &'a World,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) exchange: &'a Exchange,
+pub(crate) struct RequestContext {
+    pub(crate) state: Arc<EmulatorState>,
+    pub(crate) headers: HeaderMap,
+    protocol: Protocol,
+    transport: Transport,
+}
+
+/// What the journal and the faults need to know of a request.
+#[derive(Debug)]
+pub(crate) struct RequestSummary<'a> {
     pub(crate) method: Method,
-    /// The account or the path that is asked for.
+    /// The resource name, the account or the path.
     pub(crate) name: &'a str,
+    pub(crate) delegates: &'a [String],
     pub(crate) fields: RequestFields,
 }
 
-impl<'a> Visit<'a> {
-    /// Writes the request down and lets faults strike.
-    pub(crate) async fn begin(self) -> Result<Recorder<'a>, Refusal> {
-        let Self { world, exchange, method, name, .. } = self;
-        let mut record = self.write_down();
-        match api::suffer(world, exchange, method, name, &mut record).await {
-            Ok(()) => Ok(record),
-            Err(refusal) => {
-                record.finish(Some(&refusal));
-                Err(refusal)
+impl<'a> RequestSummary<'a> {
+    /// A request that has a name and nothing else.
+    pub(crate) fn of_name(method: Method, name: &'a str) -> Self {
+        Self { method, name, delegates: &[], fields: RequestFields::default() }
+    }
+}
+
+impl RequestContext {
+    /// Takes the transport that the server put into `parts`.
+    pub(crate) fn new(
+        state: Arc<EmulatorState>,
+        headers: HeaderMap,
+        protocol: Protocol,
+        extensions: &http::Extensions,
+    ) -> Result<Self, ApiError> {
+        let transport = extensions.get::<Transport>().cloned();
+        let transport = transport.ok_or_else(|| ApiError::internal("the request has no connection"))?;
+        Ok(Self { state, headers, protocol, transport })
+    }
+
+    /// Adds the request to the journal.
+    pub(crate) fn record(&self, request: RequestSummary<'_>) -> JournalRecord<'_> {
+        let RequestSummary { method, name, delegates, fields } = request;
+        let sequence = self.state.journal.add(JournalEntry {
+            sequence: 0,
+            received_at: self.state.clock.now(),
+            method,
+            protocol: self.protocol,
+            connection: self.transport.connection(),
+            principal: None,
+            name: name.to_owned(),
+            delegates: delegates.to_vec(),
+            fields,
+            headers: without_secrets(&self.headers),
+            outcome: None,
+        });
+        JournalRecord::new(&self.state.journal, sequence)
+    }
+
+    /// Applies the fault in force, if there is one: waits, fails, hangs, or leaves a wire fault for
+    /// the reply.
+    pub(crate) async fn apply_fault(
+        &self,
+        method: Method,
+        account: &str,
+        record: &mut JournalRecord<'_>,
+    ) -> Result<(), ApiError> {
+        let Some(fault) = self.state.faults.apply_to(method, account) else { return Ok(()) };
+        record.set_by_fault();
+        let delay = fault.delay_before();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        match fault.into_effect() {
+            FaultEffect::Delay => Ok(()),
+            FaultEffect::Status(error) => Err(error),
+            FaultEffect::Hang => std::future::pending().await,
+            FaultEffect::Wire(fault) => {
+                self.transport.set_fault(fault);
+                Ok(())
             }
         }
     }
 
-    /// Writes down a request that is refused before anything can strike it.
-    pub(crate) fn refuse(self, refusal: &Refusal) {
-        self.write_down().finish(Some(refusal));
+    /// Adds the request to the journal and applies the fault in force.
+    pub(crate) async fn begin(&self, request: RequestSummary<'_>) -> Result<JournalRecord<'_>, ApiError> {
+        let (method, name) = (request.method, request.name);
+        let mut record = self.record(request);
+        match self.apply_fault(method, name, &mut record).await {
+            Ok(()) => Ok(record),
+            Err(error) => {
+                record.finish(Some(&error));
+                Err(error)
+            }
+        }
     }
 
-    fn write_down(self) -> Recorder<'a> {
-        let Self { world, headers, exchange, method, name, fields } = self;
-        let sequence = world.journal.begin(JournalEntry {
-            sequence: 0,
-            received_at: world.clock.now(),
-            method,
-            protocol: Protocol::Rest,
-            connection: exchange.connection(),
-            caller: None,
-            name: name.to_owned(),
-            delegates: Vec::new(),
-            fields,
-            metadata: presentable(headers),
-            outcome: None,
-        });
-        Recorder::new(world, sequence)
-    }
-
-    /// Answers with JSON.
-    pub(crate) async fn answer(self, page: impl Future<Output = Result<Value, Refusal>>) -> Response<Body> {
-        let record = match self.begin().await {
+    /// Answers with JSON. The journal and the faults apply.
+    pub(crate) async fn answer_json(
+        &self,
+        request: RequestSummary<'_>,
+        reply: impl Future<Output = Result<Value, ApiError>>,
+    ) -> Response<Body> {
+        let record = match self.begin(request).await {
             Ok(record) => record,
-            Err(refusal) => return refusal.into_response(),
+            Err(error) => return error.into_response(),
         };
-        let result = page.await;
+        let result = reply.await;
         record.finish(result.as_ref().err());
         result.map(Json).into_response()
+    }
+}
+
+impl FromRequestParts<Arc<EmulatorState>> for RequestContext {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<EmulatorState>) -> Result<Self, ApiError> {
+        Self::new(Arc::clone(state), parts.headers.clone(), Protocol::Rest, &parts.extensions)
     }
 }

@@ -9,23 +9,22 @@ use crate::proto::{
     SignBlobRequest, SignBlobResponse, SignJwtRequest, SignJwtResponse,
 };
 
-use super::{ApiRequest, Options};
+use super::request::{ApiRequest, RequestOptions};
 use crate::emulator::clock::unix;
-use crate::emulator::error::Refusal;
+use crate::emulator::error::ApiError;
 use crate::emulator::iam::account::Account;
+use crate::emulator::iam::id_tokens::IdTokenClaims;
+use crate::emulator::iam::identities::Identities;
 use crate::emulator::iam::jwt;
 use crate::emulator::journal::RequestFields;
 use crate::emulator::method::Method;
-use crate::emulator::state::{IdClaims, World};
+use crate::jwt::MAX_EXPIRY;
 
-/// The lifetime of an access token where none is asked for.
+/// The lifetime of an access token if the request has none.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The longest lifetime of all; an account whose lifetime is not extended gets the default at most.
+/// The longest lifetime for an account with extended lifetimes. Other accounts get the default at most.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
-
-/// The furthest ahead that `exp` may be in a JWT to sign.
-const LONGEST_JWT: i64 = 12 * 3600;
 
 impl ApiRequest for GenerateAccessTokenRequest {
     type Reply = GenerateAccessTokenResponse;
@@ -47,43 +46,49 @@ impl ApiRequest for GenerateAccessTokenRequest {
         }
     }
 
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), ApiError> {
         lifetime(self)?;
         if self.scope.is_empty() || self.scope.iter().any(|scope| scope.trim().is_empty()) {
-            return Err(Refusal::invalid_argument());
+            return Err(ApiError::invalid_argument());
         }
         Ok(())
     }
 
-    fn check_now(&self, world: &World, target: &Account) -> Result<(), Refusal> {
+    fn check_for_target(&self, identities: &Identities, target: &Account) -> Result<(), ApiError> {
         let extended =
-            world.policy().as_ref().is_none_or(|rules| rules.policy.allows_long_lifetimes(target.email()));
+            identities.policy().is_none_or(|active| active.policy.allows_long_lifetimes(target.email()));
         if extended || lifetime(self)? <= DEFAULT_LIFETIME {
             Ok(())
         } else {
-            Err(Refusal::invalid_argument())
+            Err(ApiError::invalid_argument())
         }
     }
 
-    async fn perform(self, world: &World, target: &Account, _: &Options) -> Result<Self::Reply, Refusal> {
+    async fn perform(
+        self,
+        identities: &Identities,
+        target: &Account,
+        _: RequestOptions,
+    ) -> Result<Self::Reply, ApiError> {
         let lifetime = lifetime(&self)?;
-        let (access_token, expires) = world.issue(target.member(), self.scope.into(), lifetime)?;
-        Ok(GenerateAccessTokenResponse { access_token, expire_time: Some(timestamp(world, expires)) })
+        let (access_token, expires) =
+            identities.issue_access_token(target.member(), self.scope.into(), lifetime)?;
+        Ok(GenerateAccessTokenResponse { access_token, expire_time: Some(timestamp(identities, expires)) })
     }
 }
 
-fn lifetime(request: &GenerateAccessTokenRequest) -> Result<Duration, Refusal> {
+fn lifetime(request: &GenerateAccessTokenRequest) -> Result<Duration, ApiError> {
     let Some(lifetime) = request.lifetime else { return Ok(DEFAULT_LIFETIME) };
-    let lifetime = Duration::try_from(lifetime).map_err(|_| Refusal::invalid_argument())?;
+    let lifetime = Duration::try_from(lifetime).map_err(|_| ApiError::invalid_argument())?;
     if lifetime.is_zero() || lifetime > LONGEST_LIFETIME {
-        return Err(Refusal::invalid_argument());
+        return Err(ApiError::invalid_argument());
     }
     Ok(lifetime)
 }
 
-/// Google's times of expiry are whole seconds.
-fn timestamp(world: &World, instant: SystemTime) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: unix(world.clock.shown(instant)), nanos: 0 }
+/// When a token expires, in whole seconds as Google sends it.
+fn timestamp(identities: &Identities, instant: SystemTime) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: unix(identities.clock.shown(instant)), nanos: 0 }
 }
 
 impl ApiRequest for GenerateIdTokenRequest {
@@ -106,27 +111,27 @@ impl ApiRequest for GenerateIdTokenRequest {
         }
     }
 
-    fn check(&self) -> Result<(), Refusal> {
-        if self.audience.is_empty() { Err(Refusal::invalid_argument()) } else { Ok(()) }
+    fn check(&self) -> Result<(), ApiError> {
+        if self.audience.is_empty() { Err(ApiError::invalid_argument()) } else { Ok(()) }
     }
 
     async fn perform(
         self,
-        world: &World,
+        identities: &Identities,
         target: &Account,
-        options: &Options,
-    ) -> Result<Self::Reply, Refusal> {
+        options: RequestOptions,
+    ) -> Result<Self::Reply, ApiError> {
         let organization = options
             .organization
-            .then(|| world.policy().and_then(|rules| rules.policy.organization_of(target.project())));
-        let claims = IdClaims {
+            .then(|| identities.policy().and_then(|active| active.policy.organization_of(target.project())));
+        let claims = IdTokenClaims {
             audience: &self.audience,
             subject: target.unique_id(),
             azp: if options.email_azp { target.email() } else { target.unique_id() },
             email: self.include_email.then_some(target.email()),
             organization,
         };
-        Ok(GenerateIdTokenResponse { token: world.id_token(&claims).await? })
+        Ok(GenerateIdTokenResponse { token: identities.issue_id_token(&claims).await? })
     }
 }
 
@@ -146,14 +151,20 @@ impl ApiRequest for SignBlobRequest {
         RequestFields { payload_len: Some(self.payload.len()), ..RequestFields::default() }
     }
 
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), ApiError> {
         Ok(())
     }
 
-    async fn perform(self, world: &World, target: &Account, _: &Options) -> Result<Self::Reply, Refusal> {
+    async fn perform(
+        self,
+        identities: &Identities,
+        target: &Account,
+        _: RequestOptions,
+    ) -> Result<Self::Reply, ApiError> {
         let payload = self.payload;
-        world
-            .with_key(target, move |key| {
+        target
+            .keys()
+            .with_current(identities.clock.now(), move |key| {
                 Ok(SignBlobResponse { key_id: key.id().to_owned(), signed_blob: key.sign(&payload)? })
             })
             .await
@@ -176,29 +187,35 @@ impl ApiRequest for SignJwtRequest {
         RequestFields { payload_len: Some(self.payload.len()), ..RequestFields::default() }
     }
 
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), ApiError> {
         claims(self).map(drop)
     }
 
-    fn check_now(&self, world: &World, _: &Account) -> Result<(), Refusal> {
+    fn check_for_target(&self, identities: &Identities, _: &Account) -> Result<(), ApiError> {
         let Some(exp) = claims(self)?.remove("exp") else { return Ok(()) };
-        let now = world.clock.shown_unix();
+        let now = identities.clock.shown_unix();
         match exp.as_i64() {
-            Some(exp) if exp >= now && exp <= now + LONGEST_JWT => Ok(()),
-            _ => Err(Refusal::invalid_argument()),
+            Some(exp) if exp >= now && exp <= now + MAX_EXPIRY.as_secs() as i64 => Ok(()),
+            _ => Err(ApiError::invalid_argument()),
         }
     }
 
-    async fn perform(self, world: &World, target: &Account, _: &Options) -> Result<Self::Reply, Refusal> {
+    async fn perform(
+        self,
+        identities: &Identities,
+        target: &Account,
+        _: RequestOptions,
+    ) -> Result<Self::Reply, ApiError> {
         let payload = self.payload;
-        world
-            .with_key(target, move |key| {
+        target
+            .keys()
+            .with_current(identities.clock.now(), move |key| {
                 Ok(SignJwtResponse { key_id: key.id().to_owned(), signed_jwt: jwt::sign(key, &payload)? })
             })
             .await
     }
 }
 
-fn claims(request: &SignJwtRequest) -> Result<Map<String, Value>, Refusal> {
-    serde_json::from_str(&request.payload).map_err(|_| Refusal::invalid_argument())
+fn claims(request: &SignJwtRequest) -> Result<Map<String, Value>, ApiError> {
+    serde_json::from_str(&request.payload).map_err(|_| ApiError::invalid_argument())
 }

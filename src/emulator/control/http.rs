@@ -1,9 +1,9 @@
-//! The emulator's own pages, under `/emulator/`: what a test in another language steers it with.
+//! The control pages under `/emulator/`, with which tests in any language control the emulator.
 
-mod documents;
+mod requests;
+mod views;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -13,28 +13,24 @@ use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tonic::Code;
 
-use self::documents::{CheckDocument, ClockDocument, FaultDocument, GrantDocument, ImpersonatedDocument};
-use crate::emulator::control::fixtures;
-use crate::emulator::error::Refusal;
+use self::requests::{CheckDocument, ClockDocument, FaultDocument, GrantDocument, ImpersonatedDocument};
+use super::commands::{Check, Commands, KeyOwner};
+use crate::emulator::error::ApiError;
 use crate::emulator::faults::FaultId;
-use crate::emulator::iam::authorization::{self, Chain};
-use crate::emulator::iam::key::blocking;
+use crate::emulator::iam::key_ring::blocking;
 use crate::emulator::iam::policy::{Policy, PolicyError};
-use crate::emulator::iam::principal::Caller;
-use crate::emulator::protocol::rest::Json;
-use crate::emulator::state::World;
+use crate::emulator::reply::Json;
+use crate::emulator::state::EmulatorState;
 
-type TheWorld = State<Arc<World>>;
-pub(crate) type Answer = Result<Json, Refusal>;
+type Reply = Result<Json, ApiError>;
 
-/// What there is, for people who look.
+/// The pages and what they do, for `GET /emulator/`.
 const INDEX: [(&str, &str); 20] = [
     ("GET /emulator/", "this page"),
-    ("GET /emulator/journal", "the requests so far, secrets hashed; ?method=SignBlob for one kind"),
+    ("GET /emulator/journal", "the requests so far, with secrets hashed; ?method=SignBlob for one kind"),
     ("DELETE /emulator/journal", "empties the journal"),
     ("GET /emulator/faults", "the faults in force"),
     ("POST /emulator/faults", "injects a fault"),
@@ -43,9 +39,9 @@ const INDEX: [(&str, &str); 20] = [
     ("GET /emulator/clock", "the time that callers are told"),
     ("POST /emulator/clock", "{\"advance\": \"3600s\"} or {\"skew\": \"-600s\"}"),
     ("GET /emulator/policy", "the policy in force"),
-    ("PUT /emulator/policy", "another policy; null for none"),
+    ("PUT /emulator/policy", "replaces the policy; null removes it"),
     ("POST /emulator/grants", "{\"member\", \"role\", \"serviceAccount\", \"propagation\"}"),
-    ("DELETE /emulator/grants", "takes a grant back, with the same body"),
+    ("DELETE /emulator/grants", "revokes a grant, with the same body"),
     (
         "POST /emulator/check",
         "{\"principal\", \"serviceAccount\", \"delegates\", \"method\"}: would it be allowed?",
@@ -54,51 +50,38 @@ const INDEX: [(&str, &str); 20] = [
     ("GET /emulator/fixtures/service_account/{email}", "a key file"),
     ("GET /emulator/fixtures/authorized_user/{email}", "a user's credential file"),
     ("POST /emulator/fixtures/impersonated_service_account", "{\"source\", \"target\", \"delegates\"}"),
-    ("GET /emulator/ca.pem", "the authority of the TLS certificate"),
-    ("POST /emulator/reset", "back to the start, but for keys"),
+    ("GET /emulator/ca.pem", "the certificate authority of the TLS certificate"),
+    ("POST /emulator/reset", "restores the state at the start, except keys"),
 ];
 
-/// The pages, to be nested under `/emulator`; its index is apart.
-pub(crate) fn routes() -> Router<Arc<World>> {
-    Router::new()
+pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
+    let pages = Router::new()
         .route("/journal", get(journal).delete(clear_journal))
-        .route("/faults", get(faults).post(inject).delete(clear_faults))
+        .route("/faults", get(faults).post(inject_fault).delete(clear_faults))
         .route("/faults/{id}", delete(clear_fault))
         .route("/clock", get(clock).post(move_clock))
         .route("/policy", get(policy).put(set_policy))
         .route("/grants", post(grant).delete(revoke))
         .route("/check", post(check))
-        .route("/keys/{account}/rotate", post(rotate))
+        .route("/keys/{account}/rotate", post(rotate_key))
         .route("/fixtures/service_account/{email}", get(service_account_file))
-        .route("/fixtures/authorized_user/{email}", get(user_file))
+        .route("/fixtures/authorized_user/{email}", get(authorized_user_file))
         .route("/fixtures/impersonated_service_account", post(impersonated_file))
         .route("/ca.pem", get(ca_pem))
-        .route("/reset", post(reset))
+        .route("/reset", post(reset));
+    // A nested router would answer its root without the last slash only.
+    Router::new().route("/emulator", get(index)).route("/emulator/", get(index)).nest("/emulator", pages)
 }
 
-/// Reads a body. The content type does not matter: `curl -d` sends a wrong one.
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
-    // serde would take a list for the fields in order.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Refusal::bad_field("", "The body must be a JSON object."));
-    }
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        Refusal::bad_field(&path, &format!("The body is wrong at {path}: {}", error.inner()))
-    })
-}
-
-fn empty() -> Answer {
+fn empty() -> Reply {
     Ok(Json(json!({})))
 }
 
-/// `/emulator/`: nesting would answer it without the last slash only.
-pub(crate) async fn index(State(world): TheWorld) -> Answer {
+async fn index(State(commands): State<Commands>) -> Reply {
     let pages: serde_json::Map<String, Value> =
         INDEX.iter().map(|(page, about)| ((*page).to_owned(), (*about).into())).collect();
     Ok(Json(json!({"about": "an emulator of the IAM Service Account Credentials API",
-        "version": env!("CARGO_PKG_VERSION"), "endpoint": world.endpoint, "pages": pages})))
+        "version": env!("CARGO_PKG_VERSION"), "endpoint": commands.state().endpoint, "pages": pages})))
 }
 
 #[derive(Default, Deserialize)]
@@ -107,160 +90,141 @@ struct JournalQuery {
     method: String,
 }
 
-async fn journal(State(world): TheWorld, Query(query): Query<JournalQuery>) -> Answer {
-    let mut entries = world.journal.entries();
-    if !query.method.is_empty() {
-        let method = query.method.parse().map_err(|error| bad("method", &error))?;
-        entries.retain(|entry| entry.method == method);
-    }
-    Ok(Json(json!({ "entries": entries.iter().map(documents::journal_entry).collect::<Vec<_>>() })))
+async fn journal(State(commands): State<Commands>, Query(query): Query<JournalQuery>) -> Reply {
+    let method = match query.method.as_str() {
+        "" => None,
+        method => Some(requests::method(method)?),
+    };
+    let entries: Vec<_> = commands.journal(method).iter().map(views::journal_entry).collect();
+    Ok(Json(json!({ "entries": entries })))
 }
 
-fn bad(field: &str, error: &dyn std::fmt::Display) -> Refusal {
-    Refusal::bad_field(field, &error.to_string())
-}
-
-async fn clear_journal(State(world): TheWorld) -> Answer {
-    world.journal.clear();
+async fn clear_journal(State(commands): State<Commands>) -> Reply {
+    commands.clear_journal();
     empty()
 }
 
-async fn faults(State(world): TheWorld) -> Answer {
-    let list: Vec<_> = world
-        .faults
-        .list()
-        .iter()
-        .map(|(id, fault, struck)| json!({"id": id, "struck": struck, "fault": documents::fault(fault)}))
-        .collect();
-    Ok(Json(json!({ "faults": list })))
+async fn faults(State(commands): State<Commands>) -> Reply {
+    let faults: Vec<_> = commands.faults().iter().map(views::fault).collect();
+    Ok(Json(json!({ "faults": faults })))
 }
 
-async fn inject(State(world): TheWorld, body: Bytes) -> Answer {
-    let fault = read::<FaultDocument>(&body)?.into_fault()?;
-    Ok(Json(json!({ "id": world.faults.inject(fault).number() })))
+async fn inject_fault(State(commands): State<Commands>, body: Bytes) -> Reply {
+    let fault = requests::read::<FaultDocument>(&body)?.into_fault()?;
+    Ok(Json(json!({ "id": commands.inject_fault(fault).number() })))
 }
 
-async fn clear_faults(State(world): TheWorld) -> Answer {
-    world.faults.clear();
+async fn clear_faults(State(commands): State<Commands>) -> Reply {
+    commands.clear_faults();
     empty()
 }
 
-async fn clear_fault(State(world): TheWorld, Path(id): Path<u64>) -> Answer {
-    if world.faults.clear_one(FaultId::from_number(id)) {
+async fn clear_fault(State(commands): State<Commands>, Path(id): Path<u64>) -> Reply {
+    if commands.clear_fault(FaultId::from_number(id)) {
         empty()
     } else {
-        Err(Refusal::new(Code::NotFound, format!("Not found: fault {id} is not in force")))
+        Err(ApiError::new(Code::NotFound, format!("Not found: fault {id} is not in force")))
     }
 }
 
-async fn clock(State(world): TheWorld) -> Answer {
-    Ok(Json(documents::clock(&world.clock)))
+async fn clock(State(commands): State<Commands>) -> Reply {
+    Ok(Json(views::clock(commands.clock())))
 }
 
-async fn move_clock(State(world): TheWorld, body: Bytes) -> Answer {
-    let ClockDocument { advance, skew } = read(&body)?;
-    if let Some(text) = advance {
-        world.clock.advance(documents::duration("advance", &text)?);
+async fn move_clock(State(commands): State<Commands>, body: Bytes) -> Reply {
+    let document: ClockDocument = requests::read(&body)?;
+    if let Some(by) = document.advance()? {
+        commands.advance_clock(by);
     }
-    if let Some(text) = skew {
-        let (behind, distance) = text.strip_prefix('-').map_or((false, text.as_str()), |rest| (true, rest));
-        world.clock.skew(documents::duration("skew", distance)?, behind);
+    if let Some(skew) = document.skew()? {
+        commands.set_clock_skew(skew);
     }
-    Ok(Json(documents::clock(&world.clock)))
+    Ok(Json(views::clock(commands.clock())))
 }
 
-async fn policy(State(world): TheWorld) -> Answer {
-    let policy = world.policy().map(|rules| serde_json::to_value(&rules.policy));
-    match policy.transpose() {
-        Ok(policy) => Ok(Json(policy.unwrap_or_default())),
-        Err(_) => Err(Refusal::internal("the policy cannot be written")),
+async fn policy(State(commands): State<Commands>) -> Reply {
+    match serde_json::to_value(commands.policy()) {
+        Ok(policy) => Ok(Json(policy)),
+        Err(_) => Err(ApiError::internal("the policy cannot be written")),
     }
 }
 
-async fn set_policy(State(world): TheWorld, body: Bytes) -> Answer {
-    let text = std::str::from_utf8(&body).map_err(|error| bad("", &error))?;
+async fn set_policy(State(commands): State<Commands>, body: Bytes) -> Reply {
+    let text = std::str::from_utf8(&body).map_err(|error| ApiError::bad_field("", &error.to_string()))?;
     let policy = match text.trim() {
         "null" => None,
         text => Some(Policy::from_json(text).map_err(wrong_policy)?),
     };
-    world.set_policy(policy);
+    commands.set_policy(policy).map_err(wrong_policy)?;
     empty()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
-fn wrong_policy(error: PolicyError) -> Refusal {
-    Refusal::bad_field(error.path(), &error.to_string())
+fn wrong_policy(error: PolicyError) -> ApiError {
+    ApiError::bad_field(error.path(), &error.to_string())
 }
 
-async fn grant(State(world): TheWorld, body: Bytes) -> Answer {
-    let wanted: GrantDocument = read(&body)?;
-    let propagation = documents::duration("propagation", &wanted.propagation)?;
-    world
-        .change_policy(|policy, age| {
-            let from = if propagation.is_zero() { Duration::ZERO } else { age + propagation };
-            policy.add_grant(from, &wanted.member, &wanted.role, &wanted.service_account);
-        })
-        .map_err(wrong_policy)?;
+async fn grant(State(commands): State<Commands>, body: Bytes) -> Reply {
+    let GrantDocument { member, role, service_account, propagation } = requests::read(&body)?;
+    let propagation = requests::duration("propagation", &propagation)?;
+    commands.grant(propagation, member, role, &service_account).map_err(wrong_policy)?;
     empty()
 }
 
-async fn revoke(State(world): TheWorld, body: Bytes) -> Answer {
-    let GrantDocument { member, role, service_account, .. } = read(&body)?;
-    let revoked = world.policy().is_some()
-        && world
-            .change_policy(|policy, _| policy.remove_grant(&member, &role, &service_account))
-            .map_err(wrong_policy)?;
-    if revoked { empty() } else { Err(Refusal::new(Code::NotFound, "Not found: there is no such grant")) }
+async fn revoke(State(commands): State<Commands>, body: Bytes) -> Reply {
+    let GrantDocument { member, role, service_account, .. } = requests::read(&body)?;
+    if commands.revoke(&member, &role, &service_account).map_err(wrong_policy)? {
+        empty()
+    } else {
+        Err(ApiError::new(Code::NotFound, "Not found: there is no such grant"))
+    }
 }
 
-/// Whether a principal may do something, and if not, which hop and permission stand in the way.
-async fn check(State(world): TheWorld, body: Bytes) -> Answer {
-    let wanted: CheckDocument = read(&body)?;
-    let method = wanted.method.parse().map_err(|error| bad("method", &error))?;
-    let name = crate::service_account_path("-", &wanted.service_account);
-    let chain = Chain::parse(&world, &wanted.delegates, &name)?;
-    Ok(Json(match authorization::authorise(&world, &Caller::named(&wanted.principal), method, &chain) {
+/// Returns whether a principal may do something. If not, returns the hop and the missing permission.
+async fn check(State(commands): State<Commands>, body: Bytes) -> Reply {
+    let document: CheckDocument = requests::read(&body)?;
+    let result = commands.check(&Check {
+        principal: &document.principal,
+        method: requests::method(&document.method)?,
+        service_account: &document.service_account,
+        delegates: &document.delegates,
+    })?;
+    Ok(Json(match result {
         Ok(target) => json!({"allowed": true, "serviceAccount": target.email()}),
-        Err(refusal) => json!({"allowed": false, "hop": refusal.hop(), "error": refusal.to_json()["error"]}),
+        Err(error) => json!({"allowed": false, "hop": error.hop(), "error": error.to_json()["error"]}),
     }))
 }
 
-async fn rotate(State(world): TheWorld, Path(account): Path<String>) -> Answer {
-    let ring = match account.as_str() {
-        "google" => Arc::clone(&world.google),
-        email => {
-            let account = world.account(email).ok_or_else(|| Refusal::unknown_account(email))?;
-            Arc::clone(account.keys())
-        }
+async fn rotate_key(State(commands): State<Commands>, Path(account): Path<String>) -> Reply {
+    let owner = match account.as_str() {
+        "google" => KeyOwner::Google,
+        account => KeyOwner::Account(account),
     };
-    let now = world.clock.now();
-    let key = blocking(move || ring.rotate(now)).await?;
-    Ok(Json(json!({ "keyId": key.id() })))
+    Ok(Json(json!({ "keyId": commands.rotate_key(owner).await? })))
 }
 
-async fn service_account_file(State(world): TheWorld, Path(email): Path<String>) -> Answer {
-    let account = world.account(&email).ok_or_else(|| Refusal::unknown_account(&email))?;
-    blocking(move || fixtures::service_account_key(&world, &account)).await.map(Json)
+async fn service_account_file(State(commands): State<Commands>, Path(email): Path<String>) -> Reply {
+    blocking(move || commands.service_account_file(&email)).await.map(Json)
 }
 
-async fn user_file(State(world): TheWorld, Path(email): Path<String>) -> Answer {
-    Ok(Json(fixtures::authorized_user(&world, &email)))
+async fn authorized_user_file(State(commands): State<Commands>, Path(email): Path<String>) -> Reply {
+    Ok(Json(commands.authorized_user_file(&email)))
 }
 
-async fn impersonated_file(State(world): TheWorld, body: Bytes) -> Answer {
-    let ImpersonatedDocument { source, target, delegates } = read(&body)?;
+async fn impersonated_file(State(commands): State<Commands>, body: Bytes) -> Reply {
+    let ImpersonatedDocument { source, target, delegates } = requests::read(&body)?;
     let delegates: Vec<&str> = delegates.iter().map(String::as_str).collect();
-    Ok(Json(fixtures::impersonated(&world, source, &target, &delegates)))
+    Ok(Json(commands.impersonated_file(source, &target, &delegates)))
 }
 
-async fn ca_pem(State(world): TheWorld) -> Response<Body> {
-    match &world.ca_pem {
+async fn ca_pem(State(commands): State<Commands>) -> Response<Body> {
+    match &commands.state().ca_pem {
         Some(pem) => ([(header::CONTENT_TYPE, "application/x-pem-file")], pem.clone()).into_response(),
         None => (StatusCode::NOT_FOUND, "This emulator speaks plaintext.\n").into_response(),
     }
 }
 
-async fn reset(State(world): TheWorld) -> Answer {
-    world.reset();
+async fn reset(State(commands): State<Commands>) -> Reply {
+    commands.reset();
     empty()
 }

@@ -1,4 +1,4 @@
-//! Access tokens: opaque to callers, a table of records here.
+//! Access tokens: opaque text for clients, a table of records here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,24 +8,24 @@ use aws_lc_rs::rand;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use crate::emulator::error::Refusal;
+use crate::emulator::error::ApiError;
 
 /// What every access token starts with, as Google's do.
-pub(crate) const PREFIX: &str = "ya29.";
+const PREFIX: &str = "ya29.";
 
 /// The random bytes in a token, and its key in the table.
 const ENTROPY: usize = 24;
 
-/// For how many tokens randomness is drawn at once.
+/// For how many tokens random bytes are drawn at once.
 const DRAWN: usize = 128;
 
-/// How long a token is remembered after it expired, to be refused as expired and not as unknown.
+/// How long an expired token stays known, so that it is refused as expired and not as unknown.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// The table is first swept at this size, and then each time it has doubled.
 const FIRST_SWEEP: usize = 4096;
 
-/// What is known of a token.
+/// What the emulator knows about a token.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     /// `serviceAccount:…` or `user:…`
@@ -35,7 +35,7 @@ pub(crate) struct Record {
     pub(crate) expires: SystemTime,
 }
 
-/// All live tokens.
+/// All tokens that the emulator has issued.
 #[derive(Default)]
 pub(crate) struct AccessTokens(Mutex<Table>);
 
@@ -52,8 +52,8 @@ impl Default for Table {
 }
 
 impl AccessTokens {
-    /// Makes a token for `record`.
-    pub(crate) fn issue(&self, record: Record, now: SystemTime) -> Result<String, Refusal> {
+    /// Makes a token with that record.
+    pub(crate) fn issue(&self, record: Record, now: SystemTime) -> Result<String, ApiError> {
         let key = self.fresh_key()?;
         let mut token = String::with_capacity(PREFIX.len() + 2 + ENTROPY * 4 / 3);
         token.push_str(PREFIX);
@@ -69,20 +69,20 @@ impl AccessTokens {
         Ok(token)
     }
 
-    /// Randomness is drawn for many tokens at once: each draw has a price of its own.
-    fn fresh_key(&self) -> Result<[u8; ENTROPY], Refusal> {
+    /// Draws random bytes for many tokens at once, because each draw has a fixed cost.
+    fn fresh_key(&self) -> Result<[u8; ENTROPY], ApiError> {
         let mut table = self.lock();
         if let Some(key) = table.fresh_keys.pop() {
             return Ok(key);
         }
         let mut drawn = [0; ENTROPY * DRAWN];
-        rand::fill(&mut drawn).map_err(|_| Refusal::internal("the emulator has no randomness"))?;
+        rand::fill(&mut drawn).map_err(|_| ApiError::internal("the emulator has no randomness"))?;
         let (keys, _) = drawn.as_chunks::<ENTROPY>();
         table.fresh_keys.extend_from_slice(keys);
-        table.fresh_keys.pop().ok_or_else(|| Refusal::internal("the emulator has no randomness"))
+        table.fresh_keys.pop().ok_or_else(|| ApiError::internal("the emulator has no randomness"))
     }
 
-    /// The record of `token`, expired or not.
+    /// Returns the record of `token`, even if it has expired.
     pub(crate) fn find(&self, token: &str) -> Option<Record> {
         let text = token.strip_prefix(PREFIX)?.strip_prefix("c.")?;
         let mut key = [0; ENTROPY];
@@ -90,6 +90,7 @@ impl AccessTokens {
         (length == ENTROPY).then(|| self.lock().records.get(&key).cloned())?
     }
 
+    /// Forgets all tokens.
     pub(crate) fn clear(&self) {
         *self.lock() = Table::default();
     }
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_finds_its_record_and_no_other_text_does() {
+    fn a_token_finds_its_record_and_other_texts_find_none() {
         let (tokens, now) = (AccessTokens::default(), SystemTime::now());
         let token = tokens.issue(record(now), now).unwrap();
         assert_eq!(&*tokens.find(&token).unwrap().principal, "serviceAccount:a@b.c");
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn long_expired_tokens_are_forgotten_and_live_ones_are_not() {
+    fn tokens_that_expired_long_ago_are_removed_and_live_ones_are_kept() {
         let (tokens, start) = (AccessTokens::default(), SystemTime::now());
         for _ in 0..FIRST_SWEEP {
             tokens.issue(record(start + Duration::from_secs(1)), start).unwrap();

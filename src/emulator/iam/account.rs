@@ -1,17 +1,16 @@
-//! Service accounts as the emulator knows them: who they are and their keys.
+//! Service accounts: their names and their keys.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use super::key_ring::KeyRing;
+use crate::emulator::fingerprint;
 
-use crate::emulator::iam::key::KeyRing;
-
-/// Where accounts live whose e-mail address names no project.
+/// The project of accounts whose e-mail address doesn't name one.
 pub(crate) const DEFAULT_PROJECT: &str = "emulator";
 
-/// One service account. What it may do is in the policy.
+/// One service account. Its access rules are in the policy.
 pub(crate) struct Account {
     email: Arc<str>,
     /// `serviceAccount:{email}`
@@ -57,7 +56,7 @@ impl fmt::Debug for Account {
     }
 }
 
-/// All accounts met so far. They come into being when first named, where the policy lets them.
+/// All accounts used so far. An account is created when a request first names it, if the policy allows it.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts(RwLock<Tables>);
 
@@ -68,13 +67,13 @@ struct Tables {
 }
 
 impl Accounts {
-    /// The account of that e-mail address or unique id, if it has been met.
+    /// Returns the account with that e-mail address or unique id, if it has been created.
     pub(crate) fn find(&self, account: &str) -> Option<Arc<Account>> {
         let tables = self.0.read().unwrap_or_else(PoisonError::into_inner);
         tables.by_email.get(account).or_else(|| tables.by_id.get(account)).cloned()
     }
 
-    /// The account of that e-mail address or unique id, made if need be.
+    /// Returns the account with that e-mail address or unique id. Creates it if necessary.
     pub(crate) fn get(&self, account: &str) -> Arc<Account> {
         if let Some(found) = self.find(account) {
             return found;
@@ -87,7 +86,7 @@ impl Accounts {
         }
     }
 
-    /// Sees to it that the account exists and has that unique id. It keeps its keys.
+    /// Creates the account, or changes its unique id. It keeps its keys.
     pub(crate) fn declare(&self, email: &str, unique_id: &str) {
         let known = self.find(email);
         if known.as_ref().is_some_and(|account| account.unique_id() == unique_id) {
@@ -104,7 +103,7 @@ impl Accounts {
         tables.by_id.insert(Arc::clone(&account.unique_id), account);
     }
 
-    /// The account of that e-mail address, made with that unique id if need be.
+    /// Returns the account with that e-mail address. Creates it with that unique id if necessary.
     fn add(&self, email: &str, unique_id: String) -> Arc<Account> {
         let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = tables.by_email.get(email) {
@@ -117,7 +116,7 @@ impl Accounts {
     }
 }
 
-/// The project that an e-mail address names.
+/// Returns the project that an e-mail address names.
 pub(crate) fn project_of(email: &str) -> &str {
     let Some((local, domain)) = email.split_once('@') else { return DEFAULT_PROJECT };
     if let Some(project) = domain.strip_suffix(".iam.gserviceaccount.com") {
@@ -129,19 +128,14 @@ pub(crate) fn project_of(email: &str) -> &str {
     DEFAULT_PROJECT
 }
 
-/// A unique id of 21 digits, the same for the same e-mail address in every run.
+/// Returns a unique id of 21 digits, the same for the same e-mail address in every run.
 pub(crate) fn unique_id_of(email: &str) -> String {
-    format!("1{:020}", fingerprint(email))
+    format!("1{:020}", fingerprint::number(email))
 }
 
-/// A project number of 12 digits, the same for the same project in every run.
+/// Returns a project number of 12 digits, the same for the same project in every run.
 pub(crate) fn project_number_of(project: &str) -> u64 {
-    100_000_000_000 + fingerprint(project) % 900_000_000_000
-}
-
-fn fingerprint(text: &str) -> u64 {
-    let digest = digest(&SHA256, text.as_bytes());
-    digest.as_ref().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+    100_000_000_000 + fingerprint::number(project) % 900_000_000_000
 }
 
 /// Whether `text` looks like a service account's e-mail address or unique id.
@@ -186,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_told_from_nonsense() {
+    fn well_formed_names_are_recognized() {
         for good in ["sa@p.iam.gserviceaccount.com", "1234567890", "x@example.com.iam.gserviceaccount.com"] {
             assert!(is_well_formed(good), "{good}");
         }

@@ -2,17 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::emulator::error::Refusal;
-use crate::emulator::iam::key::SigningKey;
+use super::key::SigningKey;
+use crate::emulator::error::ApiError;
+
 use crate::jwt::{self, Parts};
 
-/// Signs `claims`, which go in as they are: the text of a JSON object.
-pub(crate) fn sign(key: &SigningKey, claims: &str) -> Result<String, Refusal> {
+/// Signs `claims`: the text of a JSON object, which is signed as it is.
+pub(crate) fn sign(key: &SigningKey, claims: &str) -> Result<String, ApiError> {
     let header = json!({"alg": "RS256", "kid": key.id(), "typ": "JWT"}).to_string();
     jwt::sign(&header, claims, |signed| key.sign(signed))
 }
 
-/// A token taken apart. Nothing about it is checked yet.
+/// A decoded token. Nothing is verified yet.
 #[derive(Debug)]
 pub(crate) struct Parsed<'a> {
     pub(crate) key_id: Option<String>,
@@ -22,7 +23,7 @@ pub(crate) struct Parsed<'a> {
 }
 
 impl<'a> Parsed<'a> {
-    /// `None` where `token` is not an RS256 JWT.
+    /// Returns `None` if `token` isn't an RS256 JWT.
     pub(crate) fn from_token(token: &'a str) -> Option<Self> {
         let parts = Parts::split(token)?;
         let header: Map<String, Value> = parts.header()?;
@@ -37,17 +38,18 @@ impl<'a> Parsed<'a> {
         })
     }
 
-    /// Whether one of `keys` signed it: the one it names, if it names one.
-    pub(crate) fn is_signed_by<'k>(&self, keys: impl IntoIterator<Item = &'k SigningKey>) -> bool {
-        keys.into_iter()
-            .filter(|key| self.key_id.as_deref().is_none_or(|id| id == key.id()))
-            .any(|key| key.verify(self.signed.as_bytes(), &self.signature))
+    /// Whether `key` signed it. A token that names another key isn't checked.
+    pub(crate) fn is_signed_by(&self, key: &SigningKey) -> bool {
+        self.key_id.as_deref().is_none_or(|id| id == key.id())
+            && key.verify(self.signed.as_bytes(), &self.signature)
     }
 
+    /// The claim, if it is a text.
     pub(crate) fn text(&self, claim: &str) -> Option<&str> {
         self.claims.get(claim)?.as_str()
     }
 
+    /// The claim, if it is a number, in whole seconds.
     pub(crate) fn seconds(&self, claim: &str) -> Option<i64> {
         let value = self.claims.get(claim)?;
         // Some libraries send a fraction here, and Google's token endpoint takes it.

@@ -10,10 +10,11 @@ use crate::proto::{
 };
 
 use self::generated::iam_credentials_server::{IamCredentials, IamCredentialsServer};
-use crate::emulator::api::{self, ApiRequest, Arrival, Options};
+use crate::emulator::api;
+use crate::emulator::api::context::RequestContext;
+use crate::emulator::api::request::{ApiRequest, RequestOptions};
 use crate::emulator::journal::Protocol;
-use crate::emulator::server::exchange::Exchange;
-use crate::emulator::state::World;
+use crate::emulator::state::EmulatorState;
 
 #[allow(missing_docs, unreachable_pub, unnameable_types, clippy::all, clippy::pedantic, clippy::restriction)]
 mod generated {
@@ -25,25 +26,22 @@ pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 pub(crate) type Server = IamCredentialsServer<Service>;
 
-pub(crate) fn server(world: Arc<World>) -> Server {
-    IamCredentialsServer::new(Service(world)).max_decoding_message_size(MAX_MESSAGE)
+pub(crate) fn server(state: Arc<EmulatorState>) -> Server {
+    IamCredentialsServer::new(Service(state)).max_decoding_message_size(MAX_MESSAGE)
 }
 
 #[derive(Debug)]
-pub(crate) struct Service(Arc<World>);
+pub(crate) struct Service(Arc<EmulatorState>);
 
 impl Service {
     async fn answer<Q: ApiRequest>(&self, request: Request<Q>) -> Result<Response<Q::Reply>, Status> {
         let (metadata, extensions, message) = request.into_parts();
-        let exchange = extensions
-            .get::<Exchange>()
-            .ok_or_else(|| Status::internal("the request came by no connection"))?;
-        let headers = metadata.into_headers();
-        let arrival =
-            Arrival { headers: &headers, exchange, protocol: Protocol::Grpc, options: Options::default() };
-        match api::answer(&self.0, arrival, message).await {
+        let (state, headers) = (Arc::clone(&self.0), metadata.into_headers());
+        let context = RequestContext::new(state, headers, Protocol::Grpc, &extensions)
+            .map_err(|error| error.to_status())?;
+        match api::answer(&context, RequestOptions::default(), message).await {
             Ok(reply) => Ok(Response::new(reply)),
-            Err(refusal) => Err(refusal.to_status()),
+            Err(error) => Err(error.to_status()),
         }
     }
 }

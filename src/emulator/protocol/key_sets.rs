@@ -1,22 +1,32 @@
-//! The pages of public keys.
+//! The published keys: JSON Web Key Sets, certificates, and raw numbers.
+
+mod certificate;
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Path;
+use axum::response::IntoResponse;
+use axum::routing::get;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use http::Response;
 use serde_json::{Map, Value, json};
 
-use crate::emulator::error::Refusal;
-use crate::emulator::iam::key::{KeyRing, SigningKey, blocking};
-use crate::emulator::server::certificate;
-use crate::emulator::state::World;
+use crate::emulator::api::context::{RequestContext, RequestSummary};
+use crate::emulator::error::ApiError;
+use crate::emulator::iam::key::SigningKey;
+use crate::emulator::iam::key_ring::{KeyRing, blocking};
+use crate::emulator::method::Method;
+use crate::emulator::state::EmulatorState;
 
 /// The name in the certificates of "Google's" own keys.
 const GOOGLE: &str = "federated-signon.system.gserviceaccount.com";
 
 /// How public keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+enum Form {
     /// A JSON Web Key Set.
     Jwk,
     /// Certificates in PEM by key id.
@@ -25,42 +35,75 @@ pub(crate) enum Form {
     Raw,
 }
 
+impl Form {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "jwk" => Some(Self::Jwk),
+            "x509" => Some(Self::X509),
+            "raw" => Some(Self::Raw),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
+    Router::new()
+        .route("/oauth2/v3/certs", get(|context| of_google(context, Form::Jwk)))
+        .route("/oauth2/v1/certs", get(|context| of_google(context, Form::X509)))
+        .route("/service_accounts/v1/metadata/{form}/{email}", get(of_account))
+        .route("/robot/v1/metadata/{form}/{email}", get(of_account))
+}
+
 /// "Google's" own keys, which sign ID tokens.
-pub(crate) async fn of_google(world: &World, form: Form) -> Result<Value, Refusal> {
-    page(world, Arc::clone(&world.google), GOOGLE.to_owned(), form).await
+async fn of_google(context: RequestContext, form: Form) -> Response<Body> {
+    let ring = Arc::clone(context.state.identities.google.keys());
+    let reply = key_set(&context.state, ring, GOOGLE.to_owned(), form);
+    context.answer_json(RequestSummary::of_name(Method::Keys, ""), reply).await
 }
 
 /// The keys of an account.
-pub(crate) async fn of_account(world: &World, email: &str, form: Form) -> Result<Value, Refusal> {
-    let account = world.account(email).ok_or_else(|| Refusal::unknown_account(email))?;
-    page(world, Arc::clone(account.keys()), account.email().to_owned(), form).await
+async fn of_account(Path((form, email)): Path<(String, String)>, context: RequestContext) -> Response<Body> {
+    let Some(form) = Form::from_name(&form) else {
+        return ApiError::unknown_path("GET", &format!("/service_accounts/v1/metadata/{form}"))
+            .into_response();
+    };
+    let reply = async {
+        let account = context.state.identities.account(&email);
+        let account = account.ok_or_else(|| ApiError::unknown_account(&email))?;
+        let ring = Arc::clone(account.keys());
+        key_set(&context.state, ring, account.email().to_owned(), form).await
+    };
+    context.answer_json(RequestSummary::of_name(Method::Keys, &email), reply).await
 }
 
-async fn page(world: &World, ring: Arc<KeyRing>, owner: String, form: Form) -> Result<Value, Refusal> {
-    let now = world.clock.now();
+async fn key_set(
+    state: &EmulatorState,
+    ring: Arc<KeyRing>,
+    owner: String,
+    form: Form,
+) -> Result<Value, ApiError> {
+    let now = state.clock.now();
     blocking(move || {
-        // A verifier may ask before the first signature, and remember what it was told.
+        // A verifier may fetch the keys before the first signature, and cache them.
         ring.current(now)?;
-        let keys = ring.published();
         match form {
-            Form::Jwk => Ok(jwks(&keys)),
-            Form::X509 => x509(&keys, &owner),
-            Form::Raw => Ok(json!({ "keyvalues": keys.iter().map(|key| raw(key)).collect::<Vec<_>>() })),
+            Form::Jwk => Ok(ring.jwks()),
+            Form::X509 => x509(&ring.published(), &owner),
+            Form::Raw => {
+                let keys: Vec<_> = ring.published().iter().map(|key| raw(key)).collect();
+                Ok(json!({ "keyvalues": keys }))
+            }
         }
     })
     .await
 }
 
-pub(crate) fn jwks(keys: &[Arc<SigningKey>]) -> Value {
-    json!({ "keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>() })
-}
-
-fn x509(keys: &[Arc<SigningKey>], owner: &str) -> Result<Value, Refusal> {
-    let mut page = Map::new();
+fn x509(keys: &[Arc<SigningKey>], owner: &str) -> Result<Value, ApiError> {
+    let mut set = Map::new();
     for key in keys {
-        page.insert(key.id().to_owned(), certificate::of_key(key, owner)?.into());
+        set.insert(key.id().to_owned(), certificate::of_key(key, owner)?.into());
     }
-    Ok(page.into())
+    Ok(set.into())
 }
 
 fn raw(key: &SigningKey) -> Value {

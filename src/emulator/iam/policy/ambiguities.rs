@@ -1,8 +1,8 @@
-//! Where it is not known how Google answers.
+//! Behaviour of Google's service that isn't documented.
 
 use serde::{Deserialize, Serialize};
 
-/// Where it is not known how Google answers: choose.
+/// The choices for behaviour that isn't documented.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Ambiguities {
@@ -12,8 +12,15 @@ pub(crate) struct Ambiguities {
     pub(crate) project_in_name: ProjectInName,
 }
 
-/// Which permission an error names when a delegate may not be used. It is not known which one
+/// The permission that an error names if a delegate may not be used. It isn't known which one
 /// Google names.
+///
+/// ```
+/// use gcp_iam_credentials::emulator::{MiddleHop, Policy};
+///
+/// let policy = Policy::new().middle_hop(MiddleHop::Action);
+/// # let _ = policy;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -21,11 +28,18 @@ pub enum MiddleHop {
     /// `iam.serviceAccounts.implicitDelegation`, the one that is missing.
     #[default]
     ImplicitDelegation,
-    /// The action's own, `iam.serviceAccounts.getAccessToken` for instance.
+    /// The permission of the method: `iam.serviceAccounts.getAccessToken`, for example.
     Action,
 }
 
-/// How an account that does not exist is answered. Both have been seen.
+/// The error for an account that doesn't exist. Google has returned both.
+///
+/// ```
+/// use gcp_iam_credentials::emulator::{Policy, UnknownAccount};
+///
+/// let policy = Policy::new().unknown_account(UnknownAccount::PermissionDenied);
+/// # let _ = policy;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -37,7 +51,14 @@ pub enum UnknownAccount {
     PermissionDenied,
 }
 
-/// How a disabled target is answered. It is not known how Google does.
+/// The error for a disabled target. It isn't known which one Google returns.
+///
+/// ```
+/// use gcp_iam_credentials::emulator::{DisabledAccount, Policy};
+///
+/// let policy = Policy::new().disabled_accounts_are(DisabledAccount::NotFound);
+/// # let _ = policy;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -49,7 +70,14 @@ pub enum DisabledAccount {
     NotFound,
 }
 
-/// What becomes of a name with a project in place of `-`. The documentation calls it invalid.
+/// Whether a name with a project instead of `-` is refused. Google's documentation calls it invalid.
+///
+/// ```
+/// use gcp_iam_credentials::emulator::{Policy, ProjectInName};
+///
+/// let policy = Policy::new().project_in_name(ProjectInName::Accepted);
+/// # let _ = policy;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -57,6 +85,6 @@ pub enum ProjectInName {
     /// INVALID_ARGUMENT.
     #[default]
     Refused,
-    /// Taken as if it were `-`.
+    /// Handled as if it were `-`.
     Accepted,
 }

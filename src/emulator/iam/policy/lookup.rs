@@ -1,13 +1,14 @@
-//! What the emulator asks of a policy, grants aside.
+//! What a policy says about accounts, tokens and projects. Grants are in `grant.rs`.
 
-use super::{Ambiguities, FixedToken, Policy};
+use super::ambiguities::Ambiguities;
+use super::{FixedToken, Policy};
 use crate::emulator::iam::account::{project_number_of, project_of, unique_id_of};
 
 impl Policy {
     /// E-mail address and unique id of each account.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = (&str, String)> {
-        self.service_accounts.iter().map(|(email, rules)| {
-            (email.as_str(), rules.unique_id.clone().unwrap_or_else(|| unique_id_of(email)))
+        self.service_accounts.iter().map(|(email, account)| {
+            (email.as_str(), account.unique_id.clone().unwrap_or_else(|| unique_id_of(email)))
         })
     }
 
@@ -16,18 +17,18 @@ impl Policy {
     }
 
     pub(crate) fn is_disabled(&self, email: &str) -> bool {
-        self.service_accounts.get(email).is_some_and(|rules| rules.disabled)
+        self.service_accounts.get(email).is_some_and(|account| account.disabled)
     }
 
     pub(crate) fn allows_long_lifetimes(&self, email: &str) -> bool {
-        self.service_accounts.get(email).is_some_and(|rules| rules.long_lifetimes)
+        self.service_accounts.get(email).is_some_and(|account| account.long_lifetimes)
     }
 
     /// Whether the account may act as a user for all of `scopes`.
     pub(crate) fn may_act_as_users(&self, email: &str, scopes: &[String]) -> bool {
         self.service_accounts
             .get(email)
-            .is_some_and(|rules| scopes.iter().all(|scope| rules.domain_wide_delegation.contains(scope)))
+            .is_some_and(|account| scopes.iter().all(|scope| account.domain_wide_delegation.contains(scope)))
     }
 
     pub(crate) fn fixed_token(&self, token: &str) -> Option<&FixedToken> {

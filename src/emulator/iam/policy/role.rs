@@ -1,43 +1,164 @@
 //! Roles and the permissions in them.
 
-use crate::roles::{GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, SIGN_BLOB, SIGN_JWT};
-pub(crate) use crate::roles::{IMPLICIT_DELEGATION, USE_SERVICES};
-pub use crate::roles::{SERVICE_USAGE_CONSUMER, TOKEN_CREATOR};
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
 
-/// The role that lets a principal have ID tokens of an account.
-pub const OPENID_TOKEN_CREATOR: &str = "roles/iam.serviceAccountOpenIdTokenCreator";
-/// The role that lets a federated identity have access and ID tokens of an account.
-pub const WORKLOAD_IDENTITY_USER: &str = "roles/iam.workloadIdentityUser";
-/// The role that lets a principal attach an account to resources. It is not enough to have tokens.
-pub const SERVICE_ACCOUNT_USER: &str = "roles/iam.serviceAccountUser";
+use serde::{Deserialize, Serialize};
+
+use super::error::PolicyError;
+use crate::roles::{
+    GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, IMPLICIT_DELEGATION, SERVICE_USAGE_CONSUMER, SIGN_BLOB, SIGN_JWT,
+    TOKEN_CREATOR, USE_SERVICES,
+};
 
 const ACT_AS: &str = "iam.serviceAccounts.actAs";
 const GET: &str = "iam.serviceAccounts.get";
 const LIST: &str = "iam.serviceAccounts.list";
 
-/// The predefined roles, each with those of its permissions that matter here.
-pub(crate) const ROLES: [(&str, &[&str]); 9] = [
+/// What a grant gives: the name of a predefined role, or of one that the policy defines.
+///
+/// Functions that take a role also take its name as text.
+///
+/// ```
+/// use gcp_iam_credentials::emulator::{Policy, Role};
+///
+/// let name = Role::TOKEN_CREATOR.to_string();
+/// assert_eq!(name, "roles/iam.serviceAccountTokenCreator");
+///
+/// let signer: Role = "projects/p/roles/signer".parse()?;
+/// let policy = Policy::new()
+///     .role(&signer, ["iam.serviceAccounts.signBlob"])
+///     .grant("allUsers", signer, "sa@p.iam.gserviceaccount.com");
+/// policy.validate()?;
+/// # Ok::<(), gcp_iam_credentials::emulator::PolicyError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Role(Cow<'static, str>);
+
+impl Role {
+    /// `roles/iam.serviceAccountTokenCreator`: lets a principal act as an account in every way, and
+    /// use it as a delegate.
+    pub const TOKEN_CREATOR: Self = Self::predefined(TOKEN_CREATOR);
+
+    /// `roles/iam.serviceAccountOpenIdTokenCreator`: lets a principal generate ID tokens.
+    pub const OPENID_TOKEN_CREATOR: Self = Self::predefined("roles/iam.serviceAccountOpenIdTokenCreator");
+
+    /// `roles/iam.workloadIdentityUser`: lets a federated identity generate access and ID tokens.
+    pub const WORKLOAD_IDENTITY_USER: Self = Self::predefined("roles/iam.workloadIdentityUser");
+
+    /// `roles/iam.serviceAccountUser`: lets a principal attach an account to resources. It isn't
+    /// enough for tokens.
+    pub const SERVICE_ACCOUNT_USER: Self = Self::predefined("roles/iam.serviceAccountUser");
+
+    /// `roles/iam.serviceAccountViewer`: lets a principal see an account.
+    pub const SERVICE_ACCOUNT_VIEWER: Self = Self::predefined("roles/iam.serviceAccountViewer");
+
+    /// `roles/serviceusage.serviceUsageConsumer`: lets a principal use a project as quota project.
+    pub const SERVICE_USAGE_CONSUMER: Self = Self::predefined(SERVICE_USAGE_CONSUMER);
+
+    /// `roles/owner`. It isn't enough for tokens.
+    pub const OWNER: Self = Self::predefined("roles/owner");
+
+    /// `roles/editor`. It isn't enough for tokens.
+    pub const EDITOR: Self = Self::predefined("roles/editor");
+
+    /// `roles/viewer`. It isn't enough for tokens.
+    pub const VIEWER: Self = Self::predefined("roles/viewer");
+
+    const fn predefined(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// Returns the name: `roles/viewer`, for example.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the permissions of a predefined role, as far as the emulator checks them.
+    pub(crate) fn predefined_permissions(&self) -> Option<&'static [&'static str]> {
+        let (_, permissions) = PREDEFINED.iter().find(|(role, _)| role == self)?;
+        Some(permissions)
+    }
+}
+
+/// The predefined roles, with those of their permissions that the emulator checks.
+static PREDEFINED: [(Role, &[&str]); 9] = [
     (
-        TOKEN_CREATOR,
+        Role::TOKEN_CREATOR,
         &[GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, IMPLICIT_DELEGATION, SIGN_BLOB, SIGN_JWT, GET, LIST],
     ),
-    (OPENID_TOKEN_CREATOR, &[GET_OPEN_ID_TOKEN]),
-    (WORKLOAD_IDENTITY_USER, &[GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, GET, LIST]),
-    (SERVICE_ACCOUNT_USER, &[ACT_AS, GET, LIST]),
-    (SERVICE_USAGE_CONSUMER, &[USE_SERVICES]),
-    ("roles/iam.serviceAccountViewer", &[GET, LIST]),
-    // Reported not to be enough for tokens.
-    ("roles/owner", &[ACT_AS, GET, LIST, USE_SERVICES]),
-    ("roles/editor", &[ACT_AS, GET, LIST, USE_SERVICES]),
-    ("roles/viewer", &[GET, LIST]),
+    (Role::OPENID_TOKEN_CREATOR, &[GET_OPEN_ID_TOKEN]),
+    (Role::WORKLOAD_IDENTITY_USER, &[GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, GET, LIST]),
+    (Role::SERVICE_ACCOUNT_USER, &[ACT_AS, GET, LIST]),
+    (Role::SERVICE_USAGE_CONSUMER, &[USE_SERVICES]),
+    (Role::SERVICE_ACCOUNT_VIEWER, &[GET, LIST]),
+    // Google's users report that these three aren't enough for tokens.
+    (Role::OWNER, &[ACT_AS, GET, LIST, USE_SERVICES]),
+    (Role::EDITOR, &[ACT_AS, GET, LIST, USE_SERVICES]),
+    (Role::VIEWER, &[GET, LIST]),
 ];
 
 /// The permissions on service accounts that a policy may name.
-pub(crate) const ACCOUNT_PERMISSIONS: [&str; 8] =
+pub(super) const ACCOUNT_PERMISSIONS: [&str; 8] =
     [GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, IMPLICIT_DELEGATION, SIGN_BLOB, SIGN_JWT, ACT_AS, GET, LIST];
 
-/// Whether a predefined role has a permission; `None` if there is no such role.
-pub(crate) fn predefined(role: &str, permission: &str) -> Option<bool> {
-    let (_, permissions) = ROLES.iter().find(|(name, _)| *name == role)?;
-    Some(permissions.contains(&permission))
+/// Returns the names of the predefined roles, for an error.
+pub(super) fn predefined_names() -> String {
+    PREDEFINED.each_ref().map(|(role, _)| role.as_str()).join(", ")
+}
+
+impl TryFrom<String> for Role {
+    type Error = PolicyError;
+
+    fn try_from(name: String) -> Result<Self, PolicyError> {
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            let problem = format!("{name:?}: the name of a role isn't empty and has no spaces");
+            return Err(PolicyError::new("", problem));
+        }
+        Ok(Self(Cow::Owned(name)))
+    }
+}
+
+impl TryFrom<&str> for Role {
+    type Error = PolicyError;
+
+    fn try_from(name: &str) -> Result<Self, PolicyError> {
+        name.to_owned().try_into()
+    }
+}
+
+impl TryFrom<&String> for Role {
+    type Error = PolicyError;
+
+    fn try_from(name: &String) -> Result<Self, PolicyError> {
+        name.clone().try_into()
+    }
+}
+
+impl FromStr for Role {
+    type Err = PolicyError;
+
+    fn from_str(name: &str) -> Result<Self, PolicyError> {
+        name.try_into()
+    }
+}
+
+impl From<&Self> for Role {
+    fn from(role: &Self) -> Self {
+        role.clone()
+    }
+}
+
+impl From<Role> for String {
+    fn from(role: Role) -> Self {
+        role.0.into_owned()
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }

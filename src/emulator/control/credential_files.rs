@@ -1,19 +1,19 @@
-//! Credential files that lead to this emulator.
+//! Credential files that point to this emulator.
 
 use serde_json::{Value, json};
 
-use crate::emulator::error::Refusal;
+use crate::emulator::error::ApiError;
 use crate::emulator::iam::account::Account;
-use crate::emulator::state::World;
+use crate::emulator::state::EmulatorState;
 
-/// The OAuth client in the files of users. Any other is taken too.
+/// The OAuth client in the files of users. The token endpoint accepts any other too.
 const CLIENT_ID: &str = "emulator.apps.googleusercontent.com";
 const CLIENT_SECRET: &str = "not-a-secret";
 
-/// A service account's key file. Blocks while it makes the key, once per account.
-pub(crate) fn service_account_key(world: &World, account: &Account) -> Result<Value, Refusal> {
-    let key = account.keys().file(world.clock.now())?;
-    let endpoint = &world.endpoint;
+/// Returns a service account's key file. Blocks while it generates the key, once per account.
+pub(super) fn service_account(state: &EmulatorState, account: &Account) -> Result<Value, ApiError> {
+    let key = account.keys().file(state.clock.now())?;
+    let endpoint = &state.endpoint;
     Ok(json!({
         "type": "service_account",
         "project_id": account.project(),
@@ -29,25 +29,25 @@ pub(crate) fn service_account_key(world: &World, account: &Account) -> Result<Va
     }))
 }
 
-/// A file as gcloud writes it for a user who logged in.
-pub(crate) fn authorized_user(world: &World, user: &str) -> Value {
+/// Returns a file as gcloud writes it for a user who logged in.
+pub(super) fn authorized_user(state: &EmulatorState, user: &str) -> Value {
     json!({
         "type": "authorized_user",
         "account": user,
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
-        "refresh_token": world.refresh_token_of(user),
-        "token_uri": format!("{}/token", world.endpoint),
+        "refresh_token": state.identities.refresh_token_of(user),
+        "token_uri": format!("{}/token", state.endpoint),
         "universe_domain": "googleapis.com",
     })
 }
 
-/// A file as gcloud writes it for `--impersonate-service-account`.
-pub(crate) fn impersonated(world: &World, source: Value, target: &str, delegates: &[&str]) -> Value {
+/// Returns a file as gcloud writes it for `--impersonate-service-account`.
+pub(super) fn impersonated(state: &EmulatorState, source: Value, target: &str, delegates: &[&str]) -> Value {
     json!({
         "type": "impersonated_service_account",
         "service_account_impersonation_url":
-            format!("{}/v1/projects/-/serviceAccounts/{target}:generateAccessToken", world.endpoint),
+            format!("{}/v1/projects/-/serviceAccounts/{target}:generateAccessToken", state.endpoint),
         "delegates": delegates,
         "source_credentials": source,
     })

@@ -1,7 +1,6 @@
-//! One request and its answer as the wire sees them, and the faults that strike there.
+//! Faults below the answer: of the connection, of the body, of the bytes of a status.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,67 +9,36 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Frame;
-use tokio::sync::Notify;
 use tokio::time::Sleep;
 
-use crate::emulator::faults::WireFault;
+use crate::emulator::connection::{Connection, ConnectionEnd};
 use crate::headers::{GRPC_CONTENT_TYPE, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 
-/// How long a truncated body waits before it breaks: HTTP/2 drops what it has not sent by then.
+/// How long a truncated body waits before it breaks. HTTP/2 drops the data that it has not sent by then.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// How a connection is to end.
+/// What goes wrong below the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum WireFault {
+    /// TCP reset of the whole connection.
     Reset,
+    /// HTTP/2 GOAWAY, then the connection ends with the reply pending.
     GoAway,
+    /// The head of the reply arrives, its body never does.
+    StallBody,
+    /// Half of the body arrives, then the stream breaks.
+    Truncate,
+    /// An HTML page with that status, as proxies send them.
+    Html(StatusCode),
+    /// Status details that aren't base64.
+    BadDetails,
 }
 
-/// One connection.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    number: u64,
-    /// 0: none; else an [`Ending`].
-    ending: AtomicU8,
-    changed: Notify,
-}
-
-impl Connection {
-    pub(crate) fn new(number: u64) -> Self {
-        Self { number, ending: AtomicU8::new(0), changed: Notify::new() }
-    }
-
-    pub(crate) fn end(&self, ending: Ending) {
-        let ending = match ending {
-            Ending::Reset => 1,
-            Ending::GoAway => 2,
-        };
-        self.ending.store(ending, Ordering::Release);
-        self.changed.notify_one();
-    }
-
-    pub(crate) fn ending(&self) -> Option<Ending> {
-        match self.ending.load(Ordering::Acquire) {
-            1 => Some(Ending::Reset),
-            2 => Some(Ending::GoAway),
-            _ => None,
-        }
-    }
-
-    /// Returns once the connection is to end.
-    pub(crate) async fn ended(&self) -> Ending {
-        loop {
-            if let Some(ending) = self.ending() {
-                return ending;
-            }
-            self.changed.notified().await;
-        }
-    }
-}
-
-/// Travels with a request, in its extensions.
+/// The connection that a request arrived on, and the wire fault that its reply must show.
+///
+/// The server puts it into the request's extensions and keeps a clone for the reply.
 #[derive(Clone, Debug)]
-pub(crate) struct Exchange(Arc<Inner>);
+pub(crate) struct Transport(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -78,27 +46,28 @@ struct Inner {
     fault: OnceLock<WireFault>,
 }
 
-impl Exchange {
+impl Transport {
     pub(crate) fn new(connection: Arc<Connection>) -> Self {
         Self(Arc::new(Inner { connection, fault: OnceLock::new() }))
     }
 
+    /// The number of the connection; the first one is 1.
     pub(crate) fn connection(&self) -> u64 {
-        self.0.connection.number
+        self.0.connection.number()
     }
 
-    /// Leaves a fault for [`apply`](Self::apply) to carry out.
-    pub(crate) fn suffer(&self, fault: WireFault) {
-        // Set once at most: a request is struck by one fault.
+    /// Keeps a fault for [`apply_fault`](Self::apply_fault).
+    pub(crate) fn set_fault(&self, fault: WireFault) {
+        // It is set at most once, because one fault applies to a request.
         let _ = self.0.fault.set(fault);
     }
 
-    /// Carries the fault out, if there is one.
-    pub(crate) async fn apply(&self, response: Response<Body>) -> Response<Body> {
+    /// Returns the reply as the client gets it: with the fault, if there is one.
+    pub(crate) async fn apply_fault(&self, response: Response<Body>) -> Response<Body> {
         let Some(fault) = self.0.fault.get() else { return response };
         match *fault {
-            WireFault::Reset => self.end(Ending::Reset).await,
-            WireFault::GoAway => self.end(Ending::GoAway).await,
+            WireFault::Reset => self.end_connection(ConnectionEnd::Reset).await,
+            WireFault::GoAway => self.end_connection(ConnectionEnd::GoAway).await,
             WireFault::StallBody => stall(response),
             WireFault::Truncate => truncate(response).await,
             WireFault::Html(status) => html(status),
@@ -106,15 +75,15 @@ impl Exchange {
         }
     }
 
-    /// Ends the connection; no answer is ever given.
-    async fn end(&self, ending: Ending) -> Response<Body> {
-        self.0.connection.end(ending);
+    /// Ends the connection and never returns a reply.
+    async fn end_connection(&self, end: ConnectionEnd) -> Response<Body> {
+        self.0.connection.end(end);
         std::future::pending().await
     }
 }
 
 fn stall(response: Response<Body>) -> Response<Body> {
-    response.map(|_| Body::new(Broken { first: None, breaks: None }))
+    response.map(|_| Body::new(BrokenBody { first: None, breaks: None }))
 }
 
 async fn truncate(response: Response<Body>) -> Response<Body> {
@@ -123,7 +92,7 @@ async fn truncate(response: Response<Body>) -> Response<Body> {
     let half = whole.slice(..whole.len() / 2);
     let first = (!half.is_empty()).then_some(half);
     let breaks = Some(Box::pin(tokio::time::sleep(FLUSH)));
-    Response::from_parts(head, Body::new(Broken { first, breaks }))
+    Response::from_parts(head, Body::new(BrokenBody { first, breaks }))
 }
 
 fn html(status: StatusCode) -> Response<Body> {
@@ -149,14 +118,14 @@ fn bad_details() -> Response<Body> {
     response
 }
 
-/// A body that does not end well.
-struct Broken {
+/// A body that stalls or breaks.
+struct BrokenBody {
     first: Option<Bytes>,
-    /// When the stream breaks; if never, it stalls.
+    /// When the stream breaks; `None` if it stalls.
     breaks: Option<Pin<Box<Sleep>>>,
 }
 
-impl http_body::Body for Broken {
+impl http_body::Body for BrokenBody {
     type Data = Bytes;
     type Error = std::io::Error;
 

@@ -1,0 +1,91 @@
+//! The journal's entry of a request in progress.
+
+use tonic::Code;
+
+use crate::emulator::error::ApiError;
+use crate::emulator::journal::{Journal, JournalEntry, Outcome};
+
+/// Completes a journal entry, also when the request is dropped before its answer.
+#[derive(Debug)]
+pub(crate) struct JournalRecord<'a> {
+    journal: &'a Journal,
+    sequence: u64,
+    principal: Option<String>,
+    by_fault: bool,
+    finished: bool,
+}
+
+impl<'a> JournalRecord<'a> {
+    pub(super) fn new(journal: &'a Journal, sequence: u64) -> Self {
+        Self { journal, sequence, principal: None, by_fault: false, finished: false }
+    }
+
+    pub(crate) fn set_principal(&mut self, principal: &str) {
+        self.principal = Some(principal.to_owned());
+    }
+
+    pub(super) fn set_by_fault(&mut self) {
+        self.by_fault = true;
+    }
+
+    /// Writes the outcome: success, or `error`.
+    pub(crate) fn finish(mut self, error: Option<&ApiError>) {
+        self.write(Outcome {
+            code: error.map_or(Code::Ok, ApiError::code),
+            reason: error.and_then(ApiError::reason).map(str::to_owned),
+            message: error.map(|error| error.message().to_owned()),
+            hop: error.and_then(ApiError::hop),
+            by_fault: self.by_fault,
+        });
+    }
+
+    /// Writes the outcome of a request that fails with an error of OAuth.
+    pub(crate) fn finish_with_oauth_error(mut self, code: Code, error: &str, description: &str) {
+        self.write(Outcome {
+            code,
+            reason: Some(error.to_owned()),
+            message: Some(description.to_owned()),
+            hop: None,
+            by_fault: self.by_fault,
+        });
+    }
+
+    fn write(&mut self, outcome: Outcome) {
+        self.finished = true;
+        let principal = self.principal.take();
+        let logged = tracing::enabled!(tracing::Level::INFO);
+        let mut finished = None;
+        self.journal.update(self.sequence, |entry| {
+            entry.principal = principal;
+            entry.outcome = Some(outcome);
+            finished = logged.then(|| entry.clone());
+        });
+        // Outside the journal's lock, because a subscriber may be slow.
+        if let Some(entry) = finished {
+            log(&entry);
+        }
+    }
+}
+
+impl Drop for JournalRecord<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            let by_fault = self.by_fault;
+            self.write(Outcome {
+                code: Code::Cancelled,
+                reason: None,
+                message: Some("the client left before the answer".to_owned()),
+                hop: None,
+                by_fault,
+            });
+        }
+    }
+}
+
+fn log(entry: &JournalEntry) {
+    let JournalEntry { method, name, principal, outcome: Some(outcome), .. } = entry else { return };
+    let Outcome { code, reason, hop, by_fault, .. } = outcome;
+    tracing::info!(
+        %method, name, principal, ?code, reason, hop, fault = by_fault, "a request to the emulator"
+    );
+}

@@ -1,0 +1,70 @@
+//! Signing keys, for tests in Rust.
+
+use serde_json::Value;
+
+use super::error::EmulatorError;
+use crate::emulator::control::commands::{Commands, KeyOwner};
+
+/// Reads, prepares and rotates signing keys. [`Emulator::keys`](crate::emulator::Emulator::keys)
+/// returns it.
+///
+/// An account's key is generated when it is first needed. That takes 0.02 s to 0.5 s.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use gcp_iam_credentials::emulator::Emulator;
+///
+/// let email = "sa@p.iam.gserviceaccount.com";
+/// let emulator = Emulator::builder().start().await?;
+/// emulator.keys().prepare(email).await?;
+/// let new_key = emulator.keys().rotate(email).await?;
+/// let published = emulator.keys().jwks(email);
+/// assert_eq!(published["keys"][0]["kid"], new_key);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct KeyControl<'a>(&'a Commands);
+
+impl<'a> KeyControl<'a> {
+    pub(crate) fn new(commands: &'a Commands) -> Self {
+        Self(commands)
+    }
+
+    /// Generates an account's signing key now, so that the first call that needs it is fast.
+    ///
+    /// # Errors
+    /// Returns [`EmulatorError::Key`] if the account doesn't exist or if no key can be generated.
+    pub async fn prepare(&self, email: &str) -> Result<(), EmulatorError> {
+        Ok(self.0.prepare_key(email).await?)
+    }
+
+    /// Replaces an account's signing key and returns the id of the new one. Old keys stay published.
+    ///
+    /// # Errors
+    /// Returns [`EmulatorError::Key`] if the account doesn't exist or if no key can be generated.
+    pub async fn rotate(&self, email: &str) -> Result<String, EmulatorError> {
+        Ok(self.0.rotate_key(KeyOwner::Account(email)).await?)
+    }
+
+    /// Replaces the key with which "Google" signs ID tokens, and returns the id of the new one. Old
+    /// keys stay published.
+    ///
+    /// # Errors
+    /// Returns [`EmulatorError::Key`] if no key can be generated.
+    pub async fn rotate_google(&self) -> Result<String, EmulatorError> {
+        Ok(self.0.rotate_key(KeyOwner::Google).await?)
+    }
+
+    /// Returns an account's public keys as a JSON Web Key Set: the keys that exist, the signing one
+    /// first.
+    pub fn jwks(&self, email: &str) -> Value {
+        self.0.jwks(KeyOwner::Account(email))
+    }
+
+    /// Returns the public keys of "Google", which signs ID tokens, as a JSON Web Key Set.
+    pub fn google_jwks(&self) -> Value {
+        self.0.jwks(KeyOwner::Google)
+    }
+}

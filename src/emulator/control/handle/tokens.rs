@@ -1,0 +1,69 @@
+//! Verifies what the emulator issued, for tests in Rust.
+
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+
+use crate::emulator::iam::jwt::Parsed;
+use crate::emulator::state::EmulatorState;
+
+/// What an access token may be used for.
+///
+/// [`Emulator::verify_access_token`](crate::emulator::Emulator::verify_access_token) returns it.
+///
+/// ```
+/// # use gcp_iam_credentials::emulator::VerifiedToken;
+/// fn is_token_of(token: &VerifiedToken, email: &str) -> bool {
+///     token.principal() == format!("serviceAccount:{email}")
+/// }
+/// # let _ = is_token_of;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedToken {
+    principal: String,
+    scopes: Vec<String>,
+    expires_at: SystemTime,
+}
+
+impl VerifiedToken {
+    /// Returns the owner of the token: `serviceAccount:{email}` or `user:{email}`.
+    pub fn principal(&self) -> &str {
+        &self.principal
+    }
+
+    /// Returns the scopes of the token.
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// Returns when the token expires, as its holder was told.
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+}
+
+pub(crate) fn verify_access_token(state: &EmulatorState, token: &str) -> Option<VerifiedToken> {
+    let record = state.identities.access_tokens.find(token)?;
+    (record.expires > state.clock.now()).then(|| VerifiedToken {
+        principal: record.principal.to_string(),
+        scopes: record.scopes.to_vec(),
+        expires_at: state.clock.shown(record.expires),
+    })
+}
+
+pub(crate) fn verify_id_token(state: &EmulatorState, token: &str) -> Option<Map<String, Value>> {
+    let claims = state.identities.google.verify(token)?;
+    let expires = claims.get("exp").and_then(Value::as_i64)?;
+    (expires > state.clock.shown_unix()).then_some(claims)
+}
+
+pub(crate) fn verify_jwt(state: &EmulatorState, email: &str, token: &str) -> Option<Map<String, Value>> {
+    let account = state.identities.accounts.find(email)?;
+    let parsed = Parsed::from_token(token)?;
+    account.keys().has_signed(&parsed).then_some(parsed.claims)
+}
+
+pub(crate) fn verify_blob(state: &EmulatorState, email: &str, payload: &[u8], signature: &[u8]) -> bool {
+    let account = state.identities.accounts.find(email);
+    account.is_some_and(|account| account.keys().published().iter().any(|key| key.verify(payload, signature)))
+}

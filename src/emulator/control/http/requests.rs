@@ -1,0 +1,190 @@
+//! The bodies of requests to the control pages.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tonic::Code;
+
+use crate::emulator::clock::Skew;
+use crate::emulator::error::{ApiError, GOOGLE_DOMAIN};
+use crate::emulator::faults::{DEFAULT_FAULT_MESSAGE, Fault, StatusFault};
+use crate::emulator::json_duration;
+use crate::emulator::method::{Method, UnknownMethod};
+use crate::error::code_from_name;
+
+/// A fault to inject.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FaultDocument {
+    effect: String,
+    method: Option<String>,
+    account: Option<String>,
+    times: Option<u64>,
+    share: f64,
+    delay: String,
+    /// For the effect `status`.
+    code: String,
+    message: String,
+    retry_delay: Option<String>,
+    reason: String,
+    domain: String,
+    metadata: HashMap<String, String>,
+    /// For the effect `html`.
+    http_status: u16,
+}
+
+impl Default for FaultDocument {
+    fn default() -> Self {
+        Self {
+            effect: String::new(),
+            method: None,
+            account: None,
+            times: None,
+            share: 1.0,
+            delay: "0s".to_owned(),
+            code: "UNAVAILABLE".to_owned(),
+            message: DEFAULT_FAULT_MESSAGE.to_owned(),
+            retry_delay: None,
+            reason: String::new(),
+            domain: GOOGLE_DOMAIN.to_owned(),
+            metadata: HashMap::new(),
+            http_status: 502,
+        }
+    }
+}
+
+impl FaultDocument {
+    pub(super) fn into_fault(self) -> Result<Fault, ApiError> {
+        let effect = self.effect()?;
+        let mut fault = effect.after(duration("delay", &self.delay)?).share(self.share);
+        if let Some(text) = self.method {
+            fault = fault.method(method(&text)?);
+        }
+        if let Some(account) = self.account {
+            fault = fault.account(account);
+        }
+        if let Some(times) = self.times {
+            fault = fault.times(times);
+        }
+        Ok(fault)
+    }
+
+    fn effect(&self) -> Result<Fault, ApiError> {
+        match self.effect.as_str() {
+            "status" => self.status().map(Fault::from),
+            "delay" => Ok(Fault::delay(Duration::ZERO)),
+            "hang" => Ok(Fault::hang()),
+            "reset" => Ok(Fault::reset()),
+            "goAway" => Ok(Fault::go_away()),
+            "stallBody" => Ok(Fault::stall_body()),
+            "truncate" => Ok(Fault::truncate()),
+            "badDetails" => Ok(Fault::bad_details()),
+            "html" => StatusCode::from_u16(self.http_status)
+                .map(Fault::html)
+                .map_err(|_| ApiError::bad_field("httpStatus", "no HTTP status")),
+            _ => Err(ApiError::bad_field(
+                "effect",
+                "an effect is status, delay, hang, reset, goAway, stallBody, truncate, html or badDetails",
+            )),
+        }
+    }
+
+    fn status(&self) -> Result<StatusFault, ApiError> {
+        let code = code_from_name(&self.code).filter(|code| *code != Code::Ok).ok_or_else(|| {
+            ApiError::bad_field("code", "a code is a name such as UNAVAILABLE, or its number")
+        })?;
+        let mut fault = Fault::status(code).message(&self.message);
+        if !self.reason.is_empty() {
+            fault = fault.error_info(&self.reason, &self.domain, self.metadata.clone());
+        }
+        if let Some(text) = &self.retry_delay {
+            fault = fault.retry_info(duration("retryDelay", text)?);
+        }
+        Ok(fault)
+    }
+}
+
+/// How to move the clock.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClockDocument {
+    advance: Option<String>,
+    skew: Option<String>,
+}
+
+impl ClockDocument {
+    pub(super) fn advance(&self) -> Result<Option<Duration>, ApiError> {
+        self.advance.as_deref().map(|text| duration("advance", text)).transpose()
+    }
+
+    pub(super) fn skew(&self) -> Result<Option<Skew>, ApiError> {
+        let Some(text) = &self.skew else { return Ok(None) };
+        Ok(Some(match text.strip_prefix('-') {
+            Some(distance) => Skew::Behind(duration("skew", distance)?),
+            None => Skew::Ahead(duration("skew", text)?),
+        }))
+    }
+}
+
+/// A grant to add or to revoke.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct GrantDocument {
+    pub(super) member: String,
+    pub(super) role: String,
+    pub(super) service_account: String,
+    #[serde(default = "no_propagation")]
+    pub(super) propagation: String,
+}
+
+fn no_propagation() -> String {
+    "0s".to_owned()
+}
+
+/// A question to the policy.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct CheckDocument {
+    pub(super) principal: String,
+    pub(super) service_account: String,
+    #[serde(default)]
+    pub(super) delegates: Vec<String>,
+    pub(super) method: String,
+}
+
+/// A credential file to make.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImpersonatedDocument {
+    pub(super) source: Value,
+    pub(super) target: String,
+    #[serde(default)]
+    pub(super) delegates: Vec<String>,
+}
+
+/// Reads the body of a request. The content type doesn't matter, because `curl -d` sends a wrong one.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // serde would read a list as the fields in order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::bad_field("", "The body must be a JSON object."));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        ApiError::bad_field(&path, &format!("The body is wrong at {path}: {}", error.inner()))
+    })
+}
+
+/// Reads a method.
+pub(super) fn method(text: &str) -> Result<Method, ApiError> {
+    text.parse().map_err(|error: UnknownMethod| ApiError::bad_field("method", &error.to_string()))
+}
+
+/// Reads a duration that isn't negative.
+pub(super) fn duration(field: &str, text: &str) -> Result<Duration, ApiError> {
+    json_duration::parse_non_negative(text).ok_or_else(|| ApiError::bad_field(field, json_duration::EXPECTED))
+}

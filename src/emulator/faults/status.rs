@@ -1,0 +1,116 @@
+//! The fault that answers with a status, and its options.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::Code;
+use tonic_types::ErrorDetails;
+
+use super::{Fault, FaultEffect};
+use crate::emulator::error::{ApiError, GOOGLE_DOMAIN};
+use crate::emulator::method::Method;
+
+/// The message of a [`StatusFault`] that has none of its own.
+pub const DEFAULT_FAULT_MESSAGE: &str = "a fault of the emulator";
+
+/// A [`Fault`] that answers with a status: its code, message and details.
+///
+/// [`Fault::status`] returns it. Set what the status says first. The options of every fault
+/// ([`method`](Self::method), [`account`](Self::account), [`times`](Self::times),
+/// [`share`](Self::share), [`after`](Self::after)) turn it into a [`Fault`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use gcp_iam_credentials::emulator::{Fault, Method};
+/// use tonic::Code;
+///
+/// let quota = Fault::status(Code::ResourceExhausted)
+///     .message("slow down")
+///     .reason("RATE_LIMIT_EXCEEDED")
+///     .retry_info(Duration::from_secs(2))
+///     .method(Method::SignBlob)
+///     .times(1);
+/// # let _: Fault = quota;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct StatusFault {
+    code: Code,
+    message: String,
+    details: ErrorDetails,
+}
+
+impl StatusFault {
+    pub(super) fn new(code: Code) -> Self {
+        Self { code, message: DEFAULT_FAULT_MESSAGE.to_owned(), details: ErrorDetails::new() }
+    }
+
+    /// Sets the message. Default: [`DEFAULT_FAULT_MESSAGE`].
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// Adds an `ErrorInfo` with this reason, the domain `googleapis.com` and no metadata.
+    pub fn reason(self, reason: impl Into<String>) -> Self {
+        self.error_info(reason, GOOGLE_DOMAIN, HashMap::<String, String>::new())
+    }
+
+    /// Adds an `ErrorInfo` with this reason, domain and metadata.
+    pub fn error_info<K: Into<String>, V: Into<String>>(
+        mut self,
+        reason: impl Into<String>,
+        domain: impl Into<String>,
+        metadata: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let metadata: HashMap<String, String> =
+            metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        self.details.set_error_info(reason, domain, metadata);
+        self
+    }
+
+    /// Adds a `RetryInfo`: the least time that a client must wait before it tries again.
+    pub fn retry_info(mut self, wait: Duration) -> Self {
+        self.details.set_retry_info(Some(wait));
+        self
+    }
+
+    /// Replaces all details: `ErrorInfo`, `RetryInfo`, `Help`, `BadRequest` or `DebugInfo`.
+    pub fn details(mut self, details: ErrorDetails) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// Waits before the answer: see [`Fault::after`].
+    pub fn after(self, delay: Duration) -> Fault {
+        Fault::from(self).after(delay)
+    }
+
+    /// Applies to this method only: see [`Fault::method`].
+    pub fn method(self, method: Method) -> Fault {
+        Fault::from(self).method(method)
+    }
+
+    /// Applies to this account only: see [`Fault::account`].
+    pub fn account(self, account: impl Into<String>) -> Fault {
+        Fault::from(self).account(account)
+    }
+
+    /// Applies this many times: see [`Fault::times`].
+    pub fn times(self, times: u64) -> Fault {
+        Fault::from(self).times(times)
+    }
+
+    /// Applies to a share of the requests: see [`Fault::share`].
+    pub fn share(self, share: f64) -> Fault {
+        Fault::from(self).share(share)
+    }
+}
+
+impl From<StatusFault> for Fault {
+    fn from(status: StatusFault) -> Self {
+        let StatusFault { code, message, details } = status;
+        Self::new(FaultEffect::Status(ApiError::with_details(code, message, details)))
+    }
+}

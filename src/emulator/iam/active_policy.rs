@@ -1,0 +1,68 @@
+//! The policy in force.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+
+use super::account::Accounts;
+use super::policy::{Policy, PolicyError};
+
+/// A policy, and when it came into force on the timeline of the clock.
+#[derive(Debug)]
+pub(crate) struct ActivePolicy {
+    pub(crate) policy: Policy,
+    since: SystemTime,
+}
+
+impl ActivePolicy {
+    /// How long the policy has been in force.
+    pub(crate) fn age(&self, now: SystemTime) -> Duration {
+        now.duration_since(self.since).unwrap_or_default()
+    }
+}
+
+/// Holds the policy in force, if there is one, and replaces it.
+#[derive(Debug, Default)]
+pub(crate) struct PolicyHolder {
+    active: ArcSwapOption<ActivePolicy>,
+    /// Held while the policy is read, changed and written back.
+    changing: Mutex<()>,
+}
+
+impl PolicyHolder {
+    pub(crate) fn get(&self) -> Option<Arc<ActivePolicy>> {
+        self.active.load_full()
+    }
+
+    /// Puts a valid policy into force, or none, and creates its accounts.
+    pub(crate) fn set(&self, policy: Option<Policy>, now: SystemTime, accounts: &Accounts) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store(policy, now, accounts);
+    }
+
+    /// Changes the policy in force; without one, it starts from an empty policy. Its age stays.
+    pub(crate) fn change<T>(
+        &self,
+        now: SystemTime,
+        accounts: &Accounts,
+        change: impl FnOnce(&mut Policy, Duration) -> Result<T, PolicyError>,
+    ) -> Result<T, PolicyError> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let active = self.get();
+        let (since, age) = active.as_ref().map_or((now, Duration::ZERO), |it| (it.since, it.age(now)));
+        let mut policy = active.map(|active| active.policy.clone()).unwrap_or_default();
+        let result = change(&mut policy, age)?;
+        policy.validate()?;
+        self.store(Some(policy), since, accounts);
+        Ok(result)
+    }
+
+    fn store(&self, policy: Option<Policy>, since: SystemTime, accounts: &Accounts) {
+        // Whoever sees the policy must find its accounts.
+        for (email, unique_id) in policy.iter().flat_map(Policy::accounts) {
+            accounts.declare(email, &unique_id);
+        }
+        self.active.store(policy.map(|policy| Arc::new(ActivePolicy { policy, since })));
+    }
+}

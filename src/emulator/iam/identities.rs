@@ -1,0 +1,133 @@
+//! Everything that decides who a principal is and what it may do: accounts, tokens, keys, policy.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::access_tokens::{AccessTokens, Record};
+use super::account::{Account, Accounts};
+use super::active_policy::{ActivePolicy, PolicyHolder};
+use super::id_tokens::{IdTokenClaims, IdTokenIssuer};
+use super::policy::{Policy, PolicyError};
+use super::refresh_tokens::RefreshTokens;
+use super::reused_tokens::{IssuedToken, ReusedTokens};
+use crate::emulator::clock::Clock;
+use crate::emulator::error::ApiError;
+
+/// The accounts, their tokens, and the policy in force, all judged by one clock.
+pub(crate) struct Identities {
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) accounts: Accounts,
+    pub(crate) access_tokens: AccessTokens,
+    /// "Google", which signs ID tokens.
+    pub(crate) google: IdTokenIssuer,
+    policy: PolicyHolder,
+    refresh_tokens: RefreshTokens,
+    reused_tokens: ReusedTokens,
+}
+
+impl fmt::Debug for Identities {
+    /// Leaves out the tables of tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identities").field("accounts", &self.accounts).finish_non_exhaustive()
+    }
+}
+
+impl Identities {
+    pub(crate) fn new(clock: Arc<Clock>) -> Self {
+        Self {
+            clock,
+            accounts: Accounts::default(),
+            access_tokens: AccessTokens::default(),
+            google: IdTokenIssuer::default(),
+            policy: PolicyHolder::default(),
+            refresh_tokens: RefreshTokens::default(),
+            reused_tokens: ReusedTokens::default(),
+        }
+    }
+
+    /// Forgets access tokens. Keys and refresh tokens stay, so the files with them stay valid.
+    pub(crate) fn forget_tokens(&self) {
+        self.access_tokens.clear();
+        self.reused_tokens.clear();
+    }
+
+    /// Returns the policy in force. Without one, any bearer has all permissions.
+    pub(crate) fn policy(&self) -> Option<Arc<ActivePolicy>> {
+        self.policy.get()
+    }
+
+    /// Puts a valid policy into force, or none.
+    pub(crate) fn set_policy(&self, policy: Option<Policy>) {
+        self.policy.set(policy, self.clock.now(), &self.accounts);
+    }
+
+    /// Changes the policy in force; without one, it starts from an empty policy. `change` gets its age.
+    pub(crate) fn change_policy<T>(
+        &self,
+        change: impl FnOnce(&mut Policy, Duration) -> Result<T, PolicyError>,
+    ) -> Result<T, PolicyError> {
+        self.policy.change(self.clock.now(), &self.accounts, change)
+    }
+
+    /// Returns the account with that e-mail address or unique id, if it exists. Without a policy, all do.
+    pub(crate) fn account(&self, account: &str) -> Option<Arc<Account>> {
+        match self.policy() {
+            None => Some(self.accounts.get(account)),
+            Some(active) => {
+                self.accounts.find(account).filter(|account| active.policy.knows(account.email()))
+            }
+        }
+    }
+
+    /// Returns the refresh token of a user. Makes one if the policy has none.
+    pub(crate) fn refresh_token_of(&self, user: &str) -> String {
+        let active = self.policy();
+        let from_policy = active.as_ref().and_then(|active| active.policy.refresh_token_of(user));
+        from_policy.map_or_else(|| self.refresh_tokens.make(user), str::to_owned)
+    }
+
+    /// Returns the user of a refresh token.
+    pub(crate) fn user_of(&self, refresh_token: &str) -> Option<String> {
+        let active = self.policy();
+        let from_policy = active.as_ref().and_then(|active| active.policy.user_of(refresh_token));
+        from_policy.map(str::to_owned).or_else(|| self.refresh_tokens.user_of(refresh_token))
+    }
+
+    /// Issues an access token.
+    pub(crate) fn issue_access_token(
+        &self,
+        principal: &Arc<str>,
+        scopes: Arc<[String]>,
+        lifetime: Duration,
+    ) -> Result<IssuedToken, ApiError> {
+        let now = self.clock.now();
+        let expires = now + lifetime;
+        let record = Record { principal: Arc::clone(principal), scopes, expires };
+        Ok((self.access_tokens.issue(record, now)?, expires))
+    }
+
+    /// Returns the access token issued before, if more than `margin` of its life is left. Otherwise
+    /// issues a new one.
+    pub(crate) fn reuse_access_token(
+        &self,
+        principal: &Arc<str>,
+        scopes: Arc<[String]>,
+        lifetime: Duration,
+        margin: Duration,
+    ) -> Result<IssuedToken, ApiError> {
+        self.reused_tokens.get_or_issue(principal, &scopes, self.clock.now(), margin, || {
+            self.issue_access_token(principal, Arc::clone(&scopes), lifetime)
+        })
+    }
+
+    /// Issues an ID token.
+    pub(crate) async fn issue_id_token(&self, claims: &IdTokenClaims<'_>) -> Result<String, ApiError> {
+        self.google.issue(&self.clock, claims).await
+    }
+
+    /// The time left until an instant on the timeline.
+    pub(crate) fn time_until(&self, instant: SystemTime) -> Duration {
+        instant.duration_since(self.clock.now()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,57 @@
+//! What is wrong with a policy.
+
+use std::convert::Infallible;
+use std::fmt;
+
+/// What is wrong with a policy, and where.
+///
+/// ```
+/// use gcp_iam_credentials::emulator::Policy;
+///
+/// let email = "sa@p.iam.gserviceaccount.com";
+/// let policy = Policy::new().grant("allUsers", "roles/typo", email);
+/// let error = policy.validate().unwrap_err();
+/// let path = r#"serviceAccounts["sa@p.iam.gserviceaccount.com"].grants[0].role"#;
+/// assert_eq!(error.path(), path);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyError {
+    path: String,
+    problem: String,
+}
+
+impl PolicyError {
+    pub(crate) fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { path: path.into(), problem: problem.into() }
+    }
+
+    /// Returns the place in the document:
+    /// `serviceAccounts["sa@p.iam.gserviceaccount.com"].grants[0].role`.
+    ///
+    /// It is empty for the document as a whole, and for a text that isn't part of a policy yet.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The same problem, at `path`.
+    pub(crate) fn at(self, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..self }
+    }
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => write!(f, "invalid policy: {}", self.problem),
+            path => write!(f, "invalid policy at {path}: {}", self.problem),
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}
+
+impl From<Infallible> for PolicyError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

@@ -1,0 +1,82 @@
+//! Grants, and whether one gives a permission.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Policy;
+use super::member::Member;
+use super::role::Role;
+use crate::emulator::iam::account::project_of;
+use crate::emulator::json_duration;
+
+/// A role or permissions, for some members.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Grant {
+    pub(super) members: Vec<Member>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<Role>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) permissions: BTreeSet<String>,
+    /// How long the policy must have been in force before this grant is.
+    #[serde(with = "json_duration::serde_text", skip_serializing_if = "Duration::is_zero")]
+    pub(super) propagation: Duration,
+}
+
+impl Grant {
+    pub(super) fn new(propagation: Duration, member: Member, role: Role) -> Self {
+        Self { members: vec![member], role: Some(role), permissions: BTreeSet::new(), propagation }
+    }
+}
+
+impl Policy {
+    /// Whether `principal` has a permission on an account, by a grant on it or on its project, when
+    /// the policy has been in force for `age`.
+    pub(crate) fn allows(&self, principal: &str, permission: &str, email: &str, age: Duration) -> bool {
+        let on_account = self.service_accounts.get(email).map(|account| account.grants.as_slice());
+        on_account.is_some_and(|grants| self.any_gives(grants, principal, permission, age))
+            || self.allows_on_project(principal, permission, project_of(email), age)
+    }
+
+    /// Whether `principal` has a permission on a whole project.
+    pub(crate) fn allows_on_project(
+        &self,
+        principal: &str,
+        permission: &str,
+        project: &str,
+        age: Duration,
+    ) -> bool {
+        let grants = self.projects.get(project).map(|project| project.grants.as_slice());
+        grants.is_some_and(|grants| self.any_gives(grants, principal, permission, age))
+    }
+
+    fn any_gives(&self, grants: &[Grant], principal: &str, permission: &str, age: Duration) -> bool {
+        grants.iter().any(|grant| {
+            grant.propagation <= age
+                && self.contains(grant, permission)
+                && grant.members.iter().any(|member| self.includes(member, principal))
+        })
+    }
+
+    fn contains(&self, grant: &Grant, permission: &str) -> bool {
+        grant.permissions.contains(permission)
+            || grant.role.as_ref().is_some_and(|role| match role.predefined_permissions() {
+                Some(permissions) => permissions.contains(&permission),
+                None => self.roles.get(role).is_some_and(|permissions| permissions.contains(permission)),
+            })
+    }
+
+    /// Whether `member` includes `principal`. A valid policy has no cycle of groups.
+    fn includes(&self, member: &Member, principal: &str) -> bool {
+        match member.as_group() {
+            Some(_) if member.as_str() == principal => true,
+            Some(group) => {
+                let members = self.groups.get(group).map(Vec::as_slice).unwrap_or_default();
+                members.iter().any(|member| self.includes(member, principal))
+            }
+            None => member.includes(principal),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Members: who a grant is for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::PolicyError;
+use crate::emulator::iam::account::is_well_formed;
+
+/// What an error says about a text that isn't a member.
+const EXPECTED: &str = "a member is user:…, serviceAccount:…, group:…, domain:…, principal://…, \
+                        allAuthenticatedUsers or allUsers";
+
+/// Who a grant is for: an account, a user, a group, a domain, or everyone.
+///
+/// A member is written as in IAM's policies. Functions that take a member also take that text.
+///
+/// ```
+/// use gcp_iam_credentials::emulator::{Member, Policy, Role};
+///
+/// let account = "builder@p.iam.gserviceaccount.com";
+/// let alice: Member = "user:alice@example.com".parse()?;
+/// let builder = Member::service_account(account)?;
+/// assert_eq!(builder.to_string(), format!("serviceAccount:{account}"));
+/// assert!("alice@example.com".parse::<Member>().is_err());
+///
+/// let policy = Policy::new()
+///     .grant(alice, Role::TOKEN_CREATOR, account)
+///     .grant("group:admins@example.com", Role::TOKEN_CREATOR, account)
+///     .group("admins@example.com", ["user:bob@example.com"]);
+/// policy.validate()?;
+/// # Ok::<(), gcp_iam_credentials::emulator::PolicyError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Member(String);
+
+impl Member {
+    /// Returns the user with this e-mail address.
+    ///
+    /// # Errors
+    /// Returns a [`PolicyError`] if `email` isn't an e-mail address.
+    pub fn user(email: &str) -> Result<Self, PolicyError> {
+        format!("user:{email}").try_into()
+    }
+
+    /// Returns the service account with this e-mail address.
+    ///
+    /// # Errors
+    /// Returns a [`PolicyError`] if `email` isn't an e-mail address.
+    pub fn service_account(email: &str) -> Result<Self, PolicyError> {
+        format!("serviceAccount:{email}").try_into()
+    }
+
+    /// Returns the text: `user:alice@example.com`, for example.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the e-mail address if the member is a service account.
+    pub(crate) fn as_service_account(&self) -> Option<&str> {
+        self.0.strip_prefix("serviceAccount:")
+    }
+
+    /// Returns the e-mail address if the member is a group.
+    pub(crate) fn as_group(&self) -> Option<&str> {
+        self.0.strip_prefix("group:")
+    }
+
+    /// Returns whether the member names one identity, which can have a token.
+    pub(crate) fn is_principal(&self) -> bool {
+        ["user:", "serviceAccount:", "principal://"].iter().any(|kind| self.0.starts_with(kind))
+    }
+
+    /// Returns whether the member includes a principal by itself. Groups need the policy.
+    pub(crate) fn includes(&self, principal: &str) -> bool {
+        if self.0 == principal || matches!(self.0.as_str(), "allUsers" | "allAuthenticatedUsers") {
+            return true;
+        }
+        let Some(domain) = self.0.strip_prefix("domain:") else { return false };
+        let of_user = principal.strip_prefix("user:").and_then(|email| email.split_once('@'));
+        of_user.is_some_and(|(_, of_user)| of_user == domain)
+    }
+}
+
+/// Whether `text` is the text of a member.
+fn is_member(text: &str) -> bool {
+    match text.split_once(':') {
+        None => matches!(text, "allUsers" | "allAuthenticatedUsers"),
+        Some(("serviceAccount", email)) => email.contains('@') && is_well_formed(email),
+        Some(("user", email)) => email.contains('@') && !email.contains([' ', ':', '/']),
+        Some(("group", group)) => !group.is_empty(),
+        Some(("domain", domain)) => !domain.is_empty() && !domain.contains(['@', '/', ' ']),
+        Some(("principal", rest)) => rest.starts_with("//") && rest.len() > 2,
+        Some(_) => false,
+    }
+}
+
+impl TryFrom<String> for Member {
+    type Error = PolicyError;
+
+    fn try_from(text: String) -> Result<Self, PolicyError> {
+        if is_member(&text) {
+            Ok(Self(text))
+        } else {
+            Err(PolicyError::new("", format!("{text:?}: {EXPECTED}")))
+        }
+    }
+}
+
+impl TryFrom<&str> for Member {
+    type Error = PolicyError;
+
+    fn try_from(text: &str) -> Result<Self, PolicyError> {
+        text.to_owned().try_into()
+    }
+}
+
+impl TryFrom<&String> for Member {
+    type Error = PolicyError;
+
+    fn try_from(text: &String) -> Result<Self, PolicyError> {
+        text.clone().try_into()
+    }
+}
+
+impl FromStr for Member {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        text.try_into()
+    }
+}
+
+impl From<&Self> for Member {
+    fn from(member: &Self) -> Self {
+        member.clone()
+    }
+}
+
+impl From<Member> for String {
+    fn from(member: Member) -> Self {
+        member.0
+    }
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_has_one_of_the_known_forms() {
+        for text in [
+            "allUsers",
+            "allAuthenticatedUsers",
+            "user:a@example.com",
+            "serviceAccount:sa@p.iam.gserviceaccount.com",
+            "group:g@example.com",
+            "domain:example.com",
+            "principal://iam.googleapis.com/x",
+        ] {
+            assert_eq!(text.parse::<Member>().unwrap().as_str(), text);
+        }
+        for text in [
+            "",
+            "me",
+            "user:",
+            "user:a",
+            "user:a b@c",
+            "serviceAccount:sa",
+            "serviceAccount:123",
+            "group:",
+            "domain:",
+            "domain:a@b",
+            "principal:",
+            "principal://",
+            "role:x",
+            "allusers",
+        ] {
+            let error = text.parse::<Member>().expect_err(text);
+            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
+}

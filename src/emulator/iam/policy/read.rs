@@ -1,0 +1,169 @@
+//! Reads `policy.json`.
+
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
+
+use super::Policy;
+use super::error::PolicyError;
+
+/// The parts of the document whose keys are names that a user chose.
+const MAPS: [&str; 5] = ["projects", "serviceAccounts", "users", "groups", "roles"];
+
+impl Policy {
+    /// Reads the text of a `policy.json` and validates it.
+    ///
+    /// `docs/emulator.md` describes the format.
+    ///
+    /// # Errors
+    /// Returns a [`PolicyError`] that names the place in the document.
+    pub fn from_json(text: &str) -> Result<Self, PolicyError> {
+        // serde would read an empty list as an object whose members are all absent.
+        if text.trim_start().starts_with('[') {
+            return Err(PolicyError::new("", "expected an object, got a list"));
+        }
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let policy: Self = serde_path_to_error::deserialize(&mut reader)
+            .map_err(|error| PolicyError::new(path_text(error.path()), problem_of(error.inner())))?;
+        reader.end().map_err(|error| PolicyError::new("", error.to_string()))?;
+        check_shape(text)?;
+        policy.validate()?;
+        Ok(policy)
+    }
+
+    /// Returns the policy as the text of a `policy.json`.
+    pub fn to_json(&self) -> String {
+        // A policy consists of maps with text keys and plain data, so this can't fail.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+/// The message of an error of serde_json. The prefix of a [`PolicyError`] is already in the path.
+fn problem_of(error: &serde_json::Error) -> String {
+    error.to_string().replace("invalid policy: ", "")
+}
+
+/// The place of an error, with user-chosen names in brackets: `serviceAccounts["sa@p.q"].disabled`.
+fn path_text(path: &Path) -> String {
+    let mut text = String::new();
+    let mut in_map = false;
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => text.push_str(&format!("[{index}]")),
+            Segment::Map { key } if in_map => text.push_str(&format!("[{key:?}]")),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                let dot = if text.is_empty() { "" } else { "." };
+                text.push_str(&format!("{dot}{key}"));
+            }
+            Segment::Unknown => {}
+        }
+        in_map = MAPS.contains(&text.as_str());
+    }
+    text
+}
+
+/// Refuses lists in the place of objects: serde would read them as the fields in order.
+fn check_shape(text: &str) -> Result<(), PolicyError> {
+    let document: Value =
+        serde_json::from_str(text).map_err(|error| PolicyError::new("", error.to_string()))?;
+    object(&document, "")?;
+    for part in ["projects", "serviceAccounts", "users"] {
+        for (name, entry) in document[part].as_object().into_iter().flatten() {
+            let path = format!("{part}[{name:?}]");
+            object(entry, &path)?;
+            objects(&entry["grants"], &format!("{path}.grants"))?;
+        }
+    }
+    objects(&document["tokens"], "tokens")?;
+    ["metadataServer", "ambiguities"].into_iter().try_for_each(|part| match document.get(part) {
+        Some(entry) if !entry.is_null() => object(entry, part),
+        _ => Ok(()),
+    })
+}
+
+fn object(value: &Value, path: &str) -> Result<(), PolicyError> {
+    if value.is_object() { Ok(()) } else { Err(PolicyError::new(path, "expected an object")) }
+}
+
+fn objects(list: &Value, path: &str) -> Result<(), PolicyError> {
+    let mut list = list.as_array().into_iter().flatten().enumerate();
+    list.try_for_each(|(index, entry)| object(entry, &format!("{path}[{index}]")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(json: &str) -> PolicyError {
+        Policy::from_json(json).expect_err(json)
+    }
+
+    #[test]
+    fn an_error_names_the_place() {
+        for (json, path) in [
+            ("", ""),
+            ("[]", ""),
+            ("{} trailing", ""),
+            (r#"{"serviceAccounts": {"sa@p.q": ["7"]}}"#, r#"serviceAccounts["sa@p.q"]"#),
+            (r#"{"tokens": [["t", "user:a@b"]]}"#, "tokens[0]"),
+            (r#"{"ambiguities": []}"#, "ambiguities"),
+            (r#"{"projets": {}}"#, "projets"),
+            (r#"{"serviceAccounts": {"sa": {}}}"#, r#"serviceAccounts["sa"]"#),
+            (r#"{"serviceAccounts": {"sa@p.q": {"disabled": 1}}}"#, r#"serviceAccounts["sa@p.q"].disabled"#),
+            (
+                r#"{"serviceAccounts": {"sa@p.q": {"uniqueId": "x"}}}"#,
+                r#"serviceAccounts["sa@p.q"].uniqueId"#,
+            ),
+            (
+                r#"{"serviceAccounts": {"sa@p.q": {"grants": [{"members": ["allUsers"], "role": "roles/x"}]}}}"#,
+                r#"serviceAccounts["sa@p.q"].grants[0].role"#,
+            ),
+            (
+                r#"{"serviceAccounts": {"sa@p.q": {"grants": [{"members": ["me"], "role": "roles/owner"}]}}}"#,
+                r#"serviceAccounts["sa@p.q"].grants[0].members[0]"#,
+            ),
+            (
+                r#"{"projects": {"p": {"grants": [{"members": ["allUsers"], "permissions": ["iam.serviceAccounts.sing"]}]}}}"#,
+                r#"projects["p"].grants[0].permissions"#,
+            ),
+            (r#"{"projects": {"p": {"grants": [{"members": ["allUsers"]}]}}}"#, r#"projects["p"].grants[0]"#),
+            (r#"{"groups": {"a@b": ["group:c@d"]}}"#, r#"groups["a@b"][0]"#),
+            (r#"{"roles": {"roles/owner": []}}"#, r#"roles["roles/owner"]"#),
+            (r#"{"tokens": [{"token": "t t", "principal": "user:a@b"}]}"#, "tokens[0].token"),
+            (r#"{"tokens": [{"token": "t", "principal": "allUsers"}]}"#, "tokens[0].principal"),
+            (r#"{"metadataServer": {"serviceAccount": "a@b.c"}}"#, "metadataServer.serviceAccount"),
+            (r#"{"ambiguities": {"middleHop": "neither"}}"#, "ambiguities.middleHop"),
+        ] {
+            let error = error(json);
+            assert_eq!(error.path(), path, "{json}: {error}");
+            assert!(error.to_string().contains(path), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cycle_of_groups_is_shown() {
+        let error =
+            error(r#"{"groups": {"a@x": ["group:b@x"], "b@x": ["group:c@x"], "c@x": ["group:b@x"]}}"#);
+        assert!(error.to_string().contains("b@x → c@x → b@x"), "{error}");
+    }
+
+    #[test]
+    fn a_policy_written_as_json_is_read_back_unchanged() {
+        let policy = Policy::new()
+            .token_with_scopes("t", "user:a@example.com", ["scope"])
+            .user("a@example.com", "refresh")
+            .group("g@example.com", ["user:a@example.com"])
+            .role("projects/p/roles/signer", ["iam.serviceAccounts.signBlob"])
+            .grant("group:g@example.com", "projects/p/roles/signer", "sa@p.iam.gserviceaccount.com")
+            .grant_after(
+                std::time::Duration::from_millis(1500),
+                "domain:example.com",
+                crate::emulator::Role::TOKEN_CREATOR,
+                "sa@p.iam.gserviceaccount.com",
+            )
+            .api_disabled("q")
+            .middle_hop(crate::emulator::MiddleHop::Action);
+        assert_eq!(Policy::from_json(&policy.to_json()), Ok(policy.clone()), "{}", policy.to_json());
+        let shown = format!("{policy:?}");
+        assert!(!shown.contains("refresh"), "{shown}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Access tokens that are handed out several times, as the metadata server does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::emulator::error::ApiError;
+
+/// Principal and scopes.
+type Key = (Arc<str>, Arc<[String]>);
+
+/// An access token, and when it expires on the timeline of the clock.
+pub(crate) type IssuedToken = (String, SystemTime);
+
+/// The tokens to hand out again.
+#[derive(Default)]
+pub(crate) struct ReusedTokens(Mutex<HashMap<Key, IssuedToken>>);
+
+impl ReusedTokens {
+    /// Returns the earlier token of the principal with these scopes, if more than `margin` of its
+    /// life is left at `now`. Otherwise calls `issue` and keeps what it returns.
+    pub(crate) fn get_or_issue(
+        &self,
+        principal: &Arc<str>,
+        scopes: &Arc<[String]>,
+        now: SystemTime,
+        margin: Duration,
+        issue: impl FnOnce() -> Result<IssuedToken, ApiError>,
+    ) -> Result<IssuedToken, ApiError> {
+        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (Arc::clone(principal), Arc::clone(scopes));
+        if let Some(token) = tokens.get(&key).filter(|(_, expires)| *expires > now + margin) {
+            return Ok(token.clone());
+        }
+        // Clients choose the scopes, so expired entries would accumulate.
+        tokens.retain(|_, (_, expires)| *expires > now);
+        let fresh = issue()?;
+        tokens.insert(key, fresh.clone());
+        Ok(fresh)
+    }
+
+    /// Forgets all tokens.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

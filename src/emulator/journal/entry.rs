@@ -1,0 +1,223 @@
+//! What the journal says of one request.
+
+use std::time::{Duration, SystemTime};
+
+use tonic::Code;
+
+use crate::emulator::method::Method;
+
+/// One request, as the emulator received it.
+///
+/// It contains no secret: the values of `authorization` and of other headers with secrets are
+/// replaced by the start of their SHA-256, so equal values stay equal and different ones differ.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use tonic::Code;
+/// use gcp_iam_credentials::emulator::{Emulator, Method};
+///
+/// let emulator = Emulator::builder().start().await?;
+/// // … the code under test makes its calls …
+/// for entry in emulator.journal().of_method(Method::SignBlob) {
+///     let code = entry.outcome().map(|outcome| outcome.code());
+///     assert_eq!(code, Some(Code::Ok), "{:?}", entry.header("user-agent"));
+/// }
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct JournalEntry {
+    pub(crate) sequence: u64,
+    pub(crate) received_at: SystemTime,
+    pub(crate) method: Method,
+    pub(crate) protocol: Protocol,
+    pub(crate) connection: u64,
+    pub(crate) principal: Option<String>,
+    pub(crate) name: String,
+    pub(crate) delegates: Vec<String>,
+    pub(crate) fields: RequestFields,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) outcome: Option<Outcome>,
+}
+
+impl JournalEntry {
+    /// Returns how many requests the emulator had received before this one.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Returns when the request arrived, by the emulator's clock.
+    pub fn received_at(&self) -> SystemTime {
+        self.received_at
+    }
+
+    /// Returns what was requested.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Returns whether the request came over gRPC or as JSON.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Returns the number of the connection that the request arrived on. The first one is 1.
+    pub fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    /// Returns whose credential the request had: `serviceAccount:…` or `user:…`.
+    ///
+    /// It is `anyone` for an unknown bearer if there is no policy, and `None` if the request failed
+    /// before the principal was known.
+    pub fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
+    }
+
+    /// Returns the field `name`. For other methods than the four RPCs: the account or the path.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the field `delegates`, as sent.
+    pub fn delegates(&self) -> &[String] {
+        &self.delegates
+    }
+
+    /// Returns the other fields of the request.
+    pub fn fields(&self) -> &RequestFields {
+        &self.fields
+    }
+
+    /// Returns all headers in the order of arrival, with names in lower case.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// Returns the first value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns how the request ended, or `None` while it is in progress.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+}
+
+/// The fields of a request besides name and delegates. Those that the method doesn't have are empty.
+///
+/// ```
+/// # use gcp_iam_credentials::emulator::JournalEntry;
+/// fn requested_an_hour(entry: &JournalEntry) -> bool {
+///     let lifetime = entry.fields().lifetime();
+///     lifetime.is_some_and(|lifetime| lifetime.as_secs() == 3600)
+/// }
+/// # let _ = requested_an_hour;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestFields {
+    pub(crate) scopes: Vec<String>,
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) audience: Option<String>,
+    pub(crate) include_email: bool,
+    pub(crate) payload_len: Option<usize>,
+    pub(crate) grant_type: Option<String>,
+}
+
+impl RequestFields {
+    /// Returns the requested scopes.
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// Returns the requested lifetime.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
+    /// Returns the requested audience.
+    pub fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
+    }
+
+    /// Returns whether the e-mail claims were requested.
+    pub fn include_email(&self) -> bool {
+        self.include_email
+    }
+
+    /// Returns the size of the payload in bytes.
+    pub fn payload_len(&self) -> Option<usize> {
+        self.payload_len
+    }
+
+    /// Returns the grant type, for requests to the token endpoint.
+    pub fn grant_type(&self) -> Option<&str> {
+        self.grant_type.as_deref()
+    }
+}
+
+/// The protocol of a request.
+///
+/// ```
+/// # use gcp_iam_credentials::emulator::{JournalEntry, Protocol};
+/// fn came_over_grpc(entry: &JournalEntry) -> bool {
+///     entry.protocol() == Protocol::Grpc
+/// }
+/// # let _ = came_over_grpc;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// gRPC.
+    Grpc,
+    /// HTTP with JSON or with a form.
+    Rest,
+}
+
+/// How a request ended.
+///
+/// ```
+/// # use gcp_iam_credentials::emulator::JournalEntry;
+/// fn lacks_a_grant(entry: &JournalEntry) -> bool {
+///     let reason = entry.outcome().and_then(|outcome| outcome.reason());
+///     reason == Some("IAM_PERMISSION_DENIED")
+/// }
+/// # let _ = lacks_a_grant;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub(crate) code: Code,
+    pub(crate) reason: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) hop: Option<usize>,
+    pub(crate) by_fault: bool,
+}
+
+impl Outcome {
+    /// Returns the code that was sent, or [`Code::Cancelled`] if the client left before the answer.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Returns `ErrorInfo.reason`, or the OAuth error.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Returns the message of the error.
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
+    /// Returns the hop of the chain that lacks a grant. The caller's own hop is 0.
+    pub fn hop(&self) -> Option<usize> {
+        self.hop
+    }
+
+    /// Returns whether a fault applied to the request.
+    pub fn by_fault(&self) -> bool {
+        self.by_fault
+    }
+}

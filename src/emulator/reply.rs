@@ -1,0 +1,31 @@
+//! Replies in JSON, with the layout that Google's servers use.
+
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::{HeaderValue, Response, header};
+use serde_json::Value;
+use tonic::Code;
+
+use super::error::ApiError;
+
+/// A reply in JSON, indented for people.
+#[derive(Debug)]
+pub(crate) struct Json(pub(crate) Value);
+
+impl IntoResponse for Json {
+    fn into_response(self) -> Response<Body> {
+        let content_type = HeaderValue::from_static("application/json; charset=UTF-8");
+        ([(header::CONTENT_TYPE, content_type)], format!("{:#}\n", self.0)).into_response()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response<Body> {
+        let mut response = (self.http_status(), Json(self.to_json())).into_response();
+        if self.code() == Code::Unauthenticated {
+            let challenge = HeaderValue::from_static("Bearer realm=\"https://accounts.google.com/\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}

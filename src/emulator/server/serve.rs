@@ -1,0 +1,79 @@
+//! Serves one connection.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::services::Services;
+use super::socket::Socket;
+use crate::emulator::connection::{Connection, ConnectionEnd};
+use crate::emulator::faults::Transport;
+
+/// How long a connection stays open after its GOAWAY was queued.
+const GOAWAY_TIME: Duration = Duration::from_millis(50);
+
+/// How long a client may take for the head of an HTTP/1 request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take for the TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many streams one HTTP/2 connection may have open.
+const MAX_STREAMS: u32 = 10_000;
+
+/// Serves a new connection until it ends.
+pub(super) async fn open(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    services: Services,
+    connection: Arc<Connection>,
+) {
+    let socket = Socket::new(stream, Arc::clone(&connection));
+    match tls {
+        None => serve(socket, services, connection).await,
+        Some(tls) => {
+            // A client whose handshake fails or takes too long gets no answer.
+            if let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket)).await {
+                serve(socket, services, connection).await;
+            }
+        }
+    }
+}
+
+async fn serve<S>(socket: S, services: Services, connection: Arc<Connection>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = {
+        let connection = Arc::clone(&connection);
+        service_fn(move |request: Request<Incoming>| {
+            let (services, transport) = (services.clone(), Transport::new(Arc::clone(&connection)));
+            async move { Ok::<_, Infallible>(services.answer(request.map(Body::new), transport).await) }
+        })
+    };
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
+    let mut served = pin!(builder.serve_connection(TokioIo::new(socket), service));
+    let end = tokio::select! {
+        // Errors of the protocol are the client's.
+        _ = served.as_mut() => None,
+        end = connection.ended() => Some(end),
+    };
+    if end == Some(ConnectionEnd::GoAway) {
+        served.as_mut().graceful_shutdown();
+        // Calls that finish in time are answered; the one with the fault never is.
+        let _ = tokio::time::timeout(GOAWAY_TIME, served).await;
+    }
+}
