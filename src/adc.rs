@@ -1,15 +1,15 @@
 //! Finds and reads credential files.
 
-mod file;
-mod impersonated;
+mod credential_file;
+mod found_file;
+mod impersonated_service_account;
 mod reader;
-mod search;
 
 use std::path::Path;
 
-use self::file::CredentialFile;
+use self::credential_file::CredentialFile;
+use self::found_file::Environment;
 use self::reader::{Purpose, Reader, default_scopes};
-use self::search::Environment;
 use crate::client::checked_scopes;
 use crate::environment::{QUOTA_VARIABLE, UNIVERSE_VARIABLE};
 use crate::host::{DEFAULT_UNIVERSE, HostPattern, Trust, check_universe};
@@ -205,7 +205,7 @@ impl CredentialsBuilder {
         file: &CredentialFile,
         path: Option<&Path>,
         reason: &'static str,
-        read: impl Fn(&Reader, file::Fields<'_>, Purpose<'_>) -> Result<Credentials, Error>,
+        read: impl Fn(&Reader, credential_file::Fields<'_>, Purpose<'_>) -> Result<Credentials, Error>,
     ) -> Result<Credentials, Error> {
         let (mut reader, scopes, quota_project) = self.settings(&self.environment())?;
         (reader.file, reader.reason) = (path.map(Path::to_owned), reason);

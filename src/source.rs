@@ -62,18 +62,19 @@ mod cache_hints;
 mod closure;
 mod explanation;
 mod fetch_request;
-mod fixed;
+mod fixed_token;
 #[cfg(feature = "gcp-auth")]
 mod gcloud;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth;
 mod hop;
 mod info;
+mod lines;
 #[cfg(feature = "gcp-auth")]
 mod metadata_or_gcloud;
-pub(crate) mod oauth;
 #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
 mod service_account;
+pub(crate) mod token_endpoint;
 
 use std::fmt;
 use std::future::Future;
@@ -85,7 +86,7 @@ pub use self::cache_hints::CacheHints;
 pub(crate) use self::closure::ClosureSource;
 pub use self::explanation::Explanation;
 pub use self::fetch_request::{FetchReason, FetchRequest};
-pub(crate) use self::fixed::FixedToken;
+pub(crate) use self::fixed_token::FixedToken;
 #[cfg(feature = "gcp-auth")]
 pub(crate) use self::gcp_auth::GcpAuthSource;
 pub use self::hop::Hop;

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::file::Fields;
+use super::credential_file::Fields;
 use crate::host::{DEFAULT_UNIVERSE, Trust};
 use crate::source::AuthorizedUserSource;
 use crate::source::SourceInfo;
-use crate::source::oauth::{GOOGLE_TOKEN_URI, TokenEndpoint};
+use crate::source::token_endpoint::{GOOGLE_TOKEN_URI, TokenEndpoint};
 use crate::{Credentials, Error, headers, scopes};
 
 /// What the program says about all that its credential file holds.

@@ -6,7 +6,7 @@ mod impersonation;
 
 use serde_json::{Value, json};
 
-use super::search::WELL_KNOWN_FILE;
+use super::found_file::WELL_KNOWN_FILE;
 use super::*;
 
 const USER: &str = "me@example.com";

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::client::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE};
 use crate::host::DEFAULT_UNIVERSE;
-use crate::source::oauth::{self, GOOGLE_TOKEN_URI, TokenEndpoint};
+use crate::source::token_endpoint::{GOOGLE_TOKEN_URI, Grant, TokenEndpoint};
 use crate::source::{BoxFuture, CacheHints, FetchRequest, Hop, SourceInfo};
 use crate::{
     Error, IamCredentialsClient, Impersonation, ServiceAccountName, Token, TokenSource,
@@ -155,7 +155,7 @@ impl ImpersonatedSource {
     ) -> Result<Token, Error> {
         let claims = json!({ "sub": subject, "scope": scopes.join(" "), "aud": endpoint.uri() });
         let (assertion, _) = self.sign(claims, Impersonation::LIFETIME, request).await?;
-        endpoint.exchange(oauth::Grant::JwtBearer { assertion: &assertion }, request.deadline()).await
+        endpoint.exchange(Grant::JwtBearer { assertion: &assertion }, request.deadline()).await
     }
 
     /// Has the target sign `claims`, valid from now for `lifetime`. Returns the JWT and its expiry.

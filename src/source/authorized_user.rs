@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::oauth::{Grant, TokenEndpoint};
+use super::token_endpoint::{Grant, TokenEndpoint};
 use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::SourceInfo;
+use super::lines::{joined, line};
 
 /// A text that says which credentials are used, why, and whom they impersonate.
 ///
@@ -87,18 +88,6 @@ impl fmt::Display for Explanation {
         });
         line(f, "emulator", emulator)
     }
-}
-
-/// Writes a line `name: value`, if there is a value.
-pub(super) fn line(f: &mut fmt::Formatter<'_>, name: &str, value: Option<impl fmt::Display>) -> fmt::Result {
-    match value {
-        Some(value) => write!(f, "\n{name}: {value}"),
-        None => Ok(()),
-    }
-}
-
-pub(super) fn joined(items: &[String]) -> Option<String> {
-    (!items.is_empty()).then(|| items.join(", "))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::explanation::{joined, line};
+use super::lines::{joined, line};
 
 /// One impersonation in the chain that leads from a source's principal to the principal of its
 /// tokens.

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::sign::SigningKey;
 use serde_json::{Value, json};
 
-use super::oauth::{Grant, TokenEndpoint};
+use super::token_endpoint::{Grant, TokenEndpoint};
 use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
 use crate::tls::crypto_provider;
 use crate::{Error, Token, jwt};

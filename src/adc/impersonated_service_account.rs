@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use super::file::{Fields, SOURCE};
+use super::credential_file::{Fields, SOURCE};
 use super::reader::{Purpose, Reader, default_scopes};
 use crate::client::checked_scopes;
 use crate::host::DEFAULT_UNIVERSE;

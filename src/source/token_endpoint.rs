@@ -1,15 +1,15 @@
 //! An OAuth token endpoint: a grant goes in, a token comes out.
 
-mod http;
+mod http_client;
 mod reply;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use ::http::Uri;
+use http::Uri;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use self::http::Http;
+use self::http_client::HttpClient;
 use crate::host;
 use crate::retry::random_fraction;
 use crate::{Error, RetryPolicy, Token};
@@ -28,7 +28,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// One endpoint. Meant to be shared: exchanges that follow each other share connections.
 pub(crate) struct TokenEndpoint {
     uri: Uri,
-    http: Http,
+    http: HttpClient,
 }
 
 /// What is exchanged for a token.
@@ -63,7 +63,7 @@ impl TokenEndpoint {
             Some("http") if host::is_loopback(&uri) => {}
             _ => return Err(Error::invalid(field, "must begin with https:// (or http:// on loopback)")),
         }
-        let http = Http::new(&uri).map_err(|problem| Error::invalid(field, problem))?;
+        let http = HttpClient::new(&uri).map_err(|problem| Error::invalid(field, problem))?;
         Ok(Self { uri, http })
     }
 

@@ -4,9 +4,9 @@
 //! cannot meet the same black hole.
 
 #[cfg(not(feature = "gcp-auth"))]
-pub(super) use self::none::Http;
+pub(super) use self::none::HttpClient;
 #[cfg(feature = "gcp-auth")]
-pub(super) use self::some::Http;
+pub(super) use self::some::HttpClient;
 
 #[cfg(not(feature = "gcp-auth"))]
 mod none {
@@ -16,9 +16,9 @@ mod none {
     use super::super::reply::Reply;
 
     /// No client: the feature that brings it is off.
-    pub(in super::super) enum Http {}
+    pub(in super::super) enum HttpClient {}
 
-    impl Http {
+    impl HttpClient {
         pub(in super::super) fn new(_uri: &Uri) -> Result<Self, &'static str> {
             Err("needs an HTTP client: enable this crate's feature gcp-auth")
         }
@@ -58,13 +58,13 @@ mod some {
     const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
     /// Plain for this machine, TLS for all others.
-    pub(in super::super) enum Http {
+    pub(in super::super) enum HttpClient {
         Plain(Client<HttpConnector, Full<Bytes>>),
         #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
         Tls(super::tls::LazyClient),
     }
 
-    impl Http {
+    impl HttpClient {
         pub(in super::super) fn new(uri: &Uri) -> Result<Self, &'static str> {
             if uri.scheme_str() == Some("http") {
                 return Ok(Self::Plain(client_builder().build(connector())));
