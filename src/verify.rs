@@ -1,27 +1,30 @@
-//! The public half of a service account's keys, to check signatures on this machine.
+//! The public keys of a service account, with which signatures are verified on this machine.
 
 use std::fmt;
 
-use rustls::pki_types::alg_id;
+use rustls::pki_types::{SignatureVerificationAlgorithm, alg_id};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::jwt::{self, Parts};
 use crate::tls::crypto_provider;
 use crate::{Error, SignedBlob, SignedJwt};
 
-/// The published keys of a service account, to check what it signed.
+/// The published keys of a service account. They verify what the account signed.
 ///
-/// They stand as a JSON Web Key Set at the address that [`url`](Self::url) gives, each for at
-/// least twelve hours after it last signed; keep them for about a quarter of an hour. Fetching
-/// them is the caller's: with whatever HTTP client the program has.
+/// Google publishes them as a JSON Web Key Set at [`url`](Self::url), each key for at least twelve
+/// hours after its last signature. Fetch them with any HTTP client, and keep them for about 15
+/// minutes.
 ///
 /// ```no_run
-/// use gcp_iam_credentials::{Error, PublicKeys, Signer};
+/// use gcp_iam_credentials::verify::PublicKeys;
+/// use gcp_iam_credentials::{Error, Signer};
 ///
 /// # fn http_get(url: &str) -> String { String::new() }
 /// # async fn check(signer: Signer) -> Result<(), Error> {
 /// let blob = signer.sign_blob("bytes").await?;
-/// let keys = PublicKeys::from_jwks(&http_get(&PublicKeys::url(signer.email())))?;
+/// let jwks = http_get(&PublicKeys::url(signer.email()));
+/// let keys = PublicKeys::from_jwks(&jwks)?;
 /// keys.verify_blob(&blob, b"bytes")?;
 /// # Ok(())
 /// # }
@@ -39,75 +42,78 @@ struct PublicKey {
 }
 
 impl PublicKeys {
-    /// Where the keys of an account are published.
+    /// Returns the URL at which the keys of an account are published.
     pub fn url(email: &str) -> String {
         format!("https://www.googleapis.com/service_accounts/v1/metadata/jwk/{email}")
     }
 
-    /// Reads a JSON Web Key Set. Keys other than RSA keys with an id are passed over.
+    /// Reads a JSON Web Key Set. Ignores all keys except RSA keys with an id.
     ///
     /// # Errors
     ///
-    /// Where the text is no key set, or holds no key that can be used.
+    /// Returns `InvalidInput` if `json` isn't a key set, or has no RSA key with an id.
     pub fn from_jwks(json: &str) -> Result<Self, Error> {
         let invalid = |problem: &'static str| Error::invalid("jwks", problem);
-        let set: Value = serde_json::from_str(json).map_err(|_| invalid("is not JSON"))?;
+        let set: Value = serde_json::from_str(json).map_err(|_| invalid("must be JSON"))?;
         let entries =
-            set.get("keys").and_then(Value::as_array).ok_or_else(|| invalid("has no list of keys"))?;
+            set.get("keys").and_then(Value::as_array).ok_or_else(|| invalid("must have a list `keys`"))?;
         let keys: Vec<PublicKey> = entries.iter().filter_map(PublicKey::from_jwk).collect();
         match keys.is_empty() {
-            true => Err(invalid("holds no RSA key with an id")),
+            true => Err(invalid("must have an RSA key with an id, got none")),
             false => Ok(Self { keys }),
         }
     }
 
-    /// Checks that one of the keys signed `payload`: the one that the signature names.
+    /// Checks that the key which `blob` names signed `payload`.
     ///
     /// # Errors
     ///
-    /// Where the key is not among these (fetch them anew), or the signature is not of this payload.
+    /// Returns `InvalidInput` with the field `key_id` if the key isn't among these: fetch them
+    /// again. Returns `InvalidInput` with the field `signature` if the signature isn't valid.
     pub fn verify_blob(&self, blob: &SignedBlob, payload: &[u8]) -> Result<(), Error> {
         self.verify(blob.key_id(), payload, blob.signature())
     }
 
-    /// Checks that one of the keys signed a JWT, and returns its claims. Whether they are in time
-    /// and meant for the reader is not looked at.
+    /// Checks that the key which `jwt` names signed it, and returns the claims.
+    ///
+    /// Doesn't check the claims: compare `exp` and `aud` yourself.
     ///
     /// # Errors
     ///
-    /// Where the token is no JWT, the key is not among these (fetch them anew), or the signature is
-    /// not of this token.
-    pub fn verify_jwt(&self, jwt: &SignedJwt) -> Result<Value, Error> {
-        let invalid = || Error::invalid("jwt", "is not a JWT of three parts in base64url");
+    /// Returns `InvalidInput` with the field `jwt` if it isn't a JWT, and with the field `claims` if
+    /// the claims don't have the type `T`. For an unknown key and an invalid signature, the errors
+    /// are those of [`verify_blob`](Self::verify_blob).
+    pub fn verify_jwt<T: DeserializeOwned>(&self, jwt: &SignedJwt) -> Result<T, Error> {
+        let invalid = || Error::invalid("jwt", "must have three parts in base64url");
         // The specification forbids padding.
         let token = Some(jwt.secret()).filter(|token| !token.contains('=')).ok_or_else(invalid)?;
         let parts = Parts::split(token).ok_or_else(invalid)?;
-        let claims = parts.claims().ok_or_else(invalid)?;
+        let claims: Value = parts.claims().ok_or_else(invalid)?;
         let signature = parts.signature().ok_or_else(invalid)?;
         self.verify(jwt.key_id(), parts.signed.as_bytes(), &signature)?;
-        Ok(claims)
+        serde_json::from_value(claims).map_err(|_| Error::invalid("claims", "must have the type asked for"))
     }
 
     fn verify(&self, id: &str, message: &[u8], signature: &[u8]) -> Result<(), Error> {
         let key = self.keys.iter().find(|key| key.id == id).ok_or_else(|| {
-            Error::invalid("key_id", format!("{id:?} is not among the keys at hand: fetch them anew"))
+            Error::invalid("key_id", format!("must be among the keys, got {id:?}\nfix: fetch the keys again"))
         })?;
-        let verified = crypto_provider()
-            .signature_verification_algorithms
-            .all
-            .iter()
-            .filter(|algorithm| {
-                algorithm.public_key_alg_id() == alg_id::RSA_ENCRYPTION
-                    && algorithm.signature_alg_id() == alg_id::RSA_PKCS1_SHA256
-            })
-            .any(|algorithm| algorithm.verify_signature(&key.der, message, signature).is_ok());
-        match verified {
-            true => Ok(()),
-            false => {
-                Err(Error::invalid("signature", format!("is not by the key {id:?}, or not of this content")))
-            }
+        if is_valid(&key.der, message, signature) {
+            return Ok(());
         }
+        Err(Error::invalid("signature", format!("must be made by the key {id:?} for this content")))
     }
+}
+
+/// Whether `signature` is RSA PKCS#1 v1.5 with SHA-256 over `message`.
+fn is_valid(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let is_rs256 = |algorithm: &&&dyn SignatureVerificationAlgorithm| {
+        algorithm.public_key_alg_id() == alg_id::RSA_ENCRYPTION
+            && algorithm.signature_alg_id() == alg_id::RSA_PKCS1_SHA256
+    };
+    let provider = crypto_provider();
+    let algorithms = provider.signature_verification_algorithms.all.iter().filter(is_rs256);
+    algorithms.into_iter().any(|algorithm| algorithm.verify_signature(key, message, signature).is_ok())
 }
 
 impl PublicKey {
@@ -122,7 +128,7 @@ impl PublicKey {
     }
 }
 
-/// An unsigned number as DER has it: with a zero before a leading one bit.
+/// Encodes an unsigned number in DER: a zero byte comes before a leading one bit.
 fn der_integer(number: &[u8]) -> Vec<u8> {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let digits = &number[zeros..];
@@ -159,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_as_der_has_them() {
+    fn numbers_and_lengths_are_encoded_in_der() {
         assert_eq!(der_integer(&[1, 0, 1]), [0x02, 3, 1, 0, 1]);
         assert_eq!(der_integer(&[0, 0, 0x80]), [0x02, 2, 0, 0x80]);
         assert_eq!(der_integer(&[]), [0x02, 1, 0]);
@@ -169,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_set_that_cannot_be_used_is_refused() {
+    fn an_unusable_key_set_is_refused() {
         for json in [
             "",
             "[]",

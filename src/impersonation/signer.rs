@@ -7,11 +7,11 @@ use serde::Serialize;
 use crate::client::{SignBlob, SignJwt};
 use crate::{IamCredentialsClient, ServiceAccountName};
 
-/// Signs bytes and claims as a target service account, with a key that never leaves Google.
+/// Signs bytes and claims as a target service account, with a key that never leaves Google. Made by
+/// [`Impersonation::signer`](crate::Impersonation::signer).
 ///
-/// Made by [`Impersonation::signer`](crate::Impersonation::signer). The signature is RSA PKCS#1
-/// v1.5 with SHA-256, and the reply names the key. `PublicKeys` check it against the keys that
-/// the account publishes.
+/// Signatures are RSA PKCS#1 v1.5 with SHA-256, and each names its key. To verify them, use
+/// `verify::PublicKeys`.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -19,10 +19,13 @@ use crate::{IamCredentialsClient, ServiceAccountName};
 ///
 /// # async fn sign() -> Result<(), gcp_iam_credentials::Error> {
 /// let client = IamCredentialsClient::new()?;
-/// let signer = client.impersonate("signer@project.iam.gserviceaccount.com").signer()?;
+/// let target = "signer@project.iam.gserviceaccount.com";
+/// let signer = client.impersonate(target).signer()?;
 /// let signature = signer.sign_blob("bytes").await?;
-/// let claims = serde_json::json!({ "iss": signer.email(), "aud": "https://example.com" });
-/// let jwt = signer.sign_jwt(&claims).expires_in(Duration::from_secs(600)).await?;
+///
+/// let claims = serde_json::json!({ "iss": signer.email(), "aud": "me" });
+/// let ten_minutes = Duration::from_secs(600);
+/// let jwt = signer.sign_jwt(&claims).expires_in(ten_minutes).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -42,20 +45,23 @@ impl Signer {
         Self { client, target, delegates }
     }
 
-    /// The e-mail address of the account that signs.
+    /// Returns the e-mail address of the account that signs.
     pub fn email(&self) -> &str {
         self.target.account()
     }
 
-    /// Signs bytes; the service hashes them. As
-    /// [`IamCredentialsClient::sign_blob`](IamCredentialsClient::sign_blob), with the target and the
-    /// delegates set.
+    /// Signs bytes, which the service hashes.
+    ///
+    /// The call is that of [`IamCredentialsClient::sign_blob`], with the target and the delegates
+    /// set.
     pub fn sign_blob(&self, payload: impl Into<Vec<u8>>) -> SignBlob {
         self.client.sign_blob(&self.target, payload).delegates(&self.delegates)
     }
 
-    /// Signs claims as a JWT. As [`IamCredentialsClient::sign_jwt`](IamCredentialsClient::sign_jwt),
-    /// with the target and the delegates set.
+    /// Signs claims as a JWT.
+    ///
+    /// The call is that of [`IamCredentialsClient::sign_jwt`], with the target and the delegates
+    /// set.
     pub fn sign_jwt(&self, claims: &impl Serialize) -> SignJwt {
         self.client.sign_jwt(&self.target, claims).delegates(&self.delegates)
     }

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 
-use gcp_iam_credentials::Error;
 use gcp_iam_credentials::bearer::{BearerError, TokenError};
+use gcp_iam_credentials::{Error, Token};
 use http::{Request, Response, StatusCode};
 use tonic::{Code, Status};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -36,6 +36,37 @@ async fn without_a_token_nothing_is_sent_and_the_status_discloses_nothing() {
                 !shown.contains("robot") && !shown.contains("iam") && !shown.contains("DENIED"),
                 "{shown}"
             );
+        }
+    }
+}
+
+/// conf: M32
+#[tokio::test]
+async fn a_handler_that_uses_the_question_mark_discloses_nothing() {
+    async fn asks_for_a_token(cause: Error) -> Result<Token, Status> {
+        Ok(ScriptedSource::failing(cause).credentials().token().await?)
+    }
+    async fn calls_a_service(cause: Error) -> Result<Response<()>, Status> {
+        let requests = RequestCounter::default();
+        let service = ScriptedSource::failing(cause).credentials().layer().layer(requests.service());
+        Ok(service.oneshot(request()).await?)
+    }
+    async fn asks_for_a_token_as_the_layer_does(cause: Error) -> Result<Token, BearerError<Status>> {
+        Ok(ScriptedSource::failing(cause).credentials().token().await?)
+    }
+    let denied = "PERMISSION_DENIED on robot@example.iam.gserviceaccount.com: grant roles/iam.x";
+    for (cause, code) in
+        [(Error::transient(denied), Code::Unavailable), (Error::permanent(denied), Code::Unauthenticated)]
+    {
+        for status in [
+            asks_for_a_token(cause.clone()).await.unwrap_err(),
+            calls_a_service(cause.clone()).await.unwrap_err(),
+            Status::from(asks_for_a_token_as_the_layer_does(cause.clone()).await.unwrap_err()),
+        ] {
+            assert_eq!(status.code(), code);
+            assert!(status.message().starts_with("no credentials for this call"), "{status}");
+            assert!(!format!("{status} {status:?}").contains("robot"), "{status:?}");
+            assert_eq!(TokenError::find_in(&status).unwrap().to_string(), denied);
         }
     }
 }

@@ -57,6 +57,13 @@ async fn another_header_name_leaves_authorization_to_the_application() {
     assert_eq!(values(&headers, "authorization"), ["Bearer for-the-app"]);
 }
 
+#[tokio::test]
+async fn the_inner_service_can_be_read_changed_and_taken_back() {
+    let mut service = fixed("secret").layer().layer(7);
+    *service.get_mut() += 1;
+    assert_eq!((*service.get_ref(), service.into_inner()), (8, 8));
+}
+
 fn request_names(project: &str) -> Request<()> {
     Request::builder().header(QUOTA_PROJECT, project).body(()).unwrap()
 }

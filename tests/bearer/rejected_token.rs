@@ -11,6 +11,8 @@ use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::services::{replies, request};
+use crate::support::log_capture::LogCapture;
+use crate::support::runtime::one_thread;
 use crate::support::token_source::ScriptedSource;
 
 async fn fetches_after(
@@ -34,6 +36,20 @@ async fn a_rejected_token_is_replaced_for_the_next_request() {
         (StatusCode::UNAUTHORIZED, Some("16")),
     ] {
         assert_eq!(fetches_after(refusal, Credentials::layer).await, 2, "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_rejection_is_logged_with_both_statuses() {
+    for (reply, logged) in [
+        ((StatusCode::OK, Some("16")), r#"status=200 grpc_status="16""#),
+        ((StatusCode::UNAUTHORIZED, None), "status=401"),
+    ] {
+        let log = LogCapture::while_running(|| {
+            one_thread().block_on(fetches_after(reply, Credentials::layer));
+        });
+        let text = log.text();
+        assert!(text.contains("the called API rejected the token") && text.contains(logged), "{text}");
     }
 }
 

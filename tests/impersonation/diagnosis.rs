@@ -64,6 +64,64 @@ async fn a_diagnosis_names_the_hop_the_grant_and_the_command() {
 
 /// conf: M30
 #[tokio::test]
+async fn each_operation_is_tried_on_the_target_by_its_own_call() {
+    const SUBJECT: &str = "user@corp.example";
+    for (operation, subject, method, permission) in [
+        (Operation::AccessToken, None, "GenerateAccessToken", "iam.serviceAccounts.getAccessToken"),
+        (Operation::IdToken, None, "GenerateIdToken", "iam.serviceAccounts.getOpenIdToken"),
+        (Operation::SignBlob, None, "SignBlob", "iam.serviceAccounts.signBlob"),
+        (Operation::SignJwt, None, "SignJwt", "iam.serviceAccounts.signJwt"),
+        (Operation::AccessToken, Some(SUBJECT), "SignJwt", "iam.serviceAccounts.signJwt"),
+    ] {
+        let options = |client: &IamCredentialsClient| {
+            let acting = client.impersonate(TARGET).delegates(DELEGATES);
+            subject.map_or(acting.clone(), |subject| acting.subject(subject))
+        };
+        let script = Script::default();
+        assert!(options(&script.client()).diagnose(operation).await.unwrap().is_allowed());
+        let path = &script.only().path;
+        assert_eq!(path.rsplit('/').next(), Some(method));
+
+        // The service refuses without naming the permission, and the delegates are in order.
+        let denied = Answer::status(Code::PermissionDenied, "The caller does not have permission");
+        let script = Script::new([denied, Answer::Ok]);
+        let diagnosis = options(&script.client()).diagnose(operation).await.unwrap();
+        let failure = diagnosis.failure().unwrap();
+        assert_eq!(failure.account(), TARGET);
+        let Finding::MissingRole { permission: named, certain, .. } = failure.finding() else {
+            panic!("{diagnosis}");
+        };
+        assert_eq!((named.as_str(), *certain), (permission, true));
+        assert_eq!(script.calls(), 3, "the target and both delegates");
+    }
+}
+
+#[tokio::test]
+async fn a_diagnosis_takes_the_options_of_the_operation_that_it_diagnoses() {
+    let script = Script::default();
+    let client = script.client();
+    let acting = || client.impersonate(TARGET);
+    let lifetime = std::time::Duration::from_secs(600);
+    for (field, acting, operation) in [
+        ("lifetime", acting().lifetime(lifetime), Operation::IdToken),
+        ("lifetime", acting().lifetime(lifetime), Operation::SignBlob),
+        ("lifetime", acting().lifetime(lifetime * 100), Operation::AccessToken),
+        ("lifetime", acting().lifetime(lifetime * 7), Operation::SignJwt),
+        ("include_email", acting().include_email(true), Operation::AccessToken),
+        ("subject", acting().subject("user@corp.example"), Operation::SignJwt),
+        ("quota_project", acting().quota_project("a b"), Operation::IdToken),
+        ("delegates[0]", acting().delegates(["nobody"]), Operation::AccessToken),
+    ] {
+        assert_eq!(acting.diagnose(operation).await.unwrap_err().field(), Some(field), "{operation:?}");
+    }
+    assert_eq!(script.calls(), 0);
+    acting().lifetime(lifetime).quota_project("billed").diagnose(Operation::AccessToken).await.unwrap();
+    let probe: GenerateAccessTokenRequest = script.only().decode();
+    assert_eq!(probe.lifetime.unwrap().seconds, 600);
+}
+
+/// conf: M30
+#[tokio::test]
 async fn a_diagnosis_distinguishes_the_other_causes() {
     let info = |reason: &str, consumer: &str| {
         let metadata = [("consumer".to_owned(), consumer.to_owned())];

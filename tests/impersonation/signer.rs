@@ -75,7 +75,7 @@ async fn signatures_verify_with_the_published_keys() {
     client.sign_blob("other@example.com", "").await.unwrap();
     let foreign = keys("other@example.com").await;
     assert_eq!(foreign.verify_blob(&blob, b"bytes").unwrap_err().field(), Some("key_id"));
-    assert_eq!(foreign.verify_jwt(&jwt).unwrap_err().field(), Some("key_id"));
+    assert_eq!(foreign.verify_jwt::<serde_json::Value>(&jwt).unwrap_err().field(), Some("key_id"));
 
     emulator.keys().rotate(TARGET).await.unwrap();
     let newer = signer.sign_blob("bytes").await.unwrap();
