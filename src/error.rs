@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 pub(crate) use self::code::code_from_name;
 pub(crate) use self::code::code_name;
 pub use self::kind::ErrorKind;
-pub(crate) use self::refusal::RefusalCause;
+pub(crate) use self::refusal::{RefusalCause, UNKNOWN_MEMBER};
 pub use self::service::ServiceError;
 
 type BoxError = Box<dyn StdError + Send + Sync>;

@@ -96,7 +96,8 @@ impl PublicKeys {
 
     fn verify(&self, id: &str, message: &[u8], signature: &[u8]) -> Result<(), Error> {
         let key = self.keys.iter().find(|key| key.id == id).ok_or_else(|| {
-            Error::invalid("key_id", format!("must be among the keys, got {id:?}\nfix: fetch the keys again"))
+            Error::invalid("key_id", format!("must be among the keys, got {id:?}"))
+                .fix_by("fetch the keys again")
         })?;
         if is_valid(&key.der, message, signature) {
             return Ok(());

@@ -35,16 +35,14 @@ impl Destinations {
     fn check_host(&self, uri: &Uri, host: &str) -> Result<(), Error> {
         let encrypted = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTPS);
         if !encrypted && !self.plaintext && !is_loopback(uri) {
-            return Err(Error::invalid(
-                "uri",
-                format!("{host} must be called over https, or allowed by allow_plaintext(), to get a token"),
-            ));
+            let problem = format!("must be https to carry a token, got plaintext to {host}");
+            return Err(Error::invalid("uri", problem).fix_by("use https, or allow_plaintext()"));
         }
         match &self.hosts {
-            Some(hosts) if !hosts.iter().any(|pattern| pattern.matches(host)) => Err(Error::invalid(
-                "uri",
-                format!("{host} must be among the hosts of allow_hosts() to get a token"),
-            )),
+            Some(hosts) if !hosts.iter().any(|pattern| pattern.matches(host)) => {
+                let problem = format!("must have a host that allow_hosts() names, got {host}");
+                Err(Error::invalid("uri", problem))
+            }
             _ => Ok(()),
         }
     }

@@ -33,6 +33,11 @@ impl Error {
         OneLine(self)
     }
 
+    /// Returns the whole chain in one line, for reports that give their own advice.
+    pub(crate) fn without_advice(&self) -> impl Display {
+        Chain(self)
+    }
+
     /// Writes this level of the chain, without advice.
     fn write_level(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
@@ -82,6 +87,14 @@ impl Display for OneLine<'_> {
             Some(fix) => write!(f, "; fix: {fix}"),
             None => Ok(()),
         }
+    }
+}
+
+struct Chain<'a>(&'a Error);
+
+impl Display for Chain<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write_chain(self.0, f)
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 pub use self::finding::Finding;
 use self::probe::Probe;
 use super::{Impersonation, Verb};
+use crate::error::{RefusalCause, UNKNOWN_MEMBER};
 use crate::{Error, roles};
 
 /// What the target is to be used for.
@@ -86,9 +87,10 @@ impl Impersonation {
         match probe.target().await {
             Ok(()) => hops.iter_mut().for_each(|hop| hop.finding = Finding::Allowed),
             Err(error) => {
-                let (failing, finding) = probe.first_failure(error).await;
+                let (failing, failure) = probe.first_failure(error).await;
                 hops[..failing].iter_mut().for_each(|hop| hop.finding = Finding::LikelyAllowed);
-                hops[failing].finding = finding;
+                hops[failing].finding = failure.finding;
+                hops[failing].cause = failure.cause;
             }
         }
         Ok(Diagnosis { hops })
@@ -124,6 +126,7 @@ impl Impersonation {
             follows: index > 0,
             account,
             finding: Finding::NotReached,
+            cause: None,
         };
         principals.zip(accounts).enumerate().map(hop).collect()
     }
@@ -198,6 +201,7 @@ pub struct DiagnosedHop {
     follows: bool,
     account: String,
     finding: Finding,
+    cause: Option<RefusalCause>,
 }
 
 impl DiagnosedHop {
@@ -219,7 +223,7 @@ impl DiagnosedHop {
 
     /// Returns the command that fixes the hop, if there is one.
     pub fn command(&self) -> Option<String> {
-        self.finding.command(&self.member(), &self.account)
+        self.cause.as_ref()?.command(&self.account, &self.member())
     }
 
     /// The principal as IAM policies name it.
@@ -229,7 +233,7 @@ impl DiagnosedHop {
                 format!("serviceAccount:{principal}")
             }
             Some(principal) => format!("user:{principal}"),
-            None => "MEMBER".to_owned(),
+            None => UNKNOWN_MEMBER.to_owned(),
         }
     }
 }

@@ -1,11 +1,9 @@
-//! What a probe found out about one hop, and the command that fixes it.
+//! What a probe found out about one hop.
 
 use std::fmt;
 
-use tonic::Code;
-
-use super::Operation;
-use crate::{Error, ErrorKind, roles, scopes};
+use crate::error::RefusalCause;
+use crate::{Error, ErrorKind, scopes};
 
 /// What was found out about one hop.
 ///
@@ -64,55 +62,6 @@ impl Finding {
         matches!(self, Self::Allowed | Self::LikelyAllowed)
     }
 
-    /// `operation` is what the failed call tried.
-    pub(super) fn from_error(error: Error, operation: Operation, certain: bool) -> Self {
-        if error.kind() == ErrorKind::Credentials {
-            return Self::BadSource(error);
-        }
-        let Some(service) = error.service() else { return Self::Other(error) };
-        let project = || {
-            let consumer = service.info("consumer")?;
-            Some(consumer.strip_prefix("projects/").unwrap_or(consumer).to_owned())
-        };
-        match (service.code(), service.reason()) {
-            (_, Some("SERVICE_DISABLED")) => Self::ApiDisabled { project: project() },
-            (_, Some("ACCESS_TOKEN_SCOPE_INSUFFICIENT")) => Self::ScopeInsufficient,
-            (_, Some("USER_PROJECT_DENIED")) => Self::QuotaProjectDenied { project: project() },
-            (Code::PermissionDenied, None | Some("IAM_PERMISSION_DENIED")) => Self::MissingRole {
-                permission: service.permission().unwrap_or(operation.permission()).to_owned(),
-                role: roles::TOKEN_CREATOR.to_owned(),
-                certain,
-            },
-            (Code::NotFound, _) => Self::UnknownAccount,
-            (Code::Unauthenticated, _) => Self::BadSource(error),
-            _ => Self::Other(error),
-        }
-    }
-
-    /// The command that fixes a hop on which `member` acts as `account`.
-    pub(super) fn command(&self, member: &str, account: &str) -> Option<String> {
-        match self {
-            Self::MissingRole { role, .. } => Some(format!(
-                "gcloud iam service-accounts add-iam-policy-binding {account} --member={member} --role={role}"
-            )),
-            Self::ApiDisabled { project } => {
-                let project = project.as_deref().unwrap_or("PROJECT");
-                Some(format!("gcloud services enable iamcredentials.googleapis.com --project={project}"))
-            }
-            Self::QuotaProjectDenied { project } => Some(format!(
-                "gcloud projects add-iam-policy-binding {} --member={member} --role={}",
-                project.as_deref().unwrap_or("PROJECT"),
-                roles::SERVICE_USAGE_CONSUMER
-            )),
-            Self::UnknownAccount => Some(format!("gcloud iam service-accounts describe {account}")),
-            Self::ScopeInsufficient => {
-                Some(format!("gcloud auth application-default login --scopes={}", scopes::CLOUD_PLATFORM))
-            }
-            Self::BadSource(_) => Some("gcloud auth application-default login".to_owned()),
-            Self::Allowed | Self::LikelyAllowed | Self::NotReached | Self::Other(_) => None,
-        }
-    }
-
     /// Writes what it means for a hop on which `principal` acts as `account`.
     pub(super) fn explain(&self, f: &mut fmt::Formatter<'_>, principal: &str, account: &str) -> fmt::Result {
         match self {
@@ -136,8 +85,45 @@ impl Finding {
                 let project = project.as_deref().unwrap_or("the quota project");
                 write!(f, "{principal} may not use {project} as quota project")
             }
-            Self::BadSource(error) => write!(f, "the source credentials fail: {error}"),
-            Self::Other(error) => write!(f, "failed: {error}"),
+            Self::BadSource(error) => write!(f, "the source credentials fail: {}", error.without_advice()),
+            Self::Other(error) => write!(f, "failed: {}", error.in_one_line()),
         }
+    }
+}
+
+/// The failure of a probe.
+pub(super) struct Failure {
+    pub(super) finding: Finding,
+    /// What decides the command that fixes it.
+    pub(super) cause: Option<RefusalCause>,
+}
+
+impl Failure {
+    /// `certain` says whether the call needed exactly the permission that the operation needs.
+    pub(super) fn new(error: Error, certain: bool) -> Self {
+        let cause = match error.kind() {
+            ErrorKind::Credentials => Some(RefusalCause::SourceTokenRejected),
+            _ => error.refusal(),
+        };
+        let finding = match cause.clone() {
+            Some(RefusalCause::MissingRole { permission, role }) => Finding::MissingRole {
+                permission: permission.map(String::from).unwrap_or_default(),
+                role: role.to_owned(),
+                certain,
+            },
+            Some(RefusalCause::UnknownAccount) => Finding::UnknownAccount,
+            Some(RefusalCause::ApiDisabled { project, .. }) => {
+                Finding::ApiDisabled { project: project.map(String::from) }
+            }
+            Some(RefusalCause::ScopeInsufficient) => Finding::ScopeInsufficient,
+            Some(RefusalCause::QuotaProjectDenied { project }) => {
+                Finding::QuotaProjectDenied { project: project.map(String::from) }
+            }
+            Some(RefusalCause::SourceTokenExpired | RefusalCause::SourceTokenRejected) => {
+                Finding::BadSource(error)
+            }
+            None => Finding::Other(error),
+        };
+        Self { finding, cause }
     }
 }

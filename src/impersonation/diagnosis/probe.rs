@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Finding, Operation};
+use super::Operation;
+use super::finding::Failure;
 use crate::{Error, IamCredentialsClient, RetryPolicy, scopes};
 
 /// The narrowest scope that an access token can have.
@@ -60,18 +61,18 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Finds the first hop that fails, given that the whole chain fails with `error`. Returns the
-    /// hop's index and the finding.
-    pub(super) async fn first_failure(&self, error: Error) -> (usize, Finding) {
+    /// Finds the first hop that fails, given that the operation fails with `error`. Returns the
+    /// hop's index and its failure.
+    pub(super) async fn first_failure(&self, error: Error) -> (usize, Failure) {
         for index in 0..self.last() {
             let (delegate, delegates) = self.hop(index);
             if let Err(error) = self.access_token(delegate, delegates, LIFETIME).await {
                 // This call needs another permission than passing through the delegate does.
                 let certain = false;
-                return (index, Finding::from_error(error, Operation::AccessToken, certain));
+                return (index, Failure::new(error, certain));
             }
         }
-        (self.last(), Finding::from_error(error, self.operation, true))
+        (self.last(), Failure::new(error, true))
     }
 
     async fn access_token(
