@@ -69,7 +69,7 @@ async fn signatures_verify_with_the_published_keys() {
 
     let own = keys(TARGET).await;
     own.verify_blob(&blob, b"bytes").unwrap();
-    assert_eq!(own.verify_jwt(&jwt).unwrap(), claims);
+    assert_eq!(own.verify_jwt::<serde_json::Value>(&jwt).unwrap(), claims);
     assert_eq!(own.verify_blob(&blob, b"other bytes").unwrap_err().field(), Some("signature"));
 
     client.sign_blob("other@example.com", "").await.unwrap();
