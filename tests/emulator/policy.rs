@@ -146,7 +146,7 @@ async fn a_role_grants_exactly_its_permissions() {
     }
     // A delegate needs implicit delegation, which the workload identity role lacks.
     let policy = Policy::new().grant(ALICE, Role::WORKLOAD_IDENTITY_USER, &account(0)).grant(
-        &member(Some(0)),
+        member(Some(0)),
         Role::TOKEN_CREATOR,
         &account(1),
     );
@@ -291,7 +291,7 @@ async fn names_can_be_unique_ids_and_delegates_can_be_email_addresses() {
         .account_with_id(&account(0), "100")
         .account_with_id(&account(1), "101")
         .grant(ALICE, Role::TOKEN_CREATOR, &account(0))
-        .grant(&member(Some(0)), Role::TOKEN_CREATOR, &account(1))
+        .grant(member(Some(0)), Role::TOKEN_CREATOR, &account(1))
         .project_in_name(ProjectInName::Accepted);
     let emulator = start(policy).await;
     for delegate in ["100".to_owned(), account(0), service_account_path("-", "100")] {

@@ -1,4 +1,4 @@
-//! `iamcreds emulator`
+//! `iamcreds emulator`: runs the emulator until a signal stops it.
 
 use std::error::Error;
 use std::fs;
@@ -11,28 +11,28 @@ use gcp_iam_credentials::emulator::{Emulator, Policy};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Serves the API offline, for tests of impersonation in any language.
+/// Runs an emulator of the API, for tests of impersonation in any language.
 ///
-/// Prints where it listens and the environment to set, and stops on SIGINT or SIGTERM.
-/// GET /emulator/ tells what else it can do.
+/// Prints its URL and the environment variable to set. Stops on SIGINT or SIGTERM.
+/// GET /emulator/ lists the pages that control it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8095")]
     listen: SocketAddr,
-    /// How callers reach it, if not by that address: http://emulator:8095
+    /// The URL that clients use, if it isn't the address: http://emulator:8095
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// Who may do what; without it any bearer may do all
+    /// The policy file; without a policy, any bearer has all permissions
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Speak TLS, with a certificate made for this run
+    /// Serve TLS, with a certificate that is generated for this run
     #[arg(long)]
     tls: bool,
-    /// Where to write the certificate authority's certificate, in PEM
+    /// The file to write the certificate authority's certificate to, in PEM
     #[arg(long, value_name = "FILE", requires = "tls")]
     ca_out: Option<PathBuf>,
-    /// What to log on standard error; info has a line for each request
+    /// The level of the log on standard error; info has one line per request
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: Level,
 }
@@ -66,8 +66,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Listened for from the start: a signal that comes early must not be lost.
-        let stopped = stopped()?;
+        // Before the start, so that an early signal isn't lost.
+        let stopped = stop_signal()?;
         let emulator = start(arguments).await?;
         announce(&emulator)?;
         stopped.await;
@@ -98,10 +98,10 @@ fn announce(emulator: &Emulator) -> io::Result<()> {
     let address = emulator.address();
     if !address.ip().is_loopback() {
         eprintln!(
-            "iamcreds: {address} is not loopback: whoever reaches it can have tokens and change policies"
+            "iamcreds: {address} is not loopback: everyone who can reach it can get tokens and change the policy"
         );
     }
-    // A bare host means plaintext.
+    // A host without a scheme means plaintext.
     let host = emulator.endpoint().trim_start_matches("http://");
     let mut out = io::stdout().lock();
     writeln!(out, "listening on {}", emulator.endpoint())?;
@@ -114,7 +114,7 @@ fn in_file(path: &Path, error: &dyn Error) -> Failure {
 }
 
 #[cfg(unix)]
-fn stopped() -> io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -127,9 +127,9 @@ fn stopped() -> io::Result<impl Future<Output = ()>> {
 }
 
 #[cfg(not(unix))]
-fn stopped() -> io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
-        // Without a handler the process ends anyway.
+        // If the handler fails, the signal ends the process.
         let _ = tokio::signal::ctrl_c().await;
     })
 }
