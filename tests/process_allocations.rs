@@ -20,7 +20,7 @@ const REQUESTS: usize = 100;
 const OTHER_HEADERS: [&str; 6] =
     ["content-type", "te", "user-agent", "grpc-timeout", "x-goog-request-params", "x-goog-api-client"];
 
-/// A token of 1 KiB that lives for another hour.
+/// Returns a token of 1 KiB that lives for another hour.
 fn token() -> Token {
     Token::new("x".repeat(1024), SystemTime::now() + Duration::from_secs(3600)).unwrap()
 }
@@ -38,7 +38,7 @@ fn requests(room: usize) -> Vec<Request<()>> {
     std::iter::repeat_with(request).take(REQUESTS).collect()
 }
 
-/// What it takes to send the requests, which are there already.
+/// Counts the allocations of sending these requests.
 fn cost<S>(service: &mut S, requests: Vec<Request<()>>) -> AllocationInfo
 where
     S: Service<Request<()>, Response = Response<()>, Error: std::fmt::Debug>,
@@ -48,7 +48,7 @@ where
         assert!(service.poll_ready(&mut context).is_ready());
         finish(service.call(request)).unwrap();
     };
-    // What is made once for a thread is made now.
+    // The first request initialises what each thread needs once.
     send(Request::new(()));
     measure(|| requests.into_iter().for_each(&mut send))
 }
@@ -73,7 +73,7 @@ async fn growing_the_header_map_is_all_that_a_request_allocates() {
         request
     });
     let insert = cost(&mut insert, requests(6));
-    assert!(insert.count_total > 0, "the map has no room for a seventh header: {insert:?}");
+    assert!(insert.count_total > 0, "the map must grow for a seventh header: {insert:?}");
     let ours = cost(&mut credentials.layer().layer(ReplyAtOnce), requests(6));
     assert_eq!((ours.count_total, ours.bytes_total), (insert.count_total, insert.bytes_total));
     let layer =
@@ -90,13 +90,13 @@ async fn sending_the_credential_type_allocates_nothing() {
     let acting = acting.access_token([CLOUD_PLATFORM]).unwrap();
     acting.token().await.unwrap();
     let mut service = acting.layer().layer(ReplyAtOnce);
-    // The first request joins the client's words and ours; all others say the same.
+    // The first request joins the client's header value and the crate's. All others reuse the result.
     cost(&mut service, requests(16));
     let cost = cost(&mut service, requests(16));
     assert_eq!(cost.count_total, 0, "{cost:?}");
 }
 
-/// Without this, a counter that counts nothing would go unnoticed.
+/// Proves that the counter counts.
 #[tokio::test]
 async fn a_request_that_waits_for_its_token_allocates() {
     let credentials = Credentials::from_fn(std::future::pending);

@@ -56,7 +56,7 @@ async fn a_tonic_client_works_over_a_balanced_channel() {
     let source = ScriptedSource::numbered();
     let balanced = Channel::balance_list(servers.iter().map(HealthServer::endpoint));
     let mut client = health(&source.credentials(), balanced);
-    // Which server gets a call is left to chance: 1 of 2^199 runs of 200 calls knows one alone.
+    // Each call goes to a random server: 200 calls all go to the same one in 1 of 2^199 runs.
     let mut calls = 0;
     while servers.iter().any(|server| server.authorizations().is_empty()) && calls < 200 {
         client.check(whole_server()).await.unwrap();
@@ -76,7 +76,10 @@ async fn a_tonic_client_sees_the_rejection_and_its_next_call_has_a_new_token() {
     let mut client = health(&source.credentials(), server.endpoint().connect_lazy());
     let status = client.check(whole_server()).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "by the API"));
-    assert!(TokenError::find_in(&status).is_none(), "the API refused, not the source");
+    assert!(
+        TokenError::find_in(&status).is_none(),
+        "the API rejected the token, so the error is not the layer's"
+    );
     for _ in 0..3 {
         client.check(whole_server()).await.unwrap();
     }
@@ -102,7 +105,7 @@ async fn a_tonic_client_gets_a_constant_status_whose_source_is_the_cause() {
         assert!(cause.to_string().contains("getAccessToken"), "{cause}");
         assert!(cause.get_ref().unwrap().is::<Status>(), "IAM's answer is reachable");
     }
-    assert_eq!(server.authorizations(), [""; 0], "nothing was sent");
+    assert_eq!(server.authorizations(), [""; 0], "a request was sent");
 }
 
 /// conf: M32
@@ -150,7 +153,7 @@ async fn a_tonic_requests_timeout_bounds_the_wait_for_a_token() {
     let mut request = tonic::Request::new(whole_server());
     request.set_timeout(Duration::from_millis(100));
     let outcome = tokio::time::timeout(Duration::from_secs(10), client.check(request)).await;
-    let status = outcome.expect("the wait outlasts the caller's deadline").unwrap_err();
+    let status = outcome.expect("the wait ends at the caller's deadline").unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(TokenError::find_in(&status).unwrap().is_transient());
 }
@@ -168,7 +171,7 @@ async fn a_plaintext_origin_is_refused_unless_it_is_loopback() {
     assert_eq!(source.fetches(), 0);
 }
 
-/// A server that refuses the first token by HTTP status 401.
+/// Starts a server that rejects the first token with HTTP status 401.
 async fn http_server(seen: &Arc<Mutex<Vec<String>>>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -246,7 +249,7 @@ async fn the_credential_type_is_appended_to_the_clients_own_header() {
         (access.clone(), None, Some("cred-type/imp")),
         (access.clone(), Some("gl-rust/1.90 gapic/1"), Some("gl-rust/1.90 gapic/1 cred-type/imp")),
         (access.header_name(header::PROXY_AUTHORIZATION), None, None),
-        // What takes ID tokens is not Google's.
+        // ID tokens are for services that are not Google's.
         (identity, None, None),
     ] {
         let mut request = Request::new(());

@@ -84,7 +84,7 @@ async fn no_request_carries_a_token_to_plaintext_or_to_a_host_that_is_not_allowe
     ] {
         let service = layer.layer(requests.service());
         let error = service.oneshot(Request::get(uri).body(()).unwrap()).await.unwrap_err();
-        let BearerError::Token(error) = error else { panic!("{uri} was asked") };
+        let BearerError::Token(error) = error else { panic!("a request was sent to {uri}") };
         assert_eq!((error.code(), error.cause().field()), (Code::Unauthenticated, Some("uri")), "{uri}");
     }
     assert_eq!(requests.count(), 0);
@@ -115,7 +115,7 @@ async fn an_error_of_the_inner_service_is_returned_unchanged() {
     }
 }
 
-/// An inner service that may not leave its thread, over bodies that are no bodies.
+/// The inner service is not `Send`, and its bodies don't implement `http_body::Body`.
 #[tokio::test]
 async fn the_layer_is_generic_over_the_service_and_the_bodies() {
     let local = std::rc::Rc::new(std::cell::Cell::new(0));

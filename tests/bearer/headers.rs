@@ -23,13 +23,13 @@ async fn a_request_carries_the_token_marked_sensitive() {
     let layer = fixed("ya29.secret").layer();
     let headers = sent(layer.clone(), request()).await;
     assert_eq!(values(&headers, "authorization"), ["Bearer ya29.secret"]);
-    assert!(headers[header::AUTHORIZATION].is_sensitive(), "the value came by the slow path");
+    assert!(headers[header::AUTHORIZATION].is_sensitive(), "the slow path marks the value as sensitive");
 
     let mut service = layer.layer(echo());
     for _ in 0..2 {
         let headers = service.ready().await.unwrap().call(request()).await.unwrap().into_body();
         assert_eq!(values(&headers, "authorization"), ["Bearer ya29.secret"]);
-        assert!(headers[header::AUTHORIZATION].is_sensitive(), "the value came by the fast path");
+        assert!(headers[header::AUTHORIZATION].is_sensitive(), "the fast path marks the value as sensitive");
     }
 }
 

@@ -21,7 +21,7 @@ impl HealthServer {
         Self::accepting(|_| true).await
     }
 
-    /// Starts a server that answers `UNAUTHENTICATED` unless there is one token that `accepts` likes.
+    /// Starts a server that answers `UNAUTHENTICATED` to every request without one accepted token.
     pub(crate) async fn accepting(accepts: fn(&str) -> bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

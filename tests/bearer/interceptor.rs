@@ -24,7 +24,7 @@ fn source() -> ScriptedSource {
     ScriptedSource::numbered().with_lifetime(LIFE).with_info(info)
 }
 
-/// The headers that the interceptor leaves on a request.
+/// Returns the headers of a request after the interceptor.
 fn intercept(interceptor: &mut BearerInterceptor) -> Result<HeaderMap, Status> {
     Ok(interceptor.call(Request::new(()))?.into_parts().0.into_headers())
 }
@@ -33,7 +33,7 @@ fn authorization(headers: &HeaderMap) -> Vec<&str> {
     headers.get_all("authorization").iter().map(|value| value.to_str().unwrap()).collect()
 }
 
-/// Lets a refresh that has begun come to its end.
+/// Lets a refresh in progress finish.
 async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
@@ -45,7 +45,7 @@ async fn settle() {
 async fn a_request_carries_the_token_and_the_project() {
     let source = source();
     let mut interceptor = source.credentials().interceptor().await.unwrap();
-    assert_eq!(source.fetches(), 1, "the first token is there before the first request");
+    assert_eq!(source.fetches(), 1, "the first token is fetched before the first request");
     for _ in 0..3 {
         let headers = intercept(&mut interceptor).unwrap();
         assert_eq!(authorization(&headers), ["Bearer token-1"]);
@@ -86,7 +86,7 @@ async fn a_stale_token_is_used_while_the_next_one_is_fetched() {
     let mut interceptor = source.credentials().interceptor().await.unwrap();
     advance(LIFE - Duration::from_secs(60)).await;
     let headers = intercept(&mut interceptor).unwrap();
-    assert_eq!(authorization(&headers), ["Bearer token-1"], "it is good for another minute");
+    assert_eq!(authorization(&headers), ["Bearer token-1"], "the token is valid for another minute");
     settle().await;
     let headers = intercept(&mut interceptor).unwrap();
     assert_eq!(authorization(&headers), ["Bearer token-2"]);
@@ -137,8 +137,8 @@ async fn the_status_of_a_failed_refresh_discloses_nothing_and_last_error_has_the
         assert!(!shown.contains("robot") && !shown.contains("DENIED"), "{shown}");
     }
     assert_eq!(interceptor.last_error().unwrap().to_string(), denied);
-    assert_eq!(interceptor.clone().last_error().unwrap().to_string(), denied, "clones share it");
-    assert_eq!(source.fetches(), 2, "the failure is not asked for again at once");
+    assert_eq!(interceptor.clone().last_error().unwrap().to_string(), denied, "clones share the last error");
+    assert_eq!(source.fetches(), 2, "the failure is replayed");
 }
 
 /// conf: M18
@@ -176,7 +176,7 @@ fn one_short_token() -> Credentials {
     ScriptedSource::new(outcomes).credentials()
 }
 
-/// tonic drops the source of an interceptor's status: that is what `last_error` is for.
+/// tonic drops the source of an interceptor's status. `last_error` returns it.
 ///
 /// conf: M32
 #[tokio::test]
@@ -195,11 +195,14 @@ async fn a_tonic_client_sends_the_token_and_its_failures_are_explained_by_last_e
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut client = HealthClient::with_interceptor(channel, broken.clone());
     let status = client.check(whole_server()).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable, "the fetch has only begun");
+    assert_eq!(status.code(), Code::Unavailable, "the fetch is still in progress");
     settle().await;
     let status = client.check(whole_server()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
-    assert!(TokenError::find_in(&status).is_none(), "tonic keeps sources now: say so in the docs");
+    assert!(
+        TokenError::find_in(&status).is_none(),
+        "tonic keeps the source of a status now: update the documentation"
+    );
     assert_eq!(broken.last_error().unwrap().to_string(), "no grant");
-    assert_eq!(server.authorizations().len(), 1, "the request was not sent");
+    assert_eq!(server.authorizations().len(), 1, "a request was sent without a token");
 }

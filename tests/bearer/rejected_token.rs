@@ -23,7 +23,7 @@ async fn fetches_after(
     let service = layer(&source.credentials()).layer(replies(reply.0, reply.1));
     for _ in 0..2 {
         let response = service.clone().oneshot(request()).await.unwrap();
-        assert_eq!(response.status(), reply.0, "the reply is handed on as it is");
+        assert_eq!(response.status(), reply.0, "the layer changed the reply");
     }
     source.fetches()
 }
@@ -110,7 +110,7 @@ async fn a_burst_of_rejections_of_one_token_starts_one_refresh() {
     credentials.token().await.unwrap();
     let (arrivals, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let target = (Arc::clone(&arrivals), Arc::clone(&gate));
-    // Refuses the first token alone.
+    // Rejects only the first token.
     let service = credentials.layer().layer(service_fn(move |request: Request<()>| {
         let (arrivals, gate) = target.clone();
         async move {
@@ -125,7 +125,7 @@ async fn a_burst_of_rejections_of_one_token_starts_one_refresh() {
     while arrivals.load(Ordering::SeqCst) < 1000 {
         tokio::task::yield_now().await;
     }
-    // Half of the refusals come before there is a new token, and half after.
+    // Half of the rejections arrive before there is a new token, and half after.
     gate.add_permits(500);
     for reply in burst.drain(..500) {
         assert_eq!(reply.await.unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);

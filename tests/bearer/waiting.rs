@@ -25,8 +25,9 @@ async fn callers_that_wait_for_a_token_occupy_no_slot_of_the_service() {
     for _ in 0..4 {
         let mut service = service.clone();
         let ready = tokio::time::timeout(Duration::from_secs(5), service.ready());
-        let reply = ready.await.expect("a waiting caller keeps the only slot").unwrap().call(request());
-        // The service stays alive beside the call, as a client keeps its channel.
+        let reply =
+            ready.await.expect("a waiting caller does not occupy the only slot").unwrap().call(request());
+        // The service outlives the call, as the channel of a client does.
         waiting.push((service, tokio::spawn(reply)));
     }
     tokio::task::yield_now().await;
@@ -34,7 +35,7 @@ async fn callers_that_wait_for_a_token_occupy_no_slot_of_the_service() {
     source.release(1);
     for (_service, reply) in waiting {
         let reply = tokio::time::timeout(Duration::from_secs(5), reply).await;
-        let headers = reply.expect("the callers block each other").unwrap().unwrap().into_body();
+        let headers = reply.expect("the callers do not block each other").unwrap().unwrap().into_body();
         assert_eq!(values(&headers, "authorization"), ["Bearer token-1"]);
     }
 }
@@ -60,7 +61,7 @@ async fn a_caller_gives_up_at_its_own_deadline_and_the_others_get_the_token() {
     let service = source.credentials().layer().layer(echo());
     let hasty = Request::builder().header("grpc-timeout", "100m").body(()).unwrap();
     let start = Instant::now();
-    // It is the one that began the fetch.
+    // This caller starts the fetch.
     let hasty = tokio::spawn(service.clone().oneshot(hasty));
     tokio::task::yield_now().await;
     let patient = tokio::spawn(service.oneshot(request()));
@@ -86,7 +87,7 @@ async fn the_deadline_applies_while_the_inner_service_is_not_ready() {
     let _taken = slot.acquire().await.unwrap();
     source.release(1);
     let outcome =
-        tokio::time::timeout(Duration::from_secs(5), reply).await.expect("the deadline is forgotten");
+        tokio::time::timeout(Duration::from_secs(5), reply).await.expect("the deadline still applies");
     assert!(matches!(outcome, Err(BearerError::Token(_))));
 }
 
@@ -106,5 +107,9 @@ async fn the_time_spent_waiting_is_subtracted_from_grpc_timeout() {
     assert!((30_000_000..=59_950_000).contains(&micros), "{micros} µs of 60 s are left");
 
     let headers = service.oneshot(timed()).await.unwrap().into_body();
-    assert_eq!(values(&headers, "grpc-timeout"), ["60S"], "a request that did not wait keeps its time");
+    assert_eq!(
+        values(&headers, "grpc-timeout"),
+        ["60S"],
+        "a request that did not wait keeps its grpc-timeout"
+    );
 }

@@ -9,7 +9,7 @@ use tonic::Code;
 use crate::support::runtime::ms;
 use crate::support::scripted_service::{Answer, Script, TARGET, builder};
 
-/// A policy that hardly waits, so that the timeouts show.
+/// A policy with waits near zero, so that only the timeouts take time.
 const EAGER: RetryPolicy = RetryPolicy::new().initial_backoff(Duration::from_nanos(1));
 
 /// conf: G35
@@ -120,7 +120,7 @@ async fn a_timeout_reports_the_error_of_the_attempt_before() {
             .contains("no success within 500ms (after 2 attempts): UNAVAILABLE: come back later"),
         "{error:#}"
     );
-    assert_eq!(error.service().unwrap().message(), "come back later");
+    assert_eq!(error.service().unwrap().message(), "try again later");
 }
 
 #[tokio::test(start_paused = true)]

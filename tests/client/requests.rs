@@ -18,62 +18,74 @@ fn full_names() -> Vec<String> {
         .to_vec()
 }
 
+fn path(method: &str) -> String {
+    format!("/google.iam.credentials.v1.IAMCredentials/{method}")
+}
+
 /// conf: P29, M29, G59, P56, P44
 #[tokio::test]
-async fn every_call_sends_its_arguments_and_its_delegates_in_order() {
+async fn generate_access_token_sends_its_arguments_and_its_delegates_in_order() {
     let script = Script::default();
-    let client = script.client();
-    client
-        .generate_access_token(TARGET, [scopes::CLOUD_PLATFORM, scopes::IAM])
-        .delegates(DELEGATES)
-        .lifetime(Duration::from_secs(300))
-        .await
-        .unwrap();
-    client
-        .generate_id_token(TARGET, "https://a.run.app")
-        .delegates(DELEGATES)
-        .include_email(true)
-        .await
-        .unwrap();
-    client.sign_blob(TARGET, b"\x00\xff".as_slice()).delegates(DELEGATES).await.unwrap();
-    client.sign_jwt(TARGET, &"{\"sub\": \"ü\"}").delegates(DELEGATES).await.unwrap();
+    let call = script.client().generate_access_token(TARGET, [scopes::CLOUD_PLATFORM, scopes::IAM]);
+    call.delegates(DELEGATES).lifetime(Duration::from_secs(300)).await.unwrap();
+    let expected = GenerateAccessTokenRequest {
+        name: service_account_path("-", TARGET),
+        delegates: full_names(),
+        scope: vec![scopes::CLOUD_PLATFORM.to_owned(), scopes::IAM.to_owned()],
+        lifetime: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
+    };
+    let sent = script.only();
+    assert_eq!(sent.path, path("GenerateAccessToken"));
+    assert_eq!(sent.decode::<GenerateAccessTokenRequest>(), expected);
+}
 
-    let seen = script.seen();
-    let name = service_account_path("-", TARGET);
-    let delegates = full_names();
-    let access: GenerateAccessTokenRequest = seen[0].decode();
-    assert_eq!(
-        access,
-        GenerateAccessTokenRequest {
-            name: name.clone(),
-            delegates: delegates.clone(),
-            scope: vec![scopes::CLOUD_PLATFORM.to_owned(), scopes::IAM.to_owned()],
-            lifetime: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
-        }
-    );
-    let id: GenerateIdTokenRequest = seen[1].decode();
-    assert_eq!(
-        id,
-        GenerateIdTokenRequest {
-            name: name.clone(),
-            delegates: delegates.clone(),
-            audience: "https://a.run.app".to_owned(),
-            include_email: true,
-        }
-    );
-    let blob: SignBlobRequest = seen[2].decode();
-    assert_eq!(
-        blob,
-        SignBlobRequest { name: name.clone(), delegates: delegates.clone(), payload: vec![0, 255] }
-    );
-    let jwt: SignJwtRequest = seen[3].decode();
-    assert_eq!(jwt, SignJwtRequest { name, delegates, payload: "{\"sub\": \"ü\"}".to_owned() });
-    let paths: Vec<&str> = seen.iter().map(|seen| seen.path.as_str()).collect();
-    assert_eq!(
-        paths,
-        ["GenerateAccessToken", "GenerateIdToken", "SignBlob", "SignJwt"]
-            .map(|method| format!("/google.iam.credentials.v1.IAMCredentials/{method}"))
-    );
+/// conf: P29, M29, P44
+#[tokio::test]
+async fn generate_id_token_sends_its_arguments_and_its_delegates_in_order() {
+    let script = Script::default();
+    let call = script.client().generate_id_token(TARGET, "https://a.run.app");
+    call.delegates(DELEGATES).include_email(true).await.unwrap();
+    let expected = GenerateIdTokenRequest {
+        name: service_account_path("-", TARGET),
+        delegates: full_names(),
+        audience: "https://a.run.app".to_owned(),
+        include_email: true,
+    };
+    let sent = script.only();
+    assert_eq!(sent.path, path("GenerateIdToken"));
+    assert_eq!(sent.decode::<GenerateIdTokenRequest>(), expected);
+}
+
+/// conf: P29, M29
+#[tokio::test]
+async fn sign_blob_sends_its_bytes_and_its_delegates_in_order() {
+    let script = Script::default();
+    let call = script.client().sign_blob(TARGET, b"\x00\xff".as_slice());
+    call.delegates(DELEGATES).await.unwrap();
+    let expected = SignBlobRequest {
+        name: service_account_path("-", TARGET),
+        delegates: full_names(),
+        payload: vec![0, 255],
+    };
+    let sent = script.only();
+    assert_eq!(sent.path, path("SignBlob"));
+    assert_eq!(sent.decode::<SignBlobRequest>(), expected);
+}
+
+/// conf: P29, M29
+#[tokio::test]
+async fn sign_jwt_sends_a_string_verbatim_and_its_delegates_in_order() {
+    let script = Script::default();
+    let payload = "{\"sub\": \"ü\"}";
+    script.client().sign_jwt(TARGET, &payload).delegates(DELEGATES).await.unwrap();
+    let expected = SignJwtRequest {
+        name: service_account_path("-", TARGET),
+        delegates: full_names(),
+        payload: payload.to_owned(),
+    };
+    let sent = script.only();
+    assert_eq!(sent.path, path("SignJwt"));
+    assert_eq!(sent.decode::<SignJwtRequest>(), expected);
 }
 
 /// conf: R3, G75, P47, P5
@@ -200,7 +212,7 @@ async fn the_generated_stub_sends_an_empty_request_unmodified() {
     assert_eq!(seen.header("authorization"), None);
 }
 
-/// The raw stub wants an error that is no `Status`.
+/// Gives the scripted service an error type that the generated stub accepts.
 #[derive(Clone)]
 struct Infallible<S>(S);
 

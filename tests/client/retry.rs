@@ -1,4 +1,4 @@
-//! What is tried again, how often and when. The clock is paused; the service is in memory.
+//! What is retried, how often and when. The clock is paused; the service is in memory.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -66,7 +66,7 @@ async fn retries_end_at_the_limit_with_the_last_error() {
             (Code::Unavailable, attempts, attempts as usize)
         );
         assert!(error.is_transient());
-        assert!(error.to_string().contains("come back later"), "{error}");
+        assert!(error.to_string().contains("try again later"), "{error}");
     }
 }
 
@@ -102,11 +102,11 @@ async fn resource_exhausted_is_retried_only_if_the_server_says_when() {
 #[tokio::test(start_paused = true)]
 async fn no_wait_passes_the_deadline_and_the_last_error_is_returned() {
     let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(90)));
-    let script = Script::always(Answer::details(Code::Unavailable, "in a while", details));
+    let script = Script::always(Answer::details(Code::Unavailable, "ask again later", details));
     let start = Instant::now();
     let error = script.client().sign_blob(TARGET, "bytes").await.unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-    assert_eq!(error.service().unwrap().message(), "in a while");
+    assert_eq!(error.service().unwrap().message(), "ask again later");
     assert_eq!(script.calls(), 1);
 }
 
@@ -118,11 +118,11 @@ async fn a_retry_storm_ends_when_the_shared_budget_is_spent() {
     for _ in 0..100 {
         client.sign_blob(TARGET, "bytes").await.unwrap_err();
     }
-    // Without a budget it would be 500; with one, the free retries of ten seconds and no more.
+    // Without a budget there would be 500 calls; with it, 100 calls and the retries of ten seconds.
     let stormed = script.calls();
     assert!((190..=230).contains(&stormed), "{stormed}");
 
-    // Time brings the free ones back.
+    // The budget is refilled over time.
     tokio::time::sleep(Duration::from_secs(30)).await;
     let before = script.calls();
     client.sign_blob(TARGET, "bytes").await.unwrap_err();
@@ -148,7 +148,7 @@ async fn waits_are_random_between_zero_and_a_growing_bound() {
 /// conf: G2
 #[tokio::test(start_paused = true)]
 async fn a_transient_source_failure_is_retried_and_its_type_is_preserved() {
-    let source = ScriptedSource::failing(Error::transient(std::io::Error::other("vault asleep")));
+    let source = ScriptedSource::failing(Error::transient(std::io::Error::other("the vault is unavailable")));
     let script = Script::default();
     let error = script
         .client_with(builder().credentials(source.credentials()))
@@ -158,7 +158,7 @@ async fn a_transient_source_failure_is_retried_and_its_type_is_preserved() {
     assert_eq!((source.fetches(), script.calls()), (5, 0));
     assert_eq!(error.kind(), ErrorKind::Credentials);
     assert!(error.is_transient());
-    assert!(format!("{error:#}").ends_with("vault asleep"), "{error:#}");
+    assert!(format!("{error:#}").ends_with("the vault is unavailable"), "{error:#}");
     let cause: &Error = error.source().and_then(|cause| cause.downcast_ref()).unwrap();
     assert!(cause.get_ref().unwrap().is::<std::io::Error>());
 }

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::scripted_service::{Script, TARGET, fixed};
 
-/// A certificate authority of the test's own.
+/// A certificate authority for one test.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -29,7 +29,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for `name` and its key, in PEM form.
+    /// Returns a certificate for `name` and its key, both as PEM.
     fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -37,7 +37,9 @@ impl Authority {
     }
 }
 
-/// A TLS server for `name`; returns its port. `clients` is whose certificates it asks for.
+/// Starts a TLS server for `name` and returns its port.
+///
+/// With `clients`, it requires client certificates of that authority.
 async fn serve(script: &Script, authority: &Authority, name: &str, clients: Option<&Authority>) -> u16 {
     let (certificate, key) = authority.issue(name);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -150,7 +152,7 @@ async fn plaintext_to_a_tls_port_and_tls_to_a_plain_port_are_transport_errors() 
 /// conf: M26
 #[tokio::test]
 async fn both_crypto_providers_in_one_build_do_not_panic() {
-    // Neither is installed for the process, so whoever asks rustls for "the" provider panics.
+    // No provider is installed for the process, so code that relies on the installed one panics.
     assert!(rustls::crypto::CryptoProvider::get_default().is_none());
     let _ = (rustls::crypto::ring::default_provider(), rustls::crypto::aws_lc_rs::default_provider());
     let (certificate, key) = Authority::new().issue("client");

@@ -1,4 +1,4 @@
-//! Connections that cannot be made, break, or hang: real sockets, short times.
+//! Connections that can't be made, break, or hang: real sockets, short timeouts.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::runtime::{ms, one_thread, until};
 use crate::support::scripted_service::{Answer, Script, TARGET, builder, fixed};
 use crate::support::server::Server;
 
-/// A socket that takes connections and never says a word; each ends when its peer leaves.
+/// Returns a listener that accepts connections and never sends anything, with its address.
 async fn silent() -> (String, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     (listener.local_addr().unwrap().to_string(), listener)
@@ -87,7 +87,7 @@ async fn a_call_whose_connection_is_cut_is_retried_on_a_new_one() {
     until("the call", || script.calls() == 1).await;
     server.stop();
     script.answer_from_now(Answer::Ok);
-    // The port may take a moment to become free.
+    // It can take a moment until the port is free.
     let listener = loop {
         match TcpListener::bind(address).await {
             Ok(listener) => break listener,
@@ -131,7 +131,7 @@ async fn the_attempt_after_a_black_hole_uses_a_new_connection() {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", proxy.local_addr().unwrap());
     let target = server.address;
-    // The first connection swallows all it gets; later ones lead to the server.
+    // The first connection is a black hole; later ones are forwarded to the server.
     tokio::spawn(async move {
         let (mut hole, _) = proxy.accept().await.unwrap();
         tokio::spawn(async move {
@@ -329,7 +329,7 @@ async fn a_call_that_is_dropped_is_cancelled_at_the_server() {
     assert_eq!(script.abandoned(), 0);
     call.abort();
     until("the cancellation at the server", || script.abandoned() == 1).await;
-    // It cost the others nothing.
+    // Other calls are not affected.
     client.sign_blob(TARGET, "").await.unwrap();
     assert_eq!((server.connections(), script.calls()), (1, 2));
 }

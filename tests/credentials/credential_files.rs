@@ -26,7 +26,7 @@ fn member(account: &str) -> String {
     format!("serviceAccount:{account}")
 }
 
-/// `json` with these fields set.
+/// Returns a JSON object with these fields changed.
 fn with(json: &str, changes: Value) -> String {
     let mut object: Value = serde_json::from_str(json).unwrap();
     for (field, value) in changes.as_object().unwrap() {
@@ -50,7 +50,7 @@ async fn a_key_file_yields_a_new_token_for_each_fetch() {
 
     emulator.clock().advance(std::time::Duration::from_secs(3600));
     assert_eq!(emulator.verify_access_token(first.secret()), None);
-    // The emulator's clock has gone on; an assertion by this machine's is too old for it.
+    // By the emulator's clock, an assertion that this machine makes now is too old.
     let error = credentials.refresh().await.unwrap_err();
     assert!(!error.is_transient() && error.to_string().contains("invalid_grant: Invalid JWT"), "{error}");
     emulator.reset();
@@ -79,7 +79,7 @@ async fn a_key_of_another_universe_signs_its_own_tokens() {
     assert_eq!(exp - claims["iat"].as_u64().unwrap(), 3600);
     let expires_at = token.expires_at().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
     assert_eq!(expires_at.as_secs(), exp);
-    assert!(emulator.journal().entries().is_empty(), "nothing was sent");
+    assert!(emulator.journal().entries().is_empty(), "a request was sent");
 }
 
 /// conf: P7, P50, G67
@@ -132,10 +132,10 @@ async fn an_impersonation_file_calls_the_target_through_its_delegates() {
     assert_eq!((call.name(), call.principal()), (&*path_of(TARGET), Some(&*member(KEY))));
     assert_eq!(call.delegates(), [path_of(FIRST), path_of(SECOND)]);
     assert_eq!(call.fields().lifetime(), Some(std::time::Duration::from_secs(1200)));
-    // What the file says of the target's tokens is no business of the source.
+    // The quota project of the file applies to the use of its tokens, not to the calls that fetch them.
     assert_eq!(call.header("x-goog-user-project"), None);
     let sources = emulator.journal().of_method(Method::Token);
-    assert_eq!(sources.len(), 1, "the source's token is kept");
+    assert_eq!(sources.len(), 1, "the source's token is cached");
     assert_eq!(sources[0].fields().scopes(), [scopes::CLOUD_PLATFORM]);
 
     let explained = acting.explain();
@@ -210,7 +210,11 @@ async fn a_source_failure_is_reported_as_transient_or_permanent() {
     let user = emulator.authorized_user_json(USER);
     let file = emulator.impersonated_service_account_json(&user, TARGET, [""; 0]).unwrap();
     for (fault, transient, part) in [
-        (Fault::status(Code::PermissionDenied).message("go away").into(), false, "access_denied: go away"),
+        (
+            Fault::status(Code::PermissionDenied).message("not allowed").into(),
+            false,
+            "access_denied: not allowed",
+        ),
         (Fault::html(http::StatusCode::BAD_GATEWAY), true, "a page of HTML"),
         (Fault::status(Code::Unavailable).message("later").into(), true, "later"),
         (Fault::reset(), true, "lost the connection"),
@@ -263,7 +267,7 @@ async fn a_gcp_auth_provider_can_be_a_source() {
     let token = credentials.token().await.unwrap();
     let verified = emulator.verify_access_token(token.secret()).unwrap();
     assert_eq!((verified.principal(), verified.scopes()), (&*member(KEY), &[scopes::IAM.to_owned()][..]));
-    // It has a cache of its own: the same token is no reason to ask on and on.
+    // gcp_auth has its own cache. Getting the same token again doesn't cause another fetch.
     assert_eq!(credentials.refresh().await.unwrap().secret(), token.secret());
     assert_eq!(emulator.journal().of_method(Method::Token).len(), 1);
     assert!(credentials.explain().to_string().contains("gcp_auth provider"), "{}", credentials.explain());
@@ -296,7 +300,7 @@ async fn every_kind_of_impersonation_explains_its_chain() {
         (Some("boss@example.com"), TARGET)
     );
     assert!(explained.to_string().contains("subject: boss@example.com"), "{explained}");
-    assert!(emulator.journal().entries().is_empty(), "nothing was sent");
+    assert!(emulator.journal().entries().is_empty(), "a request was sent");
 }
 
 /// conf: M26, G9
@@ -312,5 +316,5 @@ async fn a_token_endpoint_with_an_untrusted_certificate_gets_no_secret() {
         "{error}"
     );
     assert!(emulator.journal().entries().is_empty());
-    assert_eq!(emulator.connections(), 1, "it is not tried again");
+    assert_eq!(emulator.connections(), 1, "a retry opened a connection");
 }

@@ -1,4 +1,4 @@
-//! A caller's own gcp_auth provider as a source. The clock is paused; the provider is in memory.
+//! A gcp_auth provider as a source. The clock is paused; the provider is in memory.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,10 +10,10 @@ use gcp_auth::TokenProvider;
 use gcp_iam_credentials::{Credentials, Token};
 use tokio::time::{Instant, advance};
 
-/// Keeps a token until it says that it has expired, as gcp_auth does.
+/// Returns a new token for each call, after a number of calls that never return.
 struct Provider {
     asked: AtomicUsize,
-    /// So many times it gives no answer.
+    /// This many calls never return.
     silent: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The cache on real threads and runtimes: none, one that goes away, one that stands still.
+//! The cache on real threads and runtimes: no runtime, one that ends, one that is blocked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -36,7 +36,7 @@ fn without_a_runtime_credentials_are_built_and_their_use_is_a_clear_error() {
     }
     assert!(!credentials.keep_warm().is_running());
     assert_eq!(source.fetches(), 0);
-    // Nothing of that is remembered.
+    // Those errors are not cached.
     assert_eq!(one_thread().block_on(credentials.token()).unwrap().secret(), "token-1");
 }
 
@@ -45,7 +45,9 @@ fn without_a_runtime_credentials_are_built_and_their_use_is_a_clear_error() {
 fn a_cached_token_is_returned_without_a_runtime() {
     let credentials = Credentials::from_source(one_token());
     one_thread().block_on(credentials.ready()).unwrap();
-    let Poll::Ready(Ok(token)) = poll_once(credentials.token()) else { panic!("waits") };
+    let Poll::Ready(Ok(token)) = poll_once(credentials.token()) else {
+        panic!("a cached token is returned without waiting")
+    };
     assert_eq!(token.secret(), "token-1");
     assert!(credentials.is_valid());
 }
@@ -68,7 +70,7 @@ fn a_fetch_whose_runtime_was_dropped_is_repeated_on_another() {
         let credentials = Credentials::from_source(source.clone());
         first.block_on(async {
             let left = tokio::time::timeout(Duration::from_millis(50), credentials.token()).await;
-            assert!(left.is_err(), "the gate is shut");
+            assert!(left.is_err(), "no fetch was released");
         });
         drop(first);
         assert_eq!((source.fetches(), source.running()), (1, 0));
@@ -104,7 +106,7 @@ fn a_fetch_on_a_blocked_runtime_is_replaced_after_its_deadline() {
     let source = gated();
     let credentials = Credentials::from_source(source.clone());
     first.block_on(async {
-        // Takes off, and nobody drives this runtime any more.
+        // Starts a fetch. After this, nothing runs this runtime any more.
         tokio::spawn(token_of(&credentials));
         tokio::task::yield_now().await;
         tokio::task::yield_now().await;
@@ -114,8 +116,8 @@ fn a_fetch_on_a_blocked_runtime_is_replaced_after_its_deadline() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         let waiter = tokio::spawn(token_of(&credentials));
         tokio::time::sleep(Credentials::FETCH_TIMEOUT - Duration::from_secs(10)).await;
-        assert_eq!(source.fetches(), 1, "the fetch may yet come home");
-        // The first is for the fetch that stands still.
+        assert_eq!(source.fetches(), 1, "the deadline of the first fetch has not passed yet");
+        // One permit is for the blocked fetch.
         source.release(2);
         tokio::time::timeout(Duration::from_secs(10), waiter).await
     });
@@ -143,7 +145,7 @@ fn dropping_the_last_handle_ends_the_fetch_and_drops_the_source() {
     assert!(warm.is_running());
     block_until("the fetch", || source.running() == 1);
     drop(credentials);
-    assert_eq!(source.running(), 1, "the guard is a handle");
+    assert_eq!(source.running(), 1, "the guard of keep_warm keeps the fetch running");
     drop(warm);
     block_until("the end of the fetch", || source.running() == 0 && source.is_unused());
     block_until("the end of all tasks", || runtime.metrics().num_alive_tasks() == 0);
@@ -220,8 +222,8 @@ fn readers_on_many_threads_see_tokens_in_order_while_others_refresh() {
             threads.spawn(|| {
                 let mut last = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    // There is a good token at all times.
-                    let seen = number(&credentials.cached().expect("no token"));
+                    // A refresh never removes the token before there is a new one.
+                    let seen = number(&credentials.cached().expect("a live token at all times"));
                     assert!(seen >= last, "token {seen} after {last}");
                     last = seen;
                 }

@@ -1,4 +1,4 @@
-//! A user's login as a source: what is asked of the token endpoint, and what is made of its replies.
+//! A user's login as a source: requests to the token endpoint, and its replies.
 
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ async fn a_busy_endpoint_is_retried_only_after_its_retry_after() {
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
     assert_eq!(server.requests(), 2);
 
-    // A wait past the deadline is not waited for.
+    // A wait that would pass the deadline is an error at once.
     let busy = Answer::Http(503, vec![("retry-after", "86400".to_owned())], String::new());
     let (server, credentials) = user_of([busy]).await;
     assert!(credentials.token().await.unwrap_err().is_transient());

@@ -103,7 +103,11 @@ async fn an_invalid_policy_names_the_field_and_leaves_the_old_one_in_force() {
     assert_eq!(in_force["tokens"][0]["principal"], "user:a@b.c");
 
     assert_eq!(control(&emulator, "POST", "/reset", "").await.0, 200);
-    assert_eq!(control(&emulator, "GET", "/policy", "").await.1, Value::Null, "the first policy was none");
+    assert_eq!(
+        control(&emulator, "GET", "/policy", "").await.1,
+        Value::Null,
+        "a reset restores the first policy, which was none"
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The transcripts of the emulator's page, run against an emulator.
+//! The transcripts in `docs/emulator.md`, run against an emulator.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use gcp_iam_credentials::emulator::{Emulator, Policy};
 const PAGE: &str = include_str!("../../docs/emulator.md");
 const POLICY: &str = include_str!("../../docs/policy.json");
 
-/// The commands of the page with the output that it shows for each.
+/// Returns the commands of the page, each with the output that the page shows.
 fn transcripts() -> Vec<(String, String)> {
     let mut list: Vec<(String, String)> = Vec::new();
     for block in PAGE.split("```console\n").skip(1) {
@@ -19,7 +19,7 @@ fn transcripts() -> Vec<(String, String)> {
                 in_command = true;
             } else {
                 let (command, output) = list.last_mut().expect("a block starts with a command");
-                // A command goes on over indented lines, until its output starts.
+                // Indented lines continue the command, until its output starts.
                 in_command = in_command && line.starts_with("    ");
                 let into = if in_command { command } else { output };
                 into.push('\n');
@@ -30,7 +30,7 @@ fn transcripts() -> Vec<(String, String)> {
     list
 }
 
-/// Whether `actual` is like `shown`, where `…` stands for anything.
+/// Returns whether `actual` matches `shown`, in which `…` matches any text.
 fn is_like(shown: &str, actual: &str) -> bool {
     let mut parts = shown.split('…');
     let first = parts.next().unwrap_or_default();
@@ -46,7 +46,7 @@ fn is_like(shown: &str, actual: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Whether the machine has what the page's readers have; a Rust toolchain alone does not bring it.
+/// Returns whether the commands of the page can run: a Rust toolchain doesn't include these programs.
 fn has_shell_and_curl() -> bool {
     let works =
         |program: &str| Command::new(program).arg("--version").output().is_ok_and(|it| it.status.success());

@@ -24,7 +24,7 @@ async fn a_dropped_emulator_frees_its_port_at_once() {
     let address = emulator.address();
     get_token(&mut stub(&emulator)).await.unwrap();
     drop(emulator);
-    tokio::net::TcpStream::connect(address).await.expect_err("nobody listens");
+    tokio::net::TcpStream::connect(address).await.expect_err("a stopped emulator accepts no connection");
     Emulator::builder().address(address).start().await.expect("the port is free");
 }
 
@@ -45,7 +45,7 @@ async fn a_reset_removes_everything_except_keys() {
 #[tokio::test]
 async fn the_journal_records_everything_except_secrets() {
     let emulator = start().await;
-    let mut request = with_bearer(access_token(EMAIL), "hush-hush");
+    let mut request = with_bearer(access_token(EMAIL), "secret-bearer-token");
     request.metadata_mut().insert("x-goog-request-params", "name=x".parse().unwrap());
     stub(&emulator).generate_access_token(request).await.unwrap();
     stub(&emulator).generate_access_token(access_token(EMAIL)).await.unwrap_err();
@@ -62,7 +62,7 @@ async fn the_journal_records_everything_except_secrets() {
     assert_ne!(first.connection(), second.connection());
     let refused = second.outcome().unwrap();
     assert_eq!((refused.code(), refused.reason()), (Code::Unauthenticated, Some("CREDENTIALS_MISSING")));
-    assert!(!format!("{journal:?}{emulator:?}").contains("hush"), "{journal:?}");
+    assert!(!format!("{journal:?}{emulator:?}").contains("secret-bearer"), "{journal:?}");
     emulator.journal().clear();
     assert!(emulator.journal().entries().is_empty());
 }

@@ -1,4 +1,4 @@
-//! The emulator as its clients see it.
+//! The emulator, called by real clients.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
 
 #[path = "../support/mod.rs"]

@@ -1,4 +1,4 @@
-//! The emulator's token endpoint, and the credential files that lead to it.
+//! The emulator's token endpoint, and the credential files that name it.
 
 use std::time::Duration;
 

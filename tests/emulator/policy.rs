@@ -1,4 +1,4 @@
-//! The emulator's policy: who may do what, and what those hear who may not.
+//! The emulator's policy: who is allowed what, and how a refusal looks.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn start(policy: Policy) -> Emulator {
     Emulator::builder().policy(policy.token(TOKEN, ALICE)).start().await.unwrap()
 }
 
-/// `level-0` … of a chain; the last is the target.
+/// Returns an account of the delegation chain `level-0`, `level-1`, …, whose last one is the target.
 fn account(level: usize) -> String {
     format!("level-{level}@project.iam.gserviceaccount.com")
 }
@@ -32,7 +32,7 @@ fn member(level: Option<usize>) -> String {
     level.map_or(ALICE.to_owned(), |level| format!("serviceAccount:{}", account(level)))
 }
 
-/// Asks for something of the last account, through all others.
+/// Calls a method for the last account of a chain, through all others as delegates.
 async fn ask(emulator: &Emulator, method: Method, hops: usize) -> Result<(), Status> {
     let delegates: Vec<_> = (0..hops).map(|level| service_account_path("-", &account(level))).collect();
     let name = service_account_path("-", &account(hops));

@@ -11,32 +11,32 @@ use crate::DELEGATES;
 use crate::support::scripted_service::{Answer, Script, Seen, TARGET, builder};
 use crate::support::token_source::ScriptedSource;
 
+const GET_ACCESS_TOKEN: &str = "iam.serviceAccounts.getAccessToken";
+
 async fn diagnose(client: &IamCredentialsClient) -> Result<Diagnosis, Error> {
     client.impersonate(TARGET).delegates(DELEGATES).diagnose(Operation::AccessToken).await
 }
 
+/// Refuses a call because this permission is missing.
+fn denied(permission: &str) -> Answer {
+    let metadata = [("permission".to_owned(), permission.to_owned())];
+    let details = ErrorDetails::with_error_info("IAM_PERMISSION_DENIED", "iam.googleapis.com", metadata);
+    Answer::details(Code::PermissionDenied, "Permission denied on resource (or it may not exist).", details)
+}
+
 /// conf: M30
 #[tokio::test]
-async fn a_diagnosis_names_the_hop_the_grant_and_the_command() {
-    let denied = |permission: &str| {
-        let metadata = [("permission".to_owned(), permission.to_owned())];
-        let details = ErrorDetails::with_error_info("IAM_PERMISSION_DENIED", "iam.googleapis.com", metadata);
-        Answer::details(
-            Code::PermissionDenied,
-            "Permission denied on resource (or it may not exist).",
-            details,
-        )
-    };
-    let get = "iam.serviceAccounts.getAccessToken";
-
-    // The whole chain works.
+async fn a_diagnosis_of_a_working_chain_has_no_failure_and_makes_one_call() {
     let script = Script::default();
     let diagnosis = diagnose(&script.client()).await.unwrap();
     assert!(diagnosis.is_allowed() && diagnosis.failure().is_none());
     assert_eq!((diagnosis.hops().len(), script.calls()), (3, 1));
+}
 
-    // The target refuses the last delegate.
-    let script = Script::new([denied(get), Answer::Ok, Answer::Ok]);
+/// conf: M30
+#[tokio::test]
+async fn a_diagnosis_names_the_refused_delegate_the_role_and_the_command() {
+    let script = Script::new([denied(GET_ACCESS_TOKEN), Answer::Ok, Answer::Ok]);
     let diagnosis = diagnose(&script.client()).await.unwrap();
     let failure = diagnosis.failure().unwrap();
     assert_eq!((failure.principal(), failure.account()), (Some("second@example.com"), TARGET));
@@ -48,9 +48,12 @@ async fn a_diagnosis_names_the_hop_the_grant_and_the_command() {
         assert!(command.contains(word), "{command}");
     }
     assert!(diagnosis.to_string().contains(&command), "{diagnosis}");
+}
 
-    // The first delegate refuses the caller: the rest is not tried.
-    let script = Script::new([denied("iam.serviceAccounts.implicitDelegation"), denied(get)]);
+/// conf: M30
+#[tokio::test]
+async fn a_diagnosis_stops_at_the_first_hop_that_refuses_the_caller() {
+    let script = Script::new([denied("iam.serviceAccounts.implicitDelegation"), denied(GET_ACCESS_TOKEN)]);
     let diagnosis = diagnose(&script.client()).await.unwrap();
     let failure = diagnosis.failure().unwrap();
     assert_eq!((failure.principal(), failure.account()), (None, "first@example.com"));
@@ -60,6 +63,21 @@ async fn a_diagnosis_names_the_hop_the_grant_and_the_command() {
     let probes: Vec<GenerateAccessTokenRequest> = script.seen().iter().map(Seen::decode).collect();
     assert_eq!((probes[0].delegates.len(), probes[1].delegates.len()), (2, 0));
     assert!(probes.iter().all(|probe| probe.scope == [gcp_iam_credentials::scopes::USERINFO_EMAIL]));
+}
+
+/// Refuses a call with this reason, as Google's API front end does.
+fn refused(reason: &str, consumer: &str) -> Answer {
+    let metadata = [("consumer".to_owned(), consumer.to_owned())];
+    let details = ErrorDetails::with_error_info(reason, "googleapis.com", metadata);
+    Answer::details(Code::PermissionDenied, "", details)
+}
+
+/// Diagnoses a target whose service gives this answer. The text of the diagnosis has these words.
+async fn finding(answer: Answer, words: &str) -> Finding {
+    let acting = Script::always(answer).client().impersonate(TARGET);
+    let diagnosis = acting.diagnose(Operation::AccessToken).await.unwrap();
+    assert!(diagnosis.to_string().contains(words), "{words:?} is not in: {diagnosis}");
+    diagnosis.failure().unwrap().finding().clone()
 }
 
 /// conf: M30
@@ -122,54 +140,33 @@ async fn a_diagnosis_takes_the_options_of_the_operation_that_it_diagnoses() {
 
 /// conf: M30
 #[tokio::test]
-async fn a_diagnosis_distinguishes_the_other_causes() {
-    let info = |reason: &str, consumer: &str| {
-        let metadata = [("consumer".to_owned(), consumer.to_owned())];
-        ErrorDetails::with_error_info(reason, "googleapis.com", metadata)
-    };
-    type Check = fn(&Finding) -> bool;
-    let cases: [(Answer, Check, &str); 6] = [
-        (
-            Answer::details(Code::PermissionDenied, "", info("SERVICE_DISABLED", "projects/42")),
-            |finding| matches!(finding, Finding::ApiDisabled { project: Some(project) } if project == "42"),
-            "gcloud services enable iamcredentials.googleapis.com --project=42",
-        ),
-        (
-            Answer::details(Code::PermissionDenied, "", info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "")),
-            |finding| matches!(finding, Finding::ScopeInsufficient),
-            "cloud-platform",
-        ),
-        (
-            Answer::details(Code::PermissionDenied, "", info("USER_PROJECT_DENIED", "projects/7")),
-            |finding| matches!(finding, Finding::QuotaProjectDenied { project: Some(project) } if project == "7"),
-            "serviceUsageConsumer",
-        ),
-        (
-            Answer::status(Code::NotFound, "Not found; Gaia id not found for email"),
-            |finding| matches!(finding, Finding::UnknownAccount),
-            TARGET,
-        ),
-        (
-            Answer::status(Code::Unauthenticated, "bad token"),
-            |finding| matches!(finding, Finding::BadSource(_)),
-            "gcloud auth",
-        ),
-        (
-            Answer::status(Code::FailedPrecondition, "odd"),
-            |finding| matches!(finding, Finding::Other(_)),
-            "odd",
-        ),
-    ];
-    for (answer, expected, words) in cases {
-        let script = Script::always(answer);
-        let acting = script.client().impersonate(TARGET);
-        let diagnosis = acting.diagnose(Operation::AccessToken).await.unwrap();
-        let failure = diagnosis.failure().unwrap();
-        assert!(expected(failure.finding()), "{failure:?}");
-        assert!(diagnosis.to_string().contains(words), "{diagnosis}");
-    }
-    let broken = ScriptedSource::failing(Error::permanent("no key")).credentials();
-    let client = Script::default().client_with(builder().credentials(broken));
+async fn a_diagnosis_distinguishes_the_reasons_of_a_permission_denied() {
+    let command = "gcloud services enable iamcredentials.googleapis.com --project=42";
+    let disabled = finding(refused("SERVICE_DISABLED", "projects/42"), command).await;
+    assert!(matches!(&disabled, Finding::ApiDisabled { project: Some(project) } if project == "42"));
+    let scope = finding(refused("ACCESS_TOKEN_SCOPE_INSUFFICIENT", ""), "cloud-platform").await;
+    assert!(matches!(scope, Finding::ScopeInsufficient), "{scope:?}");
+    let quota = finding(refused("USER_PROJECT_DENIED", "projects/7"), "serviceUsageConsumer").await;
+    assert!(matches!(&quota, Finding::QuotaProjectDenied { project: Some(project) } if project == "7"));
+}
+
+/// conf: M30
+#[tokio::test]
+async fn a_diagnosis_distinguishes_the_other_codes() {
+    let unknown = Answer::status(Code::NotFound, "Not found; Gaia id not found for email");
+    let unknown = finding(unknown, TARGET).await;
+    assert!(matches!(unknown, Finding::UnknownAccount), "{unknown:?}");
+    let source = finding(Answer::status(Code::Unauthenticated, "bad token"), "gcloud auth").await;
+    assert!(matches!(source, Finding::BadSource(_)), "{source:?}");
+    let other = finding(Answer::status(Code::FailedPrecondition, "odd"), "odd").await;
+    assert!(matches!(other, Finding::Other(_)), "{other:?}");
+}
+
+/// conf: M30
+#[tokio::test]
+async fn a_failing_source_is_a_finding_and_an_invalid_target_an_error() {
+    let failing = ScriptedSource::failing(Error::permanent("no key")).credentials();
+    let client = Script::default().client_with(builder().credentials(failing));
     let diagnosis = diagnose(&client).await.unwrap();
     assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::BadSource(_)));
     let error = client.impersonate("nobody").diagnose(Operation::AccessToken).await.unwrap_err();
@@ -208,7 +205,7 @@ async fn a_diagnosis_finds_the_one_grant_that_is_missing() {
         assert_eq!(failure.principal(), Some(chain[hop].trim_start_matches("user:")), "{diagnosis}");
         assert!(matches!(failure.finding(), Finding::MissingRole { role, .. } if role == ROLE));
 
-        // The command that it prints, carried out, mends it.
+        // The printed command grants what is missing.
         let member = if hop == 0 { chain[0].to_owned() } else { format!("serviceAccount:{}", chain[hop]) };
         assert!(
             failure

@@ -66,7 +66,7 @@ async fn a_copy_keeps_every_option_and_shares_no_token() {
         assert_eq!(request.delegates, full_names());
         assert_eq!(request.scope, [scope]);
         assert_eq!(request.lifetime.unwrap().seconds, 7200);
-        // It is for calls with the credentials, not for those that get them.
+        // The quota project applies to calls with these credentials, not to the calls that fetch them.
         assert_eq!(seen.header("x-goog-user-project"), None);
     }
     assert_eq!(second.info().quota_project(), Some("billed"));

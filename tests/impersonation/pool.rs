@@ -128,13 +128,13 @@ async fn beyond_its_capacity_the_pool_evicts_the_least_recently_used() {
     favourite.token().await.unwrap();
     for number in 0..1000 {
         pool.impersonate(account(number)).access_token(["a"]).unwrap();
-        // Asked for all the time, it is never the one that was used the longest ago.
+        // It is used in each round, so it is never the least recently used.
         assert!(pool.impersonate(TARGET).access_token(["a"]).unwrap().is_valid(), "{number}");
     }
     let stats = pool.stats();
     assert_eq!((stats.identities(), stats.evictions()), (100, 901));
 
-    // Whoever holds credentials goes on with them when the pool has let them go.
+    // Credentials stay usable after the pool has evicted them.
     drop(pool);
     assert!(favourite.is_valid());
     favourite.refresh().await.unwrap();
@@ -148,7 +148,7 @@ async fn at_most_max_in_flight_fetches_run_and_all_use_one_connection() {
     let pool = ImpersonationPool::builder(server.client()).max_in_flight(4).build();
     let mut waiting = JoinSet::new();
     for number in 0..60 {
-        // Each identity twice: its callers share one fetch.
+        // Two callers per identity share one fetch.
         for _ in 0..2 {
             let acting = pool.impersonate(account(number)).access_token([scopes::CLOUD_PLATFORM]).unwrap();
             waiting.spawn(async move { acting.token().await });
@@ -179,7 +179,7 @@ async fn a_fetch_whose_caller_was_cancelled_frees_its_slot_in_the_pool() {
     let left = tokio::time::timeout(Duration::from_millis(20), first.token()).await;
     assert!(left.is_err());
     script.answer_from_now(Answer::Ok);
-    // The fetch of the one who left runs into its deadline; then the next has its turn.
+    // The abandoned fetch ends at its deadline. Then the next one starts.
     pool.impersonate(account(2)).access_token(["a"]).unwrap().token().await.unwrap();
     assert_eq!(pool.stats().in_flight(), 0);
 }

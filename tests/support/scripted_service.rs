@@ -76,7 +76,7 @@ impl Answer {
     }
 
     pub(crate) fn unavailable() -> Self {
-        Self::status(Code::Unavailable, "come back later")
+        Self::status(Code::Unavailable, "try again later")
     }
 
     pub(crate) fn details(code: Code, message: &str, details: ErrorDetails) -> Self {

@@ -17,11 +17,11 @@ type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 /// What the endpoint does with one request.
 #[derive(Clone)]
 pub(crate) enum Answer {
-    /// A new token, numbered, that lives for so many seconds.
+    /// The token `minted-N`, where N is its number, with this lifetime in seconds.
     Token(u64),
     /// This status, headers and body.
     Http(u16, Vec<(&'static str, String)>, String),
-    /// A reply head and the start of a body; then the connection ends.
+    /// The head of a reply and the start of its body, then the end of the connection.
     Break,
 }
 
@@ -35,7 +35,7 @@ impl Answer {
     }
 }
 
-/// Answers in order, the last one for ever.
+/// Gives its answers in order, the last one for ever.
 #[derive(Clone)]
 pub(crate) struct TokenServer {
     inner: Arc<Inner>,
@@ -55,7 +55,7 @@ impl TokenServer {
         Self::start_with(answers, true).await
     }
 
-    /// One that closes the connection after each reply, if it does not keep them alive.
+    /// Starts an endpoint that closes each connection after one reply, unless `keep_alive` is set.
     pub(crate) async fn start_with(answers: impl IntoIterator<Item = Answer>, keep_alive: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let inner = Inner {
@@ -68,7 +68,7 @@ impl TokenServer {
         };
         let server = Self { inner: Arc::new(inner) };
         let accepting = server.clone();
-        // On a thread of its own: tests end their runtimes.
+        // It has its own thread, because tests end their runtimes.
         let listener = listener.into_std().unwrap();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -128,7 +128,7 @@ impl TokenServer {
         format!("http://{}/token", self.inner.address)
     }
 
-    /// The forms that came, in order.
+    /// Returns the forms that arrived, in order.
     pub(crate) fn forms(&self) -> Vec<String> {
         self.inner.forms.lock().unwrap().clone()
     }
@@ -141,7 +141,7 @@ impl TokenServer {
         self.inner.connections.load(Ordering::SeqCst)
     }
 
-    /// The credential file of a user of this endpoint.
+    /// Returns the credential file of a user of this endpoint.
     pub(crate) fn user(&self) -> String {
         serde_json::json!({
             "type": "authorized_user",
