@@ -117,7 +117,7 @@ async fn a_timeout_reports_the_error_of_the_attempt_before() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(
         format!("{error:#}")
-            .contains("no success within 500ms (after 2 attempts): UNAVAILABLE: come back later"),
+            .contains("no success within 500ms (after 2 attempts): UNAVAILABLE: try again later"),
         "{error:#}"
     );
     assert_eq!(error.service().unwrap().message(), "try again later");

@@ -104,7 +104,7 @@ async fn a_refusal_contains_the_servers_message_and_caches_no_token() {
     let script = Script::always(Answer::status(Code::PermissionDenied, "not allowed"));
     let acting = script.client().impersonate(TARGET).access_token(["s"]).unwrap();
     let error = acting.token().await.unwrap_err();
-    assert!(error.to_string().contains("PERMISSION_DENIED: not you, sir"), "{error}");
+    assert!(error.to_string().contains("PERMISSION_DENIED: not allowed"), "{error}");
     assert_eq!(error.code(), Code::PermissionDenied);
     assert!(!acting.is_valid());
     assert!(acting.cached().is_none());
