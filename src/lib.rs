@@ -1,12 +1,12 @@
-//! Google's IAM Service Account Credentials API over gRPC: act as another service account, from
-//! any tonic client.
+//! Google's IAM Service Account Credentials API over gRPC: act as another service account from any
+//! tonic client.
 //!
-//! Three nouns carry the crate:
+//! The crate has three central types:
 //!
-//! * a [`TokenSource`] fetches one token,
-//! * [`Credentials`] put a cache around a source: whatever authenticates takes them,
-//! * an [`IamCredentialsClient`] makes the four calls of the API, and with
-//!   [`impersonate`](IamCredentialsClient::impersonate) makes new [`Credentials`] that act as a
+//! * A [`TokenSource`] fetches one token.
+//! * [`Credentials`] are a source with a cache. Everything that authenticates takes them.
+//! * An [`IamCredentialsClient`] makes the four calls of the API. Its method
+//!   [`impersonate`](IamCredentialsClient::impersonate) returns new [`Credentials`] that act as a
 //!   target service account.
 //!
 //! ```no_run
@@ -14,31 +14,51 @@
 //! use tonic::transport::{Channel, ClientTlsConfig};
 //! use tower::ServiceBuilder;
 //!
-//! # async fn act() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn act() -> Result<(), Box<dyn std::error::Error>> {
+//! let target = "deployer@project.iam.gserviceaccount.com";
 //! let client = IamCredentialsClient::new()?;
-//! let acting = client.impersonate("deployer@project.iam.gserviceaccount.com").access_token([CLOUD_PLATFORM])?;
+//! let acting = client.impersonate(target).access_token([CLOUD_PLATFORM])?;
 //!
 //! let tls = ClientTlsConfig::new().with_enabled_roots();
-//! let channel = Channel::from_static("https://pubsub.googleapis.com").tls_config(tls)?.connect_lazy();
+//! let channel = Channel::from_static("https://pubsub.googleapis.com")
+//!     .tls_config(tls)?
+//!     .connect_lazy();
 //! let channel = ServiceBuilder::new().layer(acting.layer()).service(channel);
-//! // Any generated client over `channel` now calls as the deployer, with tokens kept fresh.
+//! // Every generated client on `channel` now makes its calls as the deployer.
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Where to find what
+//!
+//! | Task | Start at |
+//! |---|---|
+//! | Make tokens, sign bytes and JWTs | [`IamCredentialsClient`], [`call`] |
+//! | Act as another account | [`Impersonation`], [`Signer`] |
+//! | Act as many accounts | [`ImpersonationPool`] |
+//! | Put tokens on a client's requests | [`BearerLayer`], [`BearerInterceptor`] |
+//! | Choose or write the source of tokens | [`Credentials`], [`source`] |
+//! | Handle errors | [`Error`], [`ErrorKind`] |
+//! | Find out why impersonation fails | [`diagnosis`] |
+//! | Verify tokens and signatures | [`verify`] |
+//! | Test without Google | [`manual::testing`] |
+//! | Solve a common task | [`manual::recipes`] |
+//! | Port a program from another language | [`manual::names`] |
 //!
 //! # Features
 //!
 //! | Feature | Default | Adds |
 //! |---|---|---|
-//! | `gcp-auth` | yes | credential files, and gcp_auth for the metadata server and `gcloud` |
-//! | `tls-ring` | yes | TLS with ring |
-//! | `tls-aws-lc` | no | TLS with aws-lc; both may be on, and ring is then used unless the process chose |
+//! | `credential-files` | yes | credential files: keys, users' logins, impersonations |
+//! | `gcp-auth` | yes | gcp_auth providers, the metadata server, and the `gcloud` command |
+//! | `tls-ring` | yes | TLS with the cryptography of ring |
+//! | `tls-aws-lc` | no | TLS with the cryptography of aws-lc. If both are enabled, the process's default provider is used, else ring |
 //! | `tls-native-roots` | yes | trust in the machine's certificate store |
-//! | `tls-webpki-roots` | no | trust in Mozilla's roots, compiled in |
+//! | `tls-webpki-roots` | no | trust in Mozilla's root certificates, which are compiled in |
 //! | `emulator` | no | an emulator of the API, for tests without a Google account |
-//! | `cli` | no | the program `iamcreds`, which serves the emulator to any language |
+//! | `cli` | no | the program `iamcreds`, which runs the emulator for programs in any language |
 //!
-//! Features only add; none changes what another does.
+//! A feature only adds something. No feature changes what another one does.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod adc;
@@ -94,7 +114,7 @@ pub mod pool {
     pub use crate::impersonation::{PoolBuilder, PoolStats, PooledImpersonation};
 }
 
-/// The samples of the README, compiled.
+/// Compiles the samples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,7 +1,23 @@
-//! Pages that explain, rather than define.
+//! Pages that explain how to use the crate.
+//!
+//! * [`recipes`]: short solutions of common tasks.
+//! * [`testing`]: how to test a program that uses this crate.
+//! * [`names`]: the names in Google's libraries for other languages, and what does the same here.
+//! * [`tracing`]: the spans and events that the crate emits.
+#![cfg_attr(feature = "emulator", doc = "* [`emulator`]: the emulator, for programs in any language.")]
+
+#[doc = include_str!("../docs/recipes.md")]
+pub mod recipes {}
+
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}
 
 #[doc = include_str!("../docs/names.md")]
 pub mod names {}
 
 #[doc = include_str!("../docs/tracing.md")]
 pub mod tracing {}
+
+#[cfg(feature = "emulator")]
+#[doc = include_str!("../docs/emulator.md")]
+pub mod emulator {}
