@@ -40,7 +40,7 @@
 //! | Choose or write the source of tokens | [`Credentials`], [`source`] |
 //! | Handle errors | [`Error`], [`ErrorKind`] |
 //! | Find out why impersonation fails | [`diagnosis`] |
-//! | Verify tokens and signatures | [`verify`] |
+//! | Verify what an account signed | [`verify`] |
 //! | Test without Google | [`manual::testing`] |
 //! | Solve a common task | [`manual::recipes`] |
 //! | Port a program from another language | [`manual::names`] |
