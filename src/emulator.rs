@@ -226,8 +226,3 @@ impl Emulator {
         handle::verify_blob(self.commands.state(), email, payload, signature)
     }
 }
-
-/// The samples of the page, compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/emulator.md")]
-struct Page;
