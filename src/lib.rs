@@ -90,10 +90,7 @@ pub mod verify;
 pub use adc::CredentialsBuilder;
 pub use bearer::interceptor::BearerInterceptor;
 pub use bearer::layer::BearerLayer;
-pub use client::{
-    ClientBuilder, GenerateAccessToken, GenerateIdToken, IamCredentialsClient, SignBlob, SignJwt, SignedBlob,
-    SignedJwt,
-};
+pub use client::{ClientBuilder, IamCredentialsClient};
 pub use credentials::{CacheStatus, Credentials, KeepWarm};
 pub use error::{Error, ErrorKind, ServiceError};
 pub use impersonation::{Impersonation, ImpersonationPool, Signer};
@@ -103,6 +100,11 @@ pub use source::TokenSource;
 pub use token::Token;
 /// tonic's status codes, as [`Error::code`] and [`ServiceError::code`] return them.
 pub use tonic::Code;
+
+/// The four calls of an [`IamCredentialsClient`], and what the signing calls return.
+pub mod call {
+    pub use crate::client::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
+}
 
 /// The report on why an impersonation fails: see [`Impersonation::diagnose`].
 pub mod diagnosis {

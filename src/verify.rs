@@ -6,9 +6,10 @@ use rustls::pki_types::{SignatureVerificationAlgorithm, alg_id};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::Error;
+use crate::call::{SignedBlob, SignedJwt};
 use crate::jwt::{self, Parts};
 use crate::tls::crypto_provider;
-use crate::{Error, SignedBlob, SignedJwt};
 
 /// The published keys of a service account. They verify what the account signed.
 ///
