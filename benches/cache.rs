@@ -27,7 +27,7 @@ fn token() -> Result<Token, Error> {
 
 fn reads(criterion: &mut Criterion) {
     let credentials = Credentials::from_fn(|| async { token() });
-    runtime().block_on(credentials.ready()).expect("a token");
+    runtime().block_on(credentials.token()).expect("a token");
     let read = |times: u64| {
         for _ in 0..times {
             black_box(black_box(&credentials).cached());

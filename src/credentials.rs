@@ -1,17 +1,21 @@
-//! The handle that everything which authenticates takes.
+//! Credentials: a source of tokens behind a cache.
+//!
+//! [`Credentials`] is the handle that everything that authenticates takes. This module contains the
+//! types around it: [`CredentialsBuilder`] creates credentials from files with options,
+//! [`KeepWarm`] keeps a token cached, and [`CacheStatus`] reports how the cache is doing.
 
 mod cache;
 mod cached_token;
 mod clock;
+mod failure;
 mod fetch;
+mod instant;
 mod keep_warm;
 #[cfg(test)]
 mod scenarios;
 mod snapshot;
 mod state;
 mod status;
-#[cfg(test)]
-pub(crate) mod testing;
 
 use std::fmt;
 use std::future::Future;
@@ -21,66 +25,107 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, header};
 use tokio::time::Instant;
 
-use self::cache::{Shared, Want};
-use self::clock::Clock;
+use self::cache::Cache;
+use self::clock::{SystemTimeSource, TimeSource};
 pub use self::keep_warm::KeepWarm;
-use self::state::Now;
+use self::state::Demand;
 pub use self::status::CacheStatus;
+pub use crate::adc::CredentialsBuilder;
 use crate::environment::{EMULATOR_VARIABLE, variable};
-use crate::source::{ClosureSource, Explanation, FetchRequest, FixedToken};
-use crate::source::{FetchReason, SourceInfo};
+use crate::source::{ClosureSource, Explanation, FetchRequest, FixedToken, SourceInfo};
 use crate::{Error, Token, TokenSource};
 
 /// A source of tokens behind a cache.
 ///
-/// Cheap to clone; clones share the cache. Building one needs no runtime and sends nothing: the
-/// first use fetches the first token.
+/// Everything that authenticates takes this type. It is cheap to clone, and clones share the
+/// cache. Creating one needs no runtime and sends nothing: the first use fetches the first token.
 ///
-/// * One fetch runs at a time, in a task of its own, and all who wait for it share its outcome,
-///   be it a token or an error. A caller that leaves hurts nobody.
-/// * A token is replaced ahead of its expiry ([`REFRESH_AHEAD`](Self::REFRESH_AHEAD)) by the first
-///   use after that, which still gets the old one and waits for nothing. No task exists between
-///   fetches, unless [`keep_warm`](Self::keep_warm) asks for one.
-/// * A failed refresh leaves a good token alone: it is handed out until its expiry, while further
-///   refreshes are tried with growing waits of 1 to 30 s. Where there is no token, a transient
-///   failure is handed out again for up to 1 s and a permanent one for up to 5 s; then the source
-///   is asked anew.
-/// * A token is not handed out past its expiry, by the monotonic or by the wall clock, which is
-///   read at most once a second.
+/// * One fetch runs at a time, in a task of its own. All callers that wait for it share its
+///   result, a token or an error. Dropping one waiter doesn't cancel the fetch.
+/// * A token is refreshed ahead of its expiry: see [`REFRESH_AHEAD`](Self::REFRESH_AHEAD). The
+///   first use after that starts the refresh, and still gets the old token at once. No task exists
+///   between fetches, unless [`keep_warm`](Self::keep_warm) starts one.
+/// * A failed refresh doesn't replace a good token, which is served until its expiry. Further
+///   refreshes are tried after pauses that grow from 1 s to 30 s.
+/// * If there is no token, a transient failure is returned again for up to 1 s, and a permanent
+///   one for up to 5 s. Then the source is asked again.
+/// * A token is never served past its expiry, by the monotonic clock or by the wall clock. The
+///   wall clock is read at most once a second.
+///
+/// ```
+/// use gcp_iam_credentials::{Credentials, Token};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), gcp_iam_credentials::Error> {
+/// let credentials =
+///     Credentials::from_fn(|| async { Token::new("secret", None) });
+///
+/// let token = credentials.token().await?; // Fetches the first token.
+/// assert_eq!(token.secret(), "secret");
+/// assert!(credentials.is_valid()); // From now on the token is cached.
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Credentials {
-    shared: Arc<Shared>,
+    cache: Arc<Cache>,
 }
 
 impl Credentials {
-    /// How long a fetch may take. After that it counts as failed.
-    pub const FETCH_TIMEOUT: Duration = FetchRequest::TIME_LIMIT;
+    /// How long a fetch may take: 60 s. After that it has failed.
+    pub const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// How long before its expiry a token is replaced: this, or a quarter of its life if that is
-    /// less, and up to a fifth more by chance, so that many tokens made together are not replaced
-    /// together. It is what Google's libraries for other languages use.
-    pub const REFRESH_AHEAD: Duration = cached_token::STALE_MARGIN;
+    /// How long before its expiry a token is refreshed: 225 s, or a quarter of its life if that is
+    /// less.
+    ///
+    /// Up to a fifth is added at random, so that many tokens that were fetched together aren't
+    /// refreshed together. Google's libraries for other languages use the same value.
+    pub const REFRESH_AHEAD: Duration = Duration::from_secs(225);
 
-    /// How long before its expiry a token is handed out only if no newer one can be had: this, or
-    /// a tenth of its life if that is less.
-    pub const USE_UNTIL: Duration = cached_token::HARD_MARGIN;
+    /// How long before its expiry a token is served only if no newer one is available: 10 s, or a
+    /// tenth of its life if that is less.
+    pub const USE_UNTIL: Duration = Duration::from_secs(10);
 
-    /// Credentials from a source of one's own.
+    /// Creates credentials from a custom source.
+    ///
+    /// ```
+    /// use gcp_iam_credentials::source::{BoxFuture, FetchRequest};
+    /// use gcp_iam_credentials::{Credentials, Error, Token, TokenSource};
+    ///
+    /// struct Vault;
+    ///
+    /// impl TokenSource for Vault {
+    ///     fn fetch<'a>(
+    ///         &'a self,
+    ///         _request: FetchRequest<'a>,
+    ///     ) -> BoxFuture<'a, Result<Token, Error>> {
+    ///         Box::pin(async { Token::new("from-the-vault", None) })
+    ///     }
+    /// }
+    ///
+    /// let credentials = Credentials::from_source(Vault);
+    /// ```
     pub fn from_source(source: impl TokenSource + 'static) -> Self {
-        Self { shared: Arc::new(Shared::new(Arc::new(source))) }
+        Self::from_shared_source(Arc::new(source))
     }
 
-    /// Credentials from a source that somebody else holds as well.
+    /// Creates credentials from a source that others hold too.
     pub(crate) fn from_shared_source(source: Arc<dyn TokenSource>) -> Self {
-        Self { shared: Arc::new(Shared::new(source)) }
+        Self::with_time_source(source, SystemTimeSource)
     }
 
-    /// Credentials from an async closure, which is called for every new token.
+    /// Creates credentials whose wall clock and jitter come from `time`.
+    fn with_time_source(source: Arc<dyn TokenSource>, time: impl TimeSource + 'static) -> Self {
+        Self { cache: Arc::new(Cache::new(source, time)) }
+    }
+
+    /// Creates credentials from an async closure, which is called for every new token.
     ///
     /// ```
     /// use gcp_iam_credentials::{Credentials, Token};
     ///
-    /// let credentials = Credentials::from_fn(|| async { Token::new("from-elsewhere", None) });
+    /// let credentials =
+    ///     Credentials::from_fn(|| async { Token::new("secret", None) });
     /// ```
     pub fn from_fn<F, T>(fetch: F) -> Self
     where
@@ -90,14 +135,22 @@ impl Credentials {
         Self::from_source(ClosureSource(fetch))
     }
 
-    /// Credentials that always hand out this token, until it expires.
+    /// Creates credentials that always return this token, until it expires.
+    ///
+    /// ```
+    /// use gcp_iam_credentials::{Credentials, Token};
+    ///
+    /// let credentials = Credentials::fixed(Token::new("secret", None)?);
+    /// # Ok::<(), gcp_iam_credentials::Error>(())
+    /// ```
     pub fn fixed(token: Token) -> Self {
         Self::from_source(FixedToken(token))
     }
 
-    /// Credentials from a gcp_auth provider of the caller's own.
+    /// Creates credentials from a provider of the crate gcp_auth.
     ///
-    /// gcp_auth caches by itself: a token is asked for anew only 20 s before its expiry.
+    /// gcp_auth has a cache of its own, so the provider is asked for a new token only 20 s before
+    /// the old one expires.
     #[cfg(feature = "gcp-auth")]
     pub fn from_gcp_auth(
         provider: Arc<dyn gcp_auth::TokenProvider>,
@@ -107,95 +160,135 @@ impl Credentials {
         Self::from_source(crate::source::GcpAuthSource::new(provider, scopes))
     }
 
-    /// A token that is good now: the cached one, or a new one.
+    /// Returns a good token: the cached one, or a new one.
     ///
-    /// It waits only where there is no token, or none that lives for long enough. Call it inside a
-    /// tokio runtime with timers enabled; elsewhere it is of use only while a token is cached.
+    /// Waits only if no token is cached, or if the cached one expires within
+    /// [`USE_UNTIL`](Self::USE_UNTIL) or was [invalidated](Self::invalidate). If a fetch is needed,
+    /// call it inside a tokio runtime with timers enabled.
     ///
     /// # Errors
     ///
-    /// The source's, or a timeout after [`FETCH_TIMEOUT`](Self::FETCH_TIMEOUT).
+    /// The source's error, or `Timeout` after [`FETCH_TIMEOUT`](Self::FETCH_TIMEOUT).
+    /// `Credentials` if a fetch is needed and there is no tokio runtime with timers.
     pub async fn token(&self) -> Result<Token, Error> {
-        self.token_within(Self::patience()).await
+        self.token_within(Cache::default_deadline()).await
     }
 
-    /// The cached token, if it is good now. Never waits, and starts no fetch.
+    /// Returns the cached token if it is good. Never waits, and starts no fetch.
     pub fn cached(&self) -> Option<Token> {
-        self.shared.fresh().or_else(|| self.shared.servable())
+        self.cache.fresh().or_else(|| self.cache.servable())
     }
 
-    /// Whether a token is cached and good now.
+    /// Returns whether a good token is cached.
     pub fn is_valid(&self) -> bool {
         self.cached().is_some()
     }
 
-    /// When the cached token expires; `None` where there is none, or it has no expiry.
+    /// Returns when the cached token expires; `None` if no token is cached, or if it doesn't
+    /// expire.
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.shared.read(|state, _| state.token()?.expires_at())
+        self.cache.read(|state, _| state.token()?.expires_at())
     }
 
-    /// Fetches a new token, whatever the cache holds and however the last fetch ended. Joins the
-    /// fetch that is under way, if one is.
+    /// Fetches a new token, whatever is cached and however the last fetch ended. Joins the fetch
+    /// in progress, if there is one.
     ///
     /// # Errors
     ///
     /// As for [`token`](Self::token). The cached token stays as it is.
+    ///
+    /// ```
+    /// use gcp_iam_credentials::Credentials;
+    ///
+    /// # async fn f(credentials: Credentials) -> Result<(), gcp_iam_credentials::Error> {
+    /// // An administrator has just granted a role: don't wait for the pause
+    /// // after the last failure to end.
+    /// let token = credentials.refresh().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn refresh(&self) -> Result<Token, Error> {
-        some(self.shared.wait(Want::Fetched(FetchReason::Requested), Self::patience()).await)
+        some(self.cache.wait(Demand::Refresh, Cache::default_deadline()).await)
     }
 
-    /// Waits until a token is there, so that the first use need not.
+    /// Keeps a token cached until the guard is dropped, so that no request has to wait for one.
     ///
-    /// # Errors
+    /// A task on the current tokio runtime fetches the first token at once, and refreshes each
+    /// token in time. Outside of a runtime nothing is kept warm, and a warning is logged.
+    /// [`status`](Self::status) reports failures. The guard keeps the cache alive, like a clone of
+    /// the credentials.
     ///
-    /// As for [`token`](Self::token): at start-up it tells whether the credentials work.
-    pub async fn ready(&self) -> Result<(), Error> {
-        self.token().await.map(drop)
-    }
-
-    /// Keeps a token ready, with no call to ask for it, until the guard is dropped.
+    /// ```
+    /// use gcp_iam_credentials::Credentials;
     ///
-    /// It fetches the first token at once, and each next one when it falls due, in a task on the
-    /// runtime that this is called in; outside of a runtime nothing is kept warm, and a warning
-    /// is logged. Failures end up in [`status`](Self::status). The guard is a handle like any
-    /// other: while it lives, so does the cache.
+    /// # async fn serve() {}
+    /// # async fn f(credentials: Credentials) {
+    /// let _guard = credentials.keep_warm();
+    /// serve().await; // As long as this runs, a token is cached.
+    /// # }
+    /// ```
     pub fn keep_warm(&self) -> KeepWarm {
-        KeepWarm::start(self.clone())
+        KeepWarm::start(Arc::clone(&self.cache))
     }
 
-    /// Tells the cache that an API refused `token`, so that the next use gets another one.
+    /// Invalidates the cached token because an API rejected it. The next use gets another one.
     ///
-    /// It acts only if that token is still the cached one, and once for each token. Refused
-    /// tokens start at most one refresh in 30 s: an API that refuses everything gets what is
-    /// there. Should the refresh fail, the refused token is handed out meanwhile, for another
-    /// API may well take it.
+    /// Does nothing if `token` isn't cached any more, and acts once for each token. Rejected
+    /// tokens start at most one refresh in 30 s, so an API that rejects every token gets the
+    /// cached one in between. If the refresh fails, the rejected token is served until one
+    /// succeeds, since other APIs may accept it.
+    ///
+    /// ```
+    /// use gcp_iam_credentials::Credentials;
+    ///
+    /// # async fn f(credentials: Credentials) -> Result<(), gcp_iam_credentials::Error> {
+    /// let token = credentials.token().await?;
+    /// // … a request with this token fails with UNAUTHENTICATED …
+    /// credentials.invalidate(&token);
+    /// let another = credentials.token().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn invalidate(&self, token: &Token) {
-        self.shared.refuse(token);
+        self.cache.reject(token);
     }
 
-    /// Sets the `authorization` header, replacing any that is there.
+    /// Sets the `authorization` header, and replaces one that is set already.
     ///
     /// # Errors
     ///
     /// As for [`token`](Self::token).
+    ///
+    /// ```
+    /// use gcp_iam_credentials::{Credentials, Token};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), gcp_iam_credentials::Error> {
+    /// let credentials = Credentials::fixed(Token::new("secret", None)?);
+    /// let mut headers = http::HeaderMap::new();
+    /// credentials.apply(&mut headers).await?;
+    /// assert_eq!(headers["authorization"], "Bearer secret");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn apply(&self, headers: &mut HeaderMap) -> Result<(), Error> {
         headers.insert(header::AUTHORIZATION, self.token().await?.header_value().clone());
         Ok(())
     }
 
-    /// How the tokens fare: the last refresh, the last error, the next attempt, counts.
+    /// Returns a snapshot of the cache's state.
     pub fn status(&self) -> CacheStatus {
-        self.shared.read(CacheStatus::new)
+        self.cache.read(CacheStatus::new)
     }
 
-    /// Who the tokens speak for, as far as that is known without a fetch.
+    /// Returns what is known about the source without a fetch, such as the principal.
     pub fn info(&self) -> SourceInfo {
-        self.shared.source.info()
+        self.cache.source.info()
     }
 
-    /// Which credentials these are: the file or source that was chosen and why, the principals
-    /// from the source to whom the tokens speak for, scopes, universe, endpoint and quota project.
-    /// Nothing is sent.
+    /// Explains which credentials these are: the file or source that was chosen and why, the
+    /// principals from the source to the one that the tokens belong to, scopes, universe, endpoint
+    /// and quota project. Sends nothing.
     ///
     /// ```
     /// # use gcp_iam_credentials::{Credentials, Token};
@@ -207,62 +300,63 @@ impl Credentials {
         Explanation::new(self.info()).with_emulator(variable(EMULATOR_VARIABLE))
     }
 
-    /// The token, if it may be handed out without waiting. Where a fetch is due it is started, in
-    /// the background.
+    /// Returns the token if it may be served without waiting. If a fetch is due, starts it in the
+    /// background.
     ///
     /// While the token is fresh: no lock, no allocation, one read of the monotonic clock.
     #[inline]
     pub(crate) fn poll_fast(&self) -> Option<Token> {
-        self.shared.fresh().or_else(|| self.shared.poll_slow())
+        self.cache.fresh().or_else(|| self.cache.poll())
     }
 
-    /// Shows a fresh token to `stamp`, at the same cost and without counting a reference to it; says
-    /// its generation, for [`invalidate_generation`](Self::invalidate_generation). Otherwise does
-    /// nothing, and [`poll_fast`](Self::poll_fast) is the next to ask.
+    /// Shows a fresh token to `stamp`, at the same cost, without counting another reference to it.
+    /// Returns its generation, for [`invalidate_generation`](Self::invalidate_generation). If there
+    /// is no fresh token, does nothing: [`poll_fast`](Self::poll_fast) is the next to ask.
     #[inline]
     pub(crate) fn show_fresh(&self, stamp: impl FnOnce(&Token)) -> Option<u64> {
-        self.shared.show_fresh(stamp)
+        self.cache.show_fresh(stamp)
     }
 
-    /// As [`invalidate`](Self::invalidate), for the token that had this generation.
+    /// As [`invalidate`](Self::invalidate), for the token of this generation.
     pub(crate) fn invalidate_generation(&self, generation: u64) {
-        self.shared.refuse_generation(generation);
+        self.cache.reject_generation(generation);
     }
 
-    /// As [`token`](Self::token), for a caller that leaves at `deadline`. The fetch goes on for
-    /// the others.
+    /// As [`token`](Self::token), for a caller that stops waiting at `deadline`. The fetch goes on.
     pub(crate) async fn token_within(&self, deadline: Instant) -> Result<Token, Error> {
         match self.poll_fast() {
             Some(token) => Ok(token),
-            None => some(self.shared.wait(Want::Good, deadline).await),
+            None => some(self.cache.wait(Demand::Token, deadline).await),
         }
     }
 
-    /// As [`token_within`](Self::token_within), for a caller that retries by itself: a transient
-    /// failure of a moment ago is not handed out again, the source is asked.
-    pub(crate) async fn token_anew_within(&self, deadline: Instant) -> Result<Token, Error> {
+    /// As [`token_within`](Self::token_within), for a caller that retries by itself: instead of
+    /// returning a recent transient failure again, asks the source.
+    pub(crate) async fn token_for_retry_within(&self, deadline: Instant) -> Result<Token, Error> {
         match self.poll_fast() {
             Some(token) => Ok(token),
-            None => some(self.shared.wait(Want::Anew, deadline).await),
+            None => some(self.cache.wait(Demand::TokenForRetry, deadline).await),
         }
     }
 
-    /// Invalidates `refused` and returns another token, or `None` if there is no other to be had:
-    /// the source gives the same one again, or the last refusal was a moment ago.
+    /// Invalidates `rejected` and returns another token. Returns `None` if there is none: the
+    /// source returns the same token again, or the last rejection was a short while ago.
     pub(crate) async fn token_instead_of(
         &self,
-        refused: &Token,
+        rejected: &Token,
         deadline: Instant,
     ) -> Result<Option<Token>, Error> {
-        self.invalidate(refused);
-        self.shared.wait(Want::OtherThan(refused), deadline).await
-    }
-
-    /// When a caller without a deadline leaves: late enough to see the fetch end at its own.
-    fn patience() -> Instant {
-        Instant::now() + Self::FETCH_TIMEOUT + state::OVERDUE
+        self.invalidate(rejected);
+        self.cache.wait(Demand::OtherThan(rejected), deadline).await
     }
 }
+
+// The constants above show their values in the docs. The cache uses the ones below.
+const _: () = {
+    assert!(Credentials::FETCH_TIMEOUT.as_nanos() == FetchRequest::TIME_LIMIT.as_nanos());
+    assert!(Credentials::REFRESH_AHEAD.as_nanos() == cached_token::STALE_MARGIN.as_nanos());
+    assert!(Credentials::USE_UNTIL.as_nanos() == cached_token::HARD_MARGIN.as_nanos());
+};
 
 fn some(waited: Result<Option<Token>, Error>) -> Result<Token, Error> {
     waited?.ok_or_else(|| Error::credentials("no token", true))

@@ -64,7 +64,7 @@
 mod adc;
 pub mod bearer;
 mod client;
-mod credentials;
+pub mod credentials;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod environment;
@@ -87,11 +87,11 @@ mod token;
 #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
 pub mod verify;
 
-pub use adc::CredentialsBuilder;
 pub use bearer::interceptor::BearerInterceptor;
 pub use bearer::layer::BearerLayer;
 pub use client::{ClientBuilder, IamCredentialsClient};
-pub use credentials::{CacheStatus, Credentials, KeepWarm};
+#[doc(inline)]
+pub use credentials::Credentials;
 pub use error::{Error, ErrorKind, ServiceError};
 pub use impersonation::{Impersonation, ImpersonationPool, Signer};
 pub use name::{ServiceAccountName, parse_service_account_path, service_account_path};

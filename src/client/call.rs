@@ -275,7 +275,7 @@ impl<'a> Attempt<'a> {
                 let fetched = match number {
                     1 => credentials.token_within(self.deadline).await,
                     // The failure that brought this attempt about is not to be handed out again.
-                    _ => credentials.token_anew_within(self.deadline).await,
+                    _ => credentials.token_for_retry_within(self.deadline).await,
                 };
                 let token = fetched.map_err(Error::no_source_token)?;
                 (token, self.deadline.saturating_duration_since(Instant::now()))

@@ -1,20 +1,35 @@
-//! Refreshes that wait for nobody's call.
+//! Refreshes that no call asks for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use super::{Credentials, Want};
+use super::cache::Cache;
+use super::state::Demand;
 
-/// How often the clocks are compared anew: a machine that slept has less time left than its timers
-/// know of.
-const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the clocks are read again. After a suspension of the machine, less time is left than
+/// a timer that was set before knows.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// The least time between two refreshes.
-const LEAST_WAIT: Duration = Duration::from_secs(1);
+const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// Keeps a token ready until dropped: see [`Credentials::keep_warm`].
+/// Keeps a token cached until it is dropped: see
+/// [`Credentials::keep_warm`](crate::Credentials::keep_warm).
+///
+/// ```
+/// use gcp_iam_credentials::{Credentials, Token};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let credentials = Credentials::from_fn(|| async { Token::new("t", None) });
+/// let guard = credentials.keep_warm();
+/// assert!(guard.is_running());
+/// drop(guard); // Ends the refreshes. The cached token stays.
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the refreshes"]
 pub struct KeepWarm {
@@ -22,19 +37,21 @@ pub struct KeepWarm {
 }
 
 impl KeepWarm {
-    pub(super) fn start(credentials: Credentials) -> Self {
+    pub(super) fn start(cache: Arc<Cache>) -> Self {
         let task = match Handle::try_current() {
-            Ok(runtime) => Some(runtime.spawn(keep_warm(credentials)).abort_handle()),
+            Ok(runtime) => Some(runtime.spawn(keep_warm(cache)).abort_handle()),
             Err(_) => {
-                tracing::warn!("keep_warm was called outside of a tokio runtime: nothing is kept warm");
+                tracing::warn!("`keep_warm` was called outside of a tokio runtime, so it does nothing");
                 None
             }
         };
         Self { task }
     }
 
-    /// Whether the refreshes go on: not where the guard was made outside of a tokio runtime, nor
-    /// after its runtime has gone.
+    /// Returns whether the refreshes go on.
+    ///
+    /// They don't if the guard was made outside of a tokio runtime, or if its runtime was shut
+    /// down.
     pub fn is_running(&self) -> bool {
         self.task.as_ref().is_some_and(|task| !task.is_finished())
     }
@@ -48,17 +65,15 @@ impl Drop for KeepWarm {
     }
 }
 
-async fn keep_warm(credentials: Credentials) {
-    let shared = &credentials.shared;
+async fn keep_warm(cache: Arc<Cache>) {
     loop {
-        let (reason, due_in) = shared.read(|state, now| {
-            let due_in = state.due(now).map(|due| due.saturating_sub(now.mono));
-            (state.reason(), due_in.unwrap_or(Duration::MAX))
-        });
-        if due_in.is_zero() {
-            // The state keeps the failure, and says when to try again.
-            let _ = shared.wait(Want::Fetched(reason), Credentials::patience()).await;
+        let wait = cache
+            .read(|state, now| state.next_unrequested_fetch(now).map(|next| next.saturating_sub(now.mono)));
+        let wait = wait.unwrap_or(Duration::MAX);
+        if wait.is_zero() {
+            // The state keeps the failure, and knows when to try again.
+            let _ = cache.wait(Demand::KeepWarm, Cache::default_deadline()).await;
         }
-        sleep(due_in.clamp(LEAST_WAIT, LOOK_INTERVAL)).await;
+        sleep(wait.clamp(MIN_WAIT, CHECK_INTERVAL)).await;
     }
 }

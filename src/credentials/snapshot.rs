@@ -1,31 +1,35 @@
-//! What readers see of the cache: the token, and how long it may be handed out unasked.
+//! What readers see of the cache without its lock: the token, and until when it may be served.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::Now;
-use super::state::Offer;
+use super::instant::{Limit, Now, nanos};
 use crate::Token;
 
-/// How long one look at the wall clock is good for.
-const WALL_INTERVAL: Duration = Duration::from_secs(1);
+/// For how long one reading of the wall clock is trusted.
+const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A token that may be handed out without a lock.
+/// A token that may be served without a lock.
 pub(super) struct Snapshot {
     token: Token,
     generation: u64,
-    /// In nanoseconds on the monotonic clock, as are all numbers here: good until then, as far as
-    /// both clocks told when the wall clock was last read.
+    /// The token is good until then, according to both clocks when the wall clock was last read.
+    /// In nanoseconds on the monotonic clock, like `end`.
     good_until: AtomicU64,
     end: u64,
     wall_end: Option<SystemTime>,
 }
 
 impl Snapshot {
-    pub(super) fn new(token: Token, generation: u64, offer: Offer, now: Now) -> Self {
-        let (end, wall_end) = (nanos(offer.mono), offer.wall);
-        let snapshot = Self { token, generation, good_until: AtomicU64::new(0), end, wall_end };
-        snapshot.is_good_by_both(now);
+    pub(super) fn new(token: Token, generation: u64, end: Limit, now: Now) -> Self {
+        let snapshot = Self {
+            token,
+            generation,
+            good_until: AtomicU64::new(0),
+            end: end.mono.map_or(u64::MAX, nanos),
+            wall_end: end.wall,
+        };
+        snapshot.check_both_clocks(now);
         snapshot
     }
 
@@ -33,32 +37,30 @@ impl Snapshot {
         &self.token
     }
 
-    /// Which of the tokens that came it is.
+    /// The generation of the token: see [`State::generation`](super::state::State::generation).
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Whether the token is good, by the monotonic clock and the last look at the other.
+    /// Whether the token is good, by the monotonic clock and the last reading of the wall clock.
     #[inline]
     pub(super) fn is_good(&self, mono: u64) -> bool {
         mono < self.good_until.load(Ordering::Relaxed)
     }
 
-    /// Whether the token is good by both clocks; a yes is good for [`WALL_INTERVAL`].
-    pub(super) fn is_good_by_both(&self, now: Now) -> bool {
+    /// Whether the token is good by both clocks. If it is, [`is_good`](Self::is_good) says so for
+    /// up to [`WALL_CLOCK_INTERVAL`].
+    pub(super) fn check_both_clocks(&self, now: Now) -> bool {
         let mono = nanos(now.mono);
         let good_until = match self.wall_end {
             None => self.end,
-            Some(wall_end) if now.wall < wall_end => self.end.min(mono.saturating_add(nanos(WALL_INTERVAL))),
+            Some(wall_end) if now.wall < wall_end => {
+                self.end.min(mono.saturating_add(nanos(WALL_CLOCK_INTERVAL)))
+            }
             Some(_) => 0,
         };
-        // A reader that comes between sees the old value, which is no less true.
+        // A reader that still sees the old value sees one that was true within the interval.
         self.good_until.store(good_until, Ordering::Relaxed);
         mono < good_until
     }
-}
-
-/// Enough for five centuries.
-pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,104 +1,119 @@
-//! The cache's state machine: no clock, no runtime, no randomness of its own.
+//! What the cache decides: a pure function of what it knows, what a caller asks, and the time.
+//!
+//! [`State::decide`] is the whole decision. Everything else that depends on time is derived from
+//! it: how long a token may be served without asking again, and when the next fetch is due.
+//! Nothing here reads a clock, draws jitter or waits; `cache.rs` carries the decisions out.
+
+mod events;
+#[cfg(test)]
+mod random_walk;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, SystemTime};
 
-use super::cached_token::Held;
-use crate::source::CacheHints;
-use crate::source::FetchReason;
+use super::cached_token::CachedToken;
+use super::instant::{Limit, Now};
+use crate::source::{CacheHints, FetchReason};
 use crate::{Error, Token};
 
-/// The wait after a first failed refresh, while the old token lives; it doubles with each failure.
-pub(super) const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-/// The wait that no back-off passes.
-pub(super) const LAST_BACKOFF: Duration = Duration::from_secs(30);
-/// For how long a transient failure is handed out again where there is no token.
-pub(super) const TRANSIENT_REPLAY: Duration = Duration::from_secs(1);
-/// For how long a permanent failure is handed out again where there is no token.
-pub(super) const PERMANENT_REPLAY: Duration = Duration::from_secs(5);
-/// The least time between two refreshes that refused tokens start: an API that refuses every token
-/// must not cause a storm.
-pub(super) const REFUSAL_INTERVAL: Duration = Duration::from_secs(30);
-/// After this long beyond its deadline a flight is taken for lost: its runtime stands still.
-pub(super) const OVERDUE: Duration = Duration::from_secs(1);
-
-/// One instant on both clocks. The monotonic one counts from any fixed point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Now {
-    pub(crate) mono: Duration,
-    pub(crate) wall: SystemTime,
+/// What a caller asks of the cache.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Demand<'a> {
+    /// A good token, or else the last failure if it is recent.
+    Token,
+    /// The same for a caller that retries by itself: a transient failure isn't replayed to it.
+    TokenForRetry,
+    /// A good token other than this one, which an API rejected.
+    OtherThan(&'a Token),
+    /// The result of a fetch, whatever is cached.
+    Refresh,
+    /// The result of the fetch that has become due, for a task that keeps the token warm.
+    KeepWarm,
 }
 
-/// What the cache is worth at some instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+impl Demand<'_> {
+    /// Whether the caller can't use this token.
+    pub(super) fn excludes(self, token: &Token) -> bool {
+        matches!(self, Self::OtherThan(rejected) if token.is_same(rejected))
+    }
+}
+
+/// What the cache does for a caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Decision<'a> {
+    /// Serves the token.
+    Serve(&'a Token),
+    /// Serves the token and begins a fetch in the background.
+    ServeAndFetch(&'a Token, FetchReason),
+    /// Begins a fetch and waits for its result.
+    Fetch(FetchReason),
+    /// Waits for the result of the fetch in progress.
+    Join,
+    /// Fails with the last fetch's error.
+    Fail(&'a Error),
+    /// Says that there is no token other than the rejected one.
+    NoOther,
+}
+
+/// What the cached token is good for at some instant.
+#[derive(Clone, Copy, Debug)]
+enum Phase<'a> {
     /// The token is good.
-    Fresh,
-    /// The token is good, and due for a refresh.
-    Stale,
-    /// The token has expired, is about to, or was refused: wait for a new one.
+    Fresh(&'a Token),
+    /// The token is good and due for replacement.
+    Stale(&'a Token),
+    /// The token has ended or will soon, or was rejected: a caller waits for another one.
     Expired,
-    /// Asked a short while ago, without use: make do with the token if it lives, else with the
-    /// error.
-    BackedOff,
-    /// There is no token.
+    /// A replacement is due, but the source was asked a short while ago. The token is served if it
+    /// is live, else the failure is.
+    BackedOff(Option<&'a Token>),
+    /// There has been no token so far.
     Empty,
 }
 
-/// How a fetch failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The source said so, or gave no answer in time.
-    Told,
-    /// The source panicked, and said nothing: the next call asks again.
-    Panicked,
-}
-
-/// How long a token may be handed out without another look at the state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Offer {
-    pub(super) mono: Duration,
-    pub(super) wall: Option<SystemTime>,
-}
-
-/// Whether an API refused the token.
+/// Whether an API rejected the cached token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Refusal {
+enum Rejection {
     #[default]
     None,
-    /// It did, and no refresh has seen to it yet.
+    /// It did, and no fetch has told the source so far.
     Pending,
-    /// It did, and the source gave the same token again: further refusals change nothing.
-    Spent,
+    /// It did, and the source returned the same token again: further rejections change nothing.
+    Settled,
 }
 
+/// The fetch in progress.
 #[derive(Clone, Copy, Debug)]
-struct InFlight {
+struct Fetch {
     id: u64,
     reason: FetchReason,
-    sent: Now,
-    /// The monotonic instant from which the flight is taken for lost.
+    began: Now,
+    /// The monotonic instant from which the fetch is lost.
     lost_at: Duration,
 }
 
-/// What the cache knows.
+/// What the cache knows. All instants are on the monotonic clock.
 #[derive(Debug, Default)]
 pub(super) struct State {
     hints: CacheHints,
-    held: Option<Held>,
-    refusal: Refusal,
-    in_flight: Option<InFlight>,
-    /// No fetch before this monotonic instant while the token lives.
+    cached: Option<CachedToken>,
+    /// Counts the tokens that arrived, so that one can be named without a reference to it.
+    generation: u64,
+    rejection: Rejection,
+    fetch: Option<Fetch>,
+    /// While a token is live, no fetch begins before this.
     retry_at: Duration,
-    /// No fetch before this monotonic instant without a token.
+    /// While there is no token, no fetch begins before this.
     replay_until: Duration,
-    /// No fetch for a refused token before this monotonic instant.
-    refusals_from: Duration,
-    /// The last failure; later successes leave it.
-    error: Option<Error>,
-    /// Failures since the last success.
-    failures: u32,
-    counts: Counts,
+    /// No fetch begins for a rejected token before this.
+    rejections_paused_until: Duration,
+    /// The last failure. A later success doesn't clear it.
+    last_error: Option<Error>,
+    /// The number of failures since the last success.
+    failures_in_a_row: u32,
     refreshed_at: Option<SystemTime>,
+    counts: Counts,
 }
 
 /// What has happened so far.
@@ -106,231 +121,176 @@ pub(super) struct State {
 pub(super) struct Counts {
     pub(super) fetches: u64,
     pub(super) failures: u64,
-    pub(super) refusals: u64,
+    pub(super) invalidations: u64,
 }
 
+/// The decision, and what is derived from it.
 impl State {
     pub(super) fn new(hints: CacheHints) -> Self {
         Self { hints, ..Self::default() }
     }
 
-    pub(super) fn classify(&self, now: Now) -> Phase {
-        let Some(held) = &self.held else {
-            return if now.mono < self.replay_until { Phase::BackedOff } else { Phase::Empty };
+    /// Decides what a caller gets now.
+    pub(super) fn decide(&self, demand: Demand<'_>, now: Now) -> Decision<'_> {
+        let reason = self.fetch_reason(demand);
+        let fetch = if self.is_fetching(now) { Decision::Join } else { Decision::Fetch(reason) };
+
+        match (demand, self.phase(now)) {
+            // An explicit refresh bypasses the cached token and every pause.
+            (Demand::Refresh | Demand::KeepWarm, _) => fetch,
+
+            // A caller whose token was rejected waits only if a fetch can bring another one.
+            (Demand::OtherThan(token), _) if self.is_cached(token) && self.is_replaceable(now) => fetch,
+            (Demand::OtherThan(token), _) if self.is_cached(token) => Decision::NoOther,
+
+            // A live token is served: while it is fresh, while one refresh runs, and while the
+            // source gets a pause.
+            (_, Phase::Fresh(token) | Phase::BackedOff(Some(token))) => Decision::Serve(token),
+            (_, Phase::Stale(token)) if self.is_fetching(now) => Decision::Serve(token),
+            (_, Phase::Stale(token)) => Decision::ServeAndFetch(token, reason),
+
+            // Without a token, a recent failure is replayed.
+            (_, Phase::BackedOff(None)) => self.replay(demand).map_or(fetch, Decision::Fail),
+
+            (_, Phase::Expired | Phase::Empty) => fetch,
+        }
+    }
+
+    fn phase(&self, now: Now) -> Phase<'_> {
+        let Some(cached) = self.live(now) else {
+            return match self.cached {
+                _ if now.mono < self.replay_until => Phase::BackedOff(None),
+                Some(_) => Phase::Expired,
+                None => Phase::Empty,
+            };
         };
-        let left = held.left(now);
-        if left.is_zero() {
-            return if now.mono < self.replay_until { Phase::BackedOff } else { Phase::Expired };
-        }
-        let backed_off = now.mono < self.retry_at;
-        if self.refusal == Refusal::Pending && self.refusal_acts(now) {
-            return if backed_off { Phase::BackedOff } else { Phase::Expired };
-        }
-        match left {
-            _ if left > held.stale_margin() => Phase::Fresh,
-            _ if backed_off => Phase::BackedOff,
-            _ if left > held.hard_margin() => Phase::Stale,
+        let (token, left) = (cached.token(), cached.left(now));
+        match self.is_rejection_due(now) {
+            false if left > cached.stale_margin() => Phase::Fresh(token),
+            _ if now.mono < self.retry_at => Phase::BackedOff(Some(token)),
+            false if left > cached.hard_margin() => Phase::Stale(token),
             _ => Phase::Expired,
         }
     }
 
-    /// Whether a refused token is replaced now, and not only when the interval has passed.
-    fn refusal_acts(&self, now: Now) -> bool {
-        self.in_flight.is_some() || now.mono >= self.refusals_from
+    /// Whether the cached token was rejected and is to be replaced now: a fetch is in progress, or
+    /// the pause between two such fetches is over.
+    fn is_rejection_due(&self, now: Now) -> bool {
+        let due = self.is_fetching(now) || now.mono >= self.rejections_paused_until;
+        self.rejection == Rejection::Pending && due
     }
 
-    /// The token, if it has not expired.
-    pub(super) fn alive(&self, now: Now) -> Option<&Token> {
-        self.held.as_ref().filter(|held| held.is_alive(now)).map(Held::token)
+    /// Whether a fetch that is in progress, or may begin, can replace the rejected token.
+    fn is_replaceable(&self, now: Now) -> bool {
+        self.is_rejection_due(now) && (self.is_fetching(now) || now.mono >= self.retry_at)
     }
 
-    /// The token that may be handed out without waiting.
+    fn replay(&self, demand: Demand<'_>) -> Option<&Error> {
+        let retries = matches!(demand, Demand::TokenForRetry);
+        self.last_error.as_ref().filter(|error| !(retries && error.is_transient()))
+    }
+
+    /// Returns what a caller gets whose fetch failed, or whose deadline passed: a live token is
+    /// better than an error.
+    pub(super) fn fall_back(&self, demand: Demand<'_>, now: Now) -> Option<&Token> {
+        match demand {
+            Demand::Refresh | Demand::KeepWarm => None,
+            _ => self.live(now).map(CachedToken::token).filter(|token| !demand.excludes(token)),
+        }
+    }
+
+    /// Returns the token that may be served without waiting.
     pub(super) fn servable(&self, now: Now) -> Option<&Token> {
-        match self.classify(now) {
-            Phase::Fresh | Phase::Stale | Phase::BackedOff => self.alive(now),
-            Phase::Expired | Phase::Empty => None,
+        match self.decide(Demand::Token, now) {
+            Decision::Serve(token) | Decision::ServeAndFetch(token, _) => Some(token),
+            _ => None,
         }
     }
 
-    /// The held token, dead or alive.
+    /// Returns the token that may be served with nothing else to do, and until when.
+    pub(super) fn servable_until(&self, now: Now) -> Option<(&Token, Limit)> {
+        match self.decide(Demand::Token, now) {
+            Decision::Serve(token) => Some((token, self.next_limit(now))),
+            _ => None,
+        }
+    }
+
+    /// Returns the earliest time at which a use needs a fetch; `None` is never.
+    pub(super) fn next_fetch(&self, now: Now) -> Option<Duration> {
+        let needs_fetch = |at| matches!(self.phase(at), Phase::Stale(_) | Phase::Expired | Phase::Empty);
+        let mut changes = std::iter::successors(Some(now), |&at| at.at(self.next_limit(at)));
+        changes.find(|&at| needs_fetch(at)).map(|at| at.mono)
+    }
+
+    /// The same for a task that keeps the token warm. No caller waits for that fetch, so it backs
+    /// off even if there is no token.
+    pub(super) fn next_unrequested_fetch(&self, now: Now) -> Option<Duration> {
+        self.next_fetch(now).map(|next| next.max(self.retry_at))
+    }
+
+    /// Until when a decision stays the same if nothing happens: on each clock, the next instant
+    /// that [`decide`](Self::decide) compares the present with.
+    fn next_limit(&self, now: Now) -> Limit {
+        let pauses = [self.retry_at, self.replay_until, self.rejections_paused_until];
+        let lost = self.fetch.map(|fetch| fetch.lost_at);
+        let mono = pauses.into_iter().chain(lost).map(Limit::mono);
+        let life = self.cached.iter().flat_map(CachedToken::limits);
+        Limit::next_of(mono.chain(life), now)
+    }
+}
+
+/// What the cache reports about itself.
+impl State {
+    /// Returns the cached token, even if it has expired.
     pub(super) fn token(&self) -> Option<&Token> {
-        self.held.as_ref().map(Held::token)
+        self.cached.as_ref().map(CachedToken::token)
     }
 
-    /// Until when the token may be handed out with nothing else to do; `None` is not at all.
-    pub(super) fn offer(&self, now: Now) -> Option<Offer> {
-        let held = self.held.as_ref().filter(|held| held.is_alive(now))?;
-        let (margin, cap) = match (self.classify(now), self.in_flight) {
-            (Phase::Fresh, _) if self.refusal == Refusal::Pending => {
-                (held.stale_margin(), self.refusals_from)
-            }
-            (Phase::Fresh, _) => (held.stale_margin(), Duration::MAX),
-            (Phase::Stale, Some(flight)) => (held.hard_margin(), flight.lost_at),
-            (Phase::BackedOff, _) => (Duration::ZERO, self.retry_at),
-            _ => return None,
-        };
-        let (mono, wall) = held.before_end(margin);
-        Some(Offer { mono: mono.min(cap), wall })
+    /// Returns the number of the last token that arrived.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
-    /// Why a fetch that starts now is made.
-    pub(super) fn reason(&self) -> FetchReason {
-        match (&self.held, self.refusal) {
-            (None, _) => FetchReason::Empty,
-            (Some(_), Refusal::Pending) => FetchReason::Rejected,
-            (Some(_), _) => FetchReason::Expiring,
+    /// Whether a token is cached that hasn't expired.
+    pub(super) fn is_live(&self, now: Now) -> bool {
+        self.live(now).is_some()
+    }
+
+    fn live(&self, now: Now) -> Option<&CachedToken> {
+        self.cached.as_ref().filter(|cached| cached.is_live(now))
+    }
+
+    fn is_cached(&self, token: &Token) -> bool {
+        self.token().is_some_and(|cached| cached.is_same(token))
+    }
+
+    /// Whether a fetch is in progress that isn't lost.
+    pub(super) fn is_fetching(&self, now: Now) -> bool {
+        self.fetch.is_some_and(|fetch| now.mono < fetch.lost_at)
+    }
+
+    /// Returns for how long the fetch in progress has been running.
+    pub(super) fn fetching_for(&self, now: Now) -> Option<Duration> {
+        self.fetch.map(|fetch| now.mono.saturating_sub(fetch.began.mono))
+    }
+
+    /// Returns the reason of a fetch that begins now for a caller with this demand.
+    fn fetch_reason(&self, demand: Demand<'_>) -> FetchReason {
+        match (&self.cached, self.rejection, demand) {
+            (Some(_), Rejection::Pending, _) => FetchReason::Rejected,
+            (_, _, Demand::Refresh) => FetchReason::Requested,
+            (None, ..) => FetchReason::Empty,
+            (Some(_), ..) => FetchReason::Expiring,
         }
     }
 
-    /// Whether a fetch is under way.
-    pub(super) fn is_fetching(&self) -> bool {
-        self.in_flight.is_some()
-    }
-
-    /// When the fetch under way began.
-    pub(super) fn sent(&self) -> Option<Now> {
-        self.in_flight.map(|flight| flight.sent)
-    }
-
-    /// When the fetch under way is taken for lost.
-    pub(super) fn lost_at(&self) -> Option<Duration> {
-        self.in_flight.map(|flight| flight.lost_at)
-    }
-
-    /// A fetch starts, which may take `timeout`; returns its number.
-    pub(super) fn start(&mut self, now: Now, reason: FetchReason, timeout: Duration) -> u64 {
-        self.counts.fetches += 1;
-        let id = self.counts.fetches;
-        let lost_at = now.mono.saturating_add(timeout).saturating_add(OVERDUE);
-        self.in_flight = Some(InFlight { id, reason, sent: now, lost_at });
-        if reason == FetchReason::Rejected {
-            self.refusals_from = now.mono.saturating_add(REFUSAL_INTERVAL);
-        }
-        id
-    }
-
-    /// Whether `id` is the fetch under way.
-    pub(super) fn is_current(&self, id: u64) -> bool {
-        self.in_flight.is_some_and(|flight| flight.id == id)
-    }
-
-    /// The fetch under way came to nothing, not even a failure: its task is gone.
-    pub(super) fn abandon(&mut self) {
-        self.in_flight = None;
-    }
-
-    /// The fetch under way gave a token. It fails all the same if the token has expired.
-    pub(super) fn succeed(&mut self, now: Now, token: Token, jitter: f64) -> Result<(), Error> {
-        let Some(flight) = self.in_flight else { return Ok(()) };
-        let taken = Held::new(token, flight.sent, self.hints, jitter);
-        let taken = taken.and_then(|held| match held.is_alive(now) {
-            true => Ok(held),
-            false => Err(Error::invalid_reply("the token expired before it arrived")),
-        });
-        let new = match taken {
-            Ok(new) => new,
-            Err(error) => {
-                self.fail(now, error.clone(), Failure::Told, jitter);
-                return Err(error);
-            }
-        };
-        self.in_flight = None;
-        self.failures = 0;
-        self.retry_at = Duration::ZERO;
-        self.replay_until = Duration::ZERO;
-        self.refreshed_at = Some(now.wall);
-        match &mut self.held {
-            Some(held) if held.token().is_same(new.token()) => {
-                held.came_again(&new);
-                let told = flight.reason == FetchReason::Rejected;
-                if told && self.refusal == Refusal::Pending {
-                    self.refusal = Refusal::Spent;
-                }
-                // Where the source did not know of a refusal, it is asked again at once. Else each
-                // further try comes when half of what is left has gone.
-                if self.refusal != Refusal::Pending {
-                    self.retry_at = now.mono.saturating_add(FIRST_BACKOFF.max(held.left(now) / 2));
-                }
-            }
-            held => {
-                *held = Some(new);
-                self.refusal = Refusal::None;
-            }
-        }
-        Ok(())
-    }
-
-    /// The fetch under way failed. The token, if there is one, stays.
-    pub(super) fn fail(&mut self, now: Now, error: Error, failure: Failure, jitter: f64) {
-        let flight = self.in_flight.take();
-        // Between a half and the whole.
-        let jittered = |wait: Duration| wait.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
-
-        self.replay_until = match failure {
-            Failure::Panicked => now.mono,
-            Failure::Told if error.is_transient() => now.mono.saturating_add(jittered(TRANSIENT_REPLAY)),
-            Failure::Told => now.mono.saturating_add(jittered(PERMANENT_REPLAY)),
-        };
-        let doubled = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(10));
-        let mut wait = jittered(doubled.min(LAST_BACKOFF));
-        if let Some(held) = &self.held {
-            // Nobody has to wait before the hard threshold, so that is a good moment to try.
-            let untroubled = held.left(now).saturating_sub(held.hard_margin());
-            if !untroubled.is_zero() {
-                wait = wait.min(untroubled);
-            }
-        }
-        self.retry_at = now.mono.saturating_add(wait);
-        if flight.is_some_and(|flight| flight.reason == FetchReason::Rejected) {
-            // The refusal has had no refresh yet: the retries after a failure are no new ones.
-            self.refusals_from = self.retry_at;
-        }
-        self.failures = self.failures.saturating_add(1);
-        self.counts.failures += 1;
-        self.error = Some(error);
-    }
-
-    /// An API refused `token`. Whether that changed anything: only once for each token.
-    pub(super) fn refuse(&mut self, token: &Token) -> bool {
-        let held = self.held.as_ref().is_some_and(|held| held.token().is_same(token));
-        let acts = held && self.refusal == Refusal::None;
-        if acts {
-            self.refusal = Refusal::Pending;
-            self.counts.refusals += 1;
-        }
-        acts
-    }
-
-    /// Whether a refused token waits for a refresh that may start now, or is under way.
-    pub(super) fn is_replaceable(&self, now: Now) -> bool {
-        let may_start = now.mono >= self.refusals_from.max(self.retry_at);
-        self.refusal == Refusal::Pending && (self.in_flight.is_some() || may_start)
-    }
-
-    /// When, on the monotonic clock, a fetch falls due; `None` is never.
-    pub(super) fn due(&self, now: Now) -> Option<Duration> {
-        let Some(held) = self.held.as_ref().filter(|held| held.is_alive(now)) else {
-            return Some(self.replay_until.max(self.retry_at));
-        };
-        if self.refusal == Refusal::Pending {
-            return Some(self.refusals_from.max(self.retry_at));
-        }
-        match held.left(now) {
-            Duration::MAX => None,
-            left => {
-                let stale_at = now.mono.saturating_add(left.saturating_sub(held.stale_margin()));
-                Some(stale_at.max(self.retry_at))
-            }
-        }
-    }
-
-    /// The last failure, if no success has come since.
+    /// Returns the last failure if no success came after it.
     pub(super) fn present_error(&self) -> Option<&Error> {
-        self.error.as_ref().filter(|_| self.failures > 0)
+        self.last_error.as_ref().filter(|_| self.failures_in_a_row > 0)
     }
 
     pub(super) fn last_error(&self) -> Option<&Error> {
-        self.error.as_ref()
+        self.last_error.as_ref()
     }
 
     pub(super) fn refreshed_at(&self) -> Option<SystemTime> {
@@ -341,6 +301,3 @@ impl State {
         self.counts
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,14 +1,29 @@
-//! What a cache tells about itself.
+//! What a cache reports about itself.
 
 use std::time::{Duration, SystemTime};
 
-use super::Now;
+use super::instant::Now;
 use super::state::{Counts, State};
 use crate::Error;
 
-/// How the tokens of some [`Credentials`](crate::Credentials) fare: for health pages and logs.
+/// A snapshot of the state of one cache, for health pages and logs.
 ///
-/// A picture of one instant. It holds no token.
+/// It holds no token. [`Credentials::status`](crate::Credentials::status) returns it.
+///
+/// ```
+/// use gcp_iam_credentials::{Credentials, Token};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), gcp_iam_credentials::Error> {
+/// let credentials = Credentials::from_fn(|| async { Token::new("t", None) });
+/// credentials.token().await?;
+///
+/// let status = credentials.status();
+/// assert_eq!((status.fetches(), status.failures()), (1, 0));
+/// assert!(!status.is_failing());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct CacheStatus {
     expires_at: Option<SystemTime>,
@@ -28,56 +43,58 @@ impl CacheStatus {
             last_refresh: state.refreshed_at(),
             last_error: state.last_error().cloned(),
             is_failing: state.present_error().is_some(),
-            is_fetching: state.is_fetching(),
-            next_attempt: state.due(now).and_then(at),
+            is_fetching: state.is_fetching(now),
+            next_attempt: state.next_fetch(now).and_then(at),
             counts: state.counts(),
         }
     }
 
-    /// When the cached token expires; `None` where there is none, or it has no expiry.
+    /// Returns when the cached token expires; `None` if no token is cached, or if it doesn't
+    /// expire.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
 
-    /// When the last fetch that gave a token ended.
+    /// Returns when the last successful fetch ended.
     pub fn last_refresh(&self) -> Option<SystemTime> {
         self.last_refresh
     }
 
-    /// Why the last failed fetch failed; it stays after later ones that succeed.
+    /// Returns the error of the last fetch that failed. A later success doesn't clear it.
     pub fn last_error(&self) -> Option<&Error> {
         self.last_error.as_ref()
     }
 
-    /// Whether the last fetch failed. The old token is handed out all the same, as long as it
-    /// lives.
+    /// Returns whether the last fetch failed. A cached token is served nevertheless, as long as it
+    /// is live.
     pub fn is_failing(&self) -> bool {
         self.is_failing
     }
 
-    /// Whether a fetch is under way.
+    /// Returns whether a fetch is in progress.
     pub fn is_fetching(&self) -> bool {
         self.is_fetching
     }
 
-    /// From when on the next use starts a fetch; `None` where the token never expires. An instant
-    /// in the past means: the next use does.
+    /// Returns the earliest time at which a use of the credentials starts a fetch; `None` if the
+    /// cached token doesn't expire. If it is the present, the next use starts a fetch, or joins
+    /// the one in progress.
     pub fn next_attempt(&self) -> Option<SystemTime> {
         self.next_attempt
     }
 
-    /// Fetches begun so far.
+    /// Returns how many fetches have begun.
     pub fn fetches(&self) -> u64 {
         self.counts.fetches
     }
 
-    /// Fetches that failed so far.
+    /// Returns how many fetches have failed.
     pub fn failures(&self) -> u64 {
         self.counts.failures
     }
 
-    /// Tokens that an API refused while they were cached.
+    /// Returns how many cached tokens were invalidated because an API rejected them.
     pub fn invalidations(&self) -> u64 {
-        self.counts.refusals
+        self.counts.invalidations
     }
 }

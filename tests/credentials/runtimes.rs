@@ -44,7 +44,7 @@ fn without_a_runtime_credentials_are_built_and_their_use_is_a_clear_error() {
 #[test]
 fn a_cached_token_is_returned_without_a_runtime() {
     let credentials = Credentials::from_source(one_token());
-    one_thread().block_on(credentials.ready()).unwrap();
+    one_thread().block_on(credentials.token()).unwrap();
     let Poll::Ready(Ok(token)) = poll_once(credentials.token()) else {
         panic!("a cached token is returned without waiting")
     };
@@ -214,7 +214,7 @@ fn readers_on_many_threads_see_tokens_in_order_while_others_refresh() {
     let runtime = two_threads();
     let source = ScriptedSource::numbered().with_lifetime(HOUR);
     let credentials = Credentials::from_source(source.clone());
-    runtime.block_on(credentials.ready()).unwrap();
+    runtime.block_on(credentials.token()).unwrap();
     let stop = AtomicBool::new(false);
     let number = |token: &Token| token.secret()["token-".len()..].parse::<usize>().unwrap();
     std::thread::scope(|threads| {

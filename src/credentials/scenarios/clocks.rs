@@ -1,5 +1,6 @@
 //! Clocks that are wrong, are mended, or stand still.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::interpreter::Expect::*;
@@ -8,8 +9,9 @@ use super::interpreter::{millis, secs};
 use super::scenarios;
 use super::source::Answer::{Lives, Same};
 use crate::Credentials;
-use crate::credentials::testing;
+use crate::credentials::clock::manual::ManualTime;
 use crate::source::CacheHints;
+use crate::source::FixedToken;
 
 const AN_HOUR_AT_MOST: CacheHints = CacheHints::new().with_max_lifetime(secs(3600));
 
@@ -96,7 +98,7 @@ fn the_expiry_told_is_the_tokens_own() {
         let expiry = SystemTime::now() + Duration::new(1800, 123_456_789);
         let credentials = Credentials::fixed(crate::Token::new("t", expiry).unwrap());
         assert_eq!(credentials.expires_at(), None);
-        credentials.ready().await.unwrap();
+        credentials.token().await.unwrap();
         assert_eq!(credentials.expires_at(), Some(expiry));
         assert_eq!(credentials.status().expires_at(), Some(expiry));
     });
@@ -105,15 +107,16 @@ fn the_expiry_told_is_the_tokens_own() {
 /// conf: M9
 #[tokio::test(start_paused = true)]
 async fn the_wall_clock_is_read_at_most_once_a_second() {
-    testing::set_wall(SystemTime::UNIX_EPOCH + secs(1_780_000_000));
+    let time = ManualTime::new(SystemTime::UNIX_EPOCH + secs(1_780_000_000));
     let expiry = SystemTime::UNIX_EPOCH + secs(1_780_003_600);
-    let credentials = Credentials::fixed(crate::Token::new("t", expiry).unwrap());
-    credentials.ready().await.unwrap();
-    let before = testing::wall_reads();
+    let source = FixedToken(crate::Token::new("t", expiry).unwrap());
+    let credentials = Credentials::with_time_source(Arc::new(source), time.clone());
+    credentials.token().await.unwrap();
+    let before = time.wall_reads();
     for _ in 0..10_000 {
         tokio::time::advance(millis(1)).await;
         assert!(credentials.poll_fast().is_some());
     }
-    let reads = testing::wall_reads() - before;
+    let reads = time.wall_reads() - before;
     assert!((9..=10).contains(&reads), "{reads} reads in ten seconds");
 }

@@ -117,13 +117,13 @@ scenarios! {
 
     /// conf: G2
     a_caller_that_retries_by_itself_is_not_told_an_old_transient_failure: [
-        Source(Answer::Transient), Get(Transient), Anew(Transient), Anew(Transient), Fetches(3),
-        Source(Lives(secs(60))), Anew(Token(1)), Fetches(4),
+        Source(Answer::Transient), Get(Transient), ForRetry(Transient), ForRetry(Transient), Fetches(3),
+        Source(Lives(secs(60))), ForRetry(Token(1)), Fetches(4),
     ];
 
     /// conf: G3
     a_caller_that_retries_by_itself_is_told_an_old_permanent_failure: [
-        Source(Answer::Permanent), Get(Permanent), Anew(Permanent), Anew(Permanent), Fetches(1),
+        Source(Answer::Permanent), Get(Permanent), ForRetry(Permanent), ForRetry(Permanent), Fetches(1),
     ];
 
     /// conf: M13
@@ -133,7 +133,7 @@ scenarios! {
 
     /// conf: M13, M20
     a_panic_is_one_error_for_all_who_waited: [
-        Source(Panic), Herd(100, Transient), FetchesBetween(1, 1), Source(Lives(secs(60))), Get(Token(1)),
+        Source(Panic), Many(100, Transient), FetchesBetween(1, 1), Source(Lives(secs(60))), Get(Token(1)),
     ];
 
     /// conf: M13, R6

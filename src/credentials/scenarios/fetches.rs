@@ -10,28 +10,28 @@ use super::source::Answer::{After, FailAfter, Hang, Lives};
 scenarios! {
     /// conf: G78
     a_thousand_readers_make_one_fetch: [
-        Source(After(secs(1))), Herd(1000, Token(1)), Fetches(1),
+        Source(After(secs(1))), Many(1000, Token(1)), Fetches(1),
     ];
 
     /// conf: M20, G79
     ten_thousand_tasks_on_a_cold_handle_make_one_fetch: [
-        Source(After(secs(1))), Herd(10_000, Token(1)), Fetches(1),
+        Source(After(secs(1))), Many(10_000, Token(1)), Fetches(1),
     ];
 
     /// conf: M20, G79, R4
     ten_thousand_tasks_share_one_failure: [
-        Source(FailAfter(secs(1))), Herd(10_000, Transient), Fetches(1),
+        Source(FailAfter(secs(1))), Many(10_000, Transient), Fetches(1),
     ];
 
     /// conf: R2, R4
     a_herd_at_expiry_makes_one_fetch: [
-        Get(Token(1)), Advance(secs(3600)), Source(After(secs(1))), Herd(1000, Token(2)), Fetches(2),
-        Herd(1000, Token(2)), Fetches(2),
+        Get(Token(1)), Advance(secs(3600)), Source(After(secs(1))), Many(1000, Token(2)), Fetches(2),
+        Many(1000, Token(2)), Fetches(2),
     ];
 
     /// conf: R4
     a_herd_at_the_threshold_makes_one_fetch_and_waits_for_nothing: [
-        Get(Token(1)), Advance(secs(3600 - 225)), Source(Hang), Herd(1000, Token(1)), Fetches(2),
+        Get(Token(1)), Advance(secs(3600 - 225)), Source(Hang), Many(1000, Token(1)), Fetches(2),
     ];
 
     /// conf: M12

@@ -1,15 +1,17 @@
 //! Runs the steps of a scenario.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep};
 
 use super::source::{Answer, Script};
-use crate::credentials::testing;
+use crate::credentials::KeepWarm;
+use crate::credentials::clock::manual::ManualTime;
 use crate::source::{CacheHints, FetchReason};
-use crate::{Credentials, Error, ErrorKind, KeepWarm, Token};
+use crate::{Credentials, Error, ErrorKind, Token};
 
 /// Where all wall clocks start.
 const EPOCH: Duration = Duration::from_secs(1_780_000_000);
@@ -31,7 +33,7 @@ pub(super) enum Step {
     /// Asks for a token; the answer comes with no time passing.
     Get(Expect),
     /// As a caller that retries by itself does.
-    Anew(Expect),
+    ForRetry(Expect),
     /// Asks for a token other than the last one.
     Other(Expect),
     Refresh(Expect),
@@ -40,7 +42,7 @@ pub(super) enum Step {
     /// Lets time pass and asks for a token, so many times.
     Every(Duration, u32, Expect),
     /// So many callers at once.
-    Herd(usize, Expect),
+    Many(usize, Expect),
 
     /// Somebody starts to wait for a token, without a deadline or with one.
     Wait(&'static str),
@@ -51,13 +53,13 @@ pub(super) enum Step {
     Leave(&'static str),
 
     /// An API refuses the token that the source gave last.
-    Refuse,
+    Reject,
     /// Many replies refuse it at once.
-    RefuseBurst(u32),
+    RejectBurst(u32),
     /// So often as `Every`, each answer refused.
-    RefuseEvery(Duration, u32),
+    RejectEvery(Duration, u32),
     /// An API refuses the source's first token.
-    RefuseFirst,
+    RejectFirst,
 
     KeepWarm,
     CoolDown,
@@ -114,6 +116,7 @@ pub(super) fn run(steps: Vec<Step>) {
 }
 
 struct World {
+    time: ManualTime,
     source: Script,
     credentials: Option<Credentials>,
     waiters: HashMap<&'static str, JoinHandle<Result<Token, Error>>>,
@@ -125,12 +128,12 @@ struct World {
 impl World {
     fn new(hints: CacheHints) -> Self {
         let wall = SystemTime::UNIX_EPOCH + EPOCH;
-        testing::set_wall(wall);
-        testing::set_jitter(0.0);
+        let time = ManualTime::new(wall);
         let source = Script::new(wall, hints);
-        let credentials = Some(Credentials::from_source(source.clone()));
+        let credentials = Credentials::with_time_source(Arc::new(source.clone()), time.clone());
+        let credentials = Some(credentials);
         let (waiters, context) = Default::default();
-        Self { source, credentials, waiters, warm: None, first: None, context }
+        Self { time, source, credentials, waiters, warm: None, first: None, context }
     }
 
     fn credentials(&self) -> &Credentials {
@@ -140,15 +143,15 @@ impl World {
     async fn take(&mut self, step: Step) {
         match step {
             Step::Hints(_) => {}
-            Step::Jitter(fraction) => testing::set_jitter(fraction),
+            Step::Jitter(fraction) => self.time.set_jitter(fraction),
             Step::Source(answer) => self.source.set(answer),
             Step::Advance(time) => sleep(time).await,
-            Step::WallAhead(time) => testing::jump_wall(|wall| wall + time),
-            Step::WallBack(time) => testing::jump_wall(|wall| wall - time),
+            Step::WallAhead(time) => self.time.jump(|wall| wall + time),
+            Step::WallBack(time) => self.time.jump(|wall| wall - time),
 
             Step::Get(expected) => self.get(expected).await,
-            Step::Anew(expected) => {
-                let outcome = self.credentials().token_anew_within(later(secs(600))).await;
+            Step::ForRetry(expected) => {
+                let outcome = self.credentials().token_for_retry_within(later(secs(600))).await;
                 self.check(outcome, expected);
             }
             Step::Other(expected) => {
@@ -175,7 +178,7 @@ impl World {
                     self.get(expected).await;
                 }
             }
-            Step::Herd(size, expected) => {
+            Step::Many(size, expected) => {
                 let tasks: Vec<_> = (0..size).map(|_| self.spawn_token(None)).collect();
                 for task in tasks {
                     let outcome = task.await.unwrap();
@@ -200,20 +203,20 @@ impl World {
             }
             Step::Leave(who) => self.waiters.remove(who).expect("nobody of that name waits").abort(),
 
-            Step::Refuse => self.credentials().invalidate(&self.source.last_given()),
-            Step::RefuseBurst(times) => {
+            Step::Reject => self.credentials().invalidate(&self.source.last_given()),
+            Step::RejectBurst(times) => {
                 for _ in 0..times {
                     self.credentials().invalidate(&self.source.last_given());
                 }
             }
-            Step::RefuseEvery(interval, times) => {
+            Step::RejectEvery(interval, times) => {
                 for _ in 0..times {
                     sleep(interval).await;
                     let token = self.credentials().token().await.expect(&self.context);
                     self.credentials().invalidate(&token);
                 }
             }
-            Step::RefuseFirst => {
+            Step::RejectFirst => {
                 let first = self.first.clone().expect("no token so far");
                 self.credentials().invalidate(&first);
             }

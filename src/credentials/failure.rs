@@ -1,0 +1,41 @@
+//! How a fetch failed.
+
+use std::time::Duration;
+
+use crate::Error;
+
+/// For how long a transient failure is replayed if there is no token.
+pub(super) const TRANSIENT_REPLAY: Duration = Duration::from_secs(1);
+/// For how long a permanent failure is replayed if there is no token.
+pub(super) const PERMANENT_REPLAY: Duration = Duration::from_secs(5);
+
+/// How a fetch failed.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// The source returned an error, or a token that can't be used.
+    Reported(Error),
+    /// The source didn't answer before the deadline.
+    TimedOut,
+    /// The source panicked.
+    Panicked,
+}
+
+impl Failure {
+    pub(super) fn to_error(&self) -> Error {
+        match self {
+            Self::Reported(error) => error.clone(),
+            Self::TimedOut => Error::timeout("the source returned no token in time", None),
+            Self::Panicked => Error::credentials("the source panicked", true),
+        }
+    }
+
+    /// For how long the failure is replayed if there is no token. After a panic the source is
+    /// asked again by the next call.
+    pub(super) fn replay(&self, error: &Error) -> Duration {
+        match self {
+            Self::Panicked => Duration::ZERO,
+            Self::Reported(_) | Self::TimedOut if error.is_transient() => TRANSIENT_REPLAY,
+            Self::Reported(_) | Self::TimedOut => PERMANENT_REPLAY,
+        }
+    }
+}
