@@ -52,7 +52,7 @@ async fn the_last_attempt_gets_the_remaining_time_of_the_call() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!((ms(150)..=ms(152)).contains(&start.elapsed()), "{:?}", start.elapsed());
     let sent: Vec<u64> =
-        script.seen().iter().map(|seen| micros(seen.header("grpc-timeout").unwrap())).collect();
+        script.received().iter().map(|seen| micros(seen.header("grpc-timeout").unwrap())).collect();
     assert_eq!(sent.len(), 2);
     assert_eq!(sent[0], 100_000);
     assert!((40_000..=50_000).contains(&sent[1]), "{sent:?}");
@@ -66,7 +66,7 @@ async fn the_defaults_are_twenty_and_sixty_seconds() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(script.calls(), 3);
     assert!((59.9..60.1).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
-    assert_eq!(script.seen()[0].header("grpc-timeout"), Some("20000000u"));
+    assert_eq!(script.received()[0].header("grpc-timeout"), Some("20000000u"));
 }
 
 /// conf: M4
@@ -105,7 +105,7 @@ async fn the_time_for_the_source_token_is_subtracted_from_the_attempt() {
     let script = Script::default();
     let client = script.client_with(builder().credentials(credentials));
     client.sign_blob(TARGET, "bytes").attempt_timeout(ms(1000)).await.unwrap();
-    let sent = micros(script.only().header("grpc-timeout").unwrap());
+    let sent = micros(script.only_request().header("grpc-timeout").unwrap());
     assert!((590_000..=600_000).contains(&sent), "{sent}");
 }
 

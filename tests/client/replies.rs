@@ -18,12 +18,12 @@ async fn payloads_from_zero_bytes_to_one_mebibyte_are_sent() {
         let blob = client.sign_blob(TARGET, vec![7; size]).await.unwrap();
         assert_eq!(blob.signature(), [b"signed ".as_slice(), &(size as u64).to_be_bytes()].concat());
         assert_eq!(blob.key_id(), "key-1");
-        let sent: SignBlobRequest = script.seen().last().unwrap().decode();
+        let sent: SignBlobRequest = script.received().last().unwrap().decode();
         assert_eq!(sent.payload, vec![7; size]);
     }
     let claims = serde_json::json!({"name": "Zoë Ångström 東京 🦀"});
     client.sign_jwt(TARGET, &claims).await.unwrap();
-    let sent: SignJwtRequest = script.seen().last().unwrap().decode();
+    let sent: SignJwtRequest = script.received().last().unwrap().decode();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&sent.payload).unwrap(), claims);
 
     let access_token = "t".repeat(16 * 1024);

@@ -34,7 +34,7 @@ async fn generate_access_token_sends_its_arguments_and_its_delegates_in_order() 
         scope: vec![scopes::CLOUD_PLATFORM.to_owned(), scopes::IAM.to_owned()],
         lifetime: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
     };
-    let sent = script.only();
+    let sent = script.only_request();
     assert_eq!(sent.path, path("GenerateAccessToken"));
     assert_eq!(sent.decode::<GenerateAccessTokenRequest>(), expected);
 }
@@ -51,7 +51,7 @@ async fn generate_id_token_sends_its_arguments_and_its_delegates_in_order() {
         audience: "https://a.run.app".to_owned(),
         include_email: true,
     };
-    let sent = script.only();
+    let sent = script.only_request();
     assert_eq!(sent.path, path("GenerateIdToken"));
     assert_eq!(sent.decode::<GenerateIdTokenRequest>(), expected);
 }
@@ -67,7 +67,7 @@ async fn sign_blob_sends_its_bytes_and_its_delegates_in_order() {
         delegates: full_names(),
         payload: vec![0, 255],
     };
-    let sent = script.only();
+    let sent = script.only_request();
     assert_eq!(sent.path, path("SignBlob"));
     assert_eq!(sent.decode::<SignBlobRequest>(), expected);
 }
@@ -83,7 +83,7 @@ async fn sign_jwt_sends_a_string_verbatim_and_its_delegates_in_order() {
         delegates: full_names(),
         payload: payload.to_owned(),
     };
-    let sent = script.only();
+    let sent = script.only_request();
     assert_eq!(sent.path, path("SignJwt"));
     assert_eq!(sent.decode::<SignJwtRequest>(), expected);
 }
@@ -95,12 +95,12 @@ async fn nothing_is_sent_that_the_caller_did_not_set() {
     let client = script.client();
     client.generate_access_token(TARGET, [scopes::PUBSUB]).await.unwrap();
     client.generate_id_token(TARGET, "aud").await.unwrap();
-    let access: GenerateAccessTokenRequest = script.seen()[0].decode();
+    let access: GenerateAccessTokenRequest = script.received()[0].decode();
     assert_eq!(
         (access.scope, access.lifetime, access.delegates),
         (vec![scopes::PUBSUB.to_owned()], None, vec![])
     );
-    let id: GenerateIdTokenRequest = script.seen()[1].decode();
+    let id: GenerateIdTokenRequest = script.received()[1].decode();
     assert!(!id.include_email);
 }
 
@@ -114,7 +114,7 @@ async fn every_call_sends_routing_authorization_and_versions_once() {
     client.sign_blob(TARGET, "").await.unwrap();
     client.sign_jwt(TARGET, &serde_json::json!({})).await.unwrap();
     assert_eq!(script.calls(), 4);
-    for seen in script.seen() {
+    for seen in script.received() {
         let route = seen.header("x-goog-request-params").unwrap();
         assert_eq!(route, "name=projects%2F-%2FserviceAccounts%2Ftarget%40project.iam.gserviceaccount.com");
         assert_eq!(seen.header("authorization"), Some(format!("Bearer {SOURCE_TOKEN}").as_str()));
@@ -134,7 +134,7 @@ async fn impersonated_credentials_send_exactly_their_request_and_credential_type
     let acting = script.client().impersonate(TARGET).delegates(DELEGATES).access_token(["a", "b"]).unwrap();
     let token = acting.token().await.unwrap();
     assert_eq!(token.secret(), format!("token-of-{TARGET}"));
-    let seen = script.only();
+    let seen = script.only_request();
     let request: GenerateAccessTokenRequest = seen.decode();
     assert_eq!(
         request,
@@ -152,7 +152,7 @@ async fn impersonated_credentials_send_exactly_their_request_and_credential_type
     let script = Script::default();
     let acting = script.client().impersonate(TARGET).include_email(true).id_token("aud").unwrap();
     acting.token().await.unwrap();
-    let versions = script.only().header("x-goog-api-client").unwrap().to_owned();
+    let versions = script.only_request().header("x-goog-api-client").unwrap().to_owned();
     assert!(versions.ends_with(" auth-request-type/it cred-type/imp"), "{versions}");
 }
 
@@ -161,18 +161,18 @@ async fn impersonated_credentials_send_exactly_their_request_and_credential_type
 async fn the_quota_project_is_sent_if_one_is_set() {
     let script = Script::default();
     script.client().sign_blob(TARGET, "").await.unwrap();
-    assert_eq!(script.only().header("x-goog-user-project"), None);
+    assert_eq!(script.only_request().header("x-goog-user-project"), None);
 
     let script = Script::default();
     script.client_with(builder().quota_project("billing")).sign_blob(TARGET, "").await.unwrap();
-    assert_eq!(script.only().header("x-goog-user-project"), Some("billing"));
+    assert_eq!(script.only_request().header("x-goog-user-project"), Some("billing"));
 
     let info = || SourceInfo::new().with_quota_project("from-the-file");
     let billed = || builder().credentials(ScriptedSource::numbered().with_info(info()).credentials());
     for (builder, project) in [(billed(), "from-the-file"), (billed().quota_project("billing"), "billing")] {
         let script = Script::default();
         script.client_with(builder).sign_blob(TARGET, "").await.unwrap();
-        assert_eq!(script.only().header("x-goog-user-project"), Some(project));
+        assert_eq!(script.only_request().header("x-goog-user-project"), Some(project));
     }
 }
 
@@ -182,8 +182,8 @@ async fn the_callers_metadata_is_added() {
     let script = Script::default();
     let call = script.client().sign_blob(TARGET, "").metadata("x-request-id", "one two");
     call.metadata("X-Goog-Trace", "abc").await.unwrap();
-    assert_eq!(script.only().header("x-request-id"), Some("one two"));
-    assert_eq!(script.only().header("x-goog-trace"), Some("abc"));
+    assert_eq!(script.only_request().header("x-request-id"), Some("one two"));
+    assert_eq!(script.only_request().header("x-goog-trace"), Some("abc"));
 }
 
 /// conf: P65
@@ -207,7 +207,7 @@ async fn the_generated_stub_sends_an_empty_request_unmodified() {
         http::Uri::from_static("http://127.0.0.1:1"),
     );
     stub.sign_blob(SignBlobRequest::default()).await.unwrap();
-    let seen = script.only();
+    let seen = script.only_request();
     assert!(seen.message.is_empty());
     assert_eq!(seen.header("authorization"), None);
 }

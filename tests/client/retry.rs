@@ -195,7 +195,7 @@ async fn a_rejected_source_token_is_replaced_once() {
     let client = script.client_with(builder().credentials(source.credentials()));
     client.sign_blob(TARGET, "bytes").await.unwrap();
     let sent: Vec<String> =
-        script.seen().iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect();
+        script.received().iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect();
     assert_eq!(sent, ["Bearer old", "Bearer new"]);
     assert_eq!(source.fetches(), 2);
 

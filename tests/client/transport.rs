@@ -309,7 +309,7 @@ async fn the_user_agent_names_the_program_the_crate_and_tonic() {
     let server = script.serve().await;
     let client = server.client_with(IamCredentialsClient::builder().user_agent("my-app/1.2"));
     client.sign_blob(TARGET, "").await.unwrap();
-    let sent = script.only().header("user-agent").unwrap().to_owned();
+    let sent = script.only_request().header("user-agent").unwrap().to_owned();
     let parts: Vec<&str> = sent.split(' ').collect();
     assert_eq!(parts[0], "my-app/1.2");
     assert!(parts[1].starts_with("gcp-iam-credentials/"), "{sent}");

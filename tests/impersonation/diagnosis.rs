@@ -8,7 +8,7 @@ use tonic::Code;
 use tonic_types::ErrorDetails;
 
 use crate::DELEGATES;
-use crate::support::scripted_service::{Answer, Script, Seen, TARGET, builder};
+use crate::support::scripted_service::{Answer, Received, Script, TARGET, builder};
 use crate::support::token_source::ScriptedSource;
 
 const GET_ACCESS_TOKEN: &str = "iam.serviceAccounts.getAccessToken";
@@ -60,7 +60,7 @@ async fn a_diagnosis_stops_at_the_first_hop_that_refuses_the_caller() {
     assert!(matches!(failure.finding(), Finding::MissingRole { certain: false, .. }));
     assert!(failure.to_string().contains("likely"), "{failure}");
     assert_eq!(script.calls(), 2);
-    let probes: Vec<GenerateAccessTokenRequest> = script.seen().iter().map(Seen::decode).collect();
+    let probes: Vec<GenerateAccessTokenRequest> = script.received().iter().map(Received::decode).collect();
     assert_eq!((probes[0].delegates.len(), probes[1].delegates.len()), (2, 0));
     assert!(probes.iter().all(|probe| probe.scope == [gcp_iam_credentials::scopes::USERINFO_EMAIL]));
 }
@@ -97,7 +97,7 @@ async fn each_operation_is_tried_on_the_target_by_its_own_call() {
         };
         let script = Script::default();
         assert!(options(&script.client()).diagnose(operation).await.unwrap().is_allowed());
-        let path = &script.only().path;
+        let path = &script.only_request().path;
         assert_eq!(path.rsplit('/').next(), Some(method));
 
         // The service refuses without naming the permission, and the delegates are in order.
@@ -134,7 +134,7 @@ async fn a_diagnosis_takes_the_options_of_the_operation_that_it_diagnoses() {
     }
     assert_eq!(script.calls(), 0);
     acting().lifetime(lifetime).quota_project("billed").diagnose(Operation::AccessToken).await.unwrap();
-    let probe: GenerateAccessTokenRequest = script.only().decode();
+    let probe: GenerateAccessTokenRequest = script.only_request().decode();
     assert_eq!(probe.lifetime.unwrap().seconds, 600);
 }
 

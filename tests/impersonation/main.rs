@@ -22,7 +22,7 @@ pub(crate) fn full_names() -> Vec<String> {
 
 /// Returns the payload of the last request for a signed JWT.
 pub(crate) fn last_jwt_payload(script: &support::scripted_service::Script) -> serde_json::Value {
-    let request: gcp_iam_credentials::proto::SignJwtRequest = script.seen().last().unwrap().decode();
+    let request: gcp_iam_credentials::proto::SignJwtRequest = script.received().last().unwrap().decode();
     assert_eq!(request.delegates, full_names());
     serde_json::from_str(&request.payload).unwrap()
 }

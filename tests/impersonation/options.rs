@@ -61,7 +61,7 @@ async fn a_copy_keeps_every_option_and_shares_no_token() {
     let second = how.clone().access_token(["two"]).unwrap();
     assert!(!second.is_valid());
     second.token().await.unwrap();
-    for (seen, scope) in script.seen().iter().zip(["one", "two"]) {
+    for (seen, scope) in script.received().iter().zip(["one", "two"]) {
         let request: GenerateAccessTokenRequest = seen.decode();
         assert_eq!(request.delegates, full_names());
         assert_eq!(request.scope, [scope]);
@@ -74,7 +74,7 @@ async fn a_copy_keeps_every_option_and_shares_no_token() {
     let with_email = script.client().impersonate(TARGET).include_email(true);
     for audience in ["one", "two"] {
         with_email.clone().id_token(audience).unwrap().token().await.unwrap();
-        let request: GenerateIdTokenRequest = script.seen().last().unwrap().decode();
+        let request: GenerateIdTokenRequest = script.received().last().unwrap().decode();
         assert_eq!((request.audience.as_str(), request.include_email), (audience, true));
     }
     let debug = format!("{:?}", how.subject("user@example.com"));
@@ -90,7 +90,7 @@ async fn options_of_an_impersonation_do_not_apply_to_its_source() {
     let acting =
         client.impersonate(TARGET).delegates(DELEGATES).lifetime(HOUR / 2).access_token(["wide"]).unwrap();
     acting.token().await.unwrap();
-    let seen = script.seen();
+    let seen = script.received();
     let of_source: GenerateAccessTokenRequest = seen[0].decode();
     assert_eq!((of_source.scope, of_source.delegates), (vec!["narrow".to_owned()], vec![]));
     assert_eq!(of_source.lifetime.unwrap().seconds, 3600);

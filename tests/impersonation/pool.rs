@@ -70,7 +70,7 @@ async fn a_signer_and_a_diagnosis_take_no_room() {
     let signer = acting.signer().unwrap();
     assert_eq!(signer.email(), TARGET);
     signer.sign_blob("bytes").await.unwrap();
-    let request: SignBlobRequest = script.only().decode();
+    let request: SignBlobRequest = script.only_request().decode();
     assert_eq!(request.delegates, ["projects/-/serviceAccounts/hop@example.com"]);
     assert!(acting.diagnose(Operation::SignJwt).await.unwrap().is_allowed());
     assert_eq!(pool.stats().identities(), 0);
@@ -166,7 +166,7 @@ async fn at_most_max_in_flight_fetches_run_and_all_use_one_connection() {
     }
     assert!((1..=4).contains(&most), "{most}");
     assert_eq!((script.calls(), pool.stats().fetches(), server.connections()), (60, 60, 1));
-    let request: GenerateAccessTokenRequest = script.seen()[0].decode();
+    let request: GenerateAccessTokenRequest = script.received()[0].decode();
     assert_eq!(request.scope, [scopes::CLOUD_PLATFORM]);
 }
 

@@ -18,7 +18,7 @@ async fn a_signer_signs_as_the_target_through_its_delegates_and_returns_the_key_
     assert_eq!(signer.email(), TARGET);
     let blob = signer.sign_blob("bytes").await.unwrap();
     assert_eq!(blob.key_id(), "key-1");
-    let sent: SignBlobRequest = script.only().decode();
+    let sent: SignBlobRequest = script.only_request().decode();
     assert_eq!((sent.delegates, sent.payload), (full_names(), b"bytes".to_vec()));
     assert_eq!(sent.name, format!("projects/-/serviceAccounts/{TARGET}"));
 

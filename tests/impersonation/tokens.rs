@@ -45,7 +45,7 @@ async fn impersonation_nests_to_any_depth() {
     }
     client.sign_blob(TARGET, "bytes").await.unwrap();
     let bearers: Vec<String> =
-        script.seen().iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect();
+        script.received().iter().map(|seen| seen.header("authorization").unwrap().to_owned()).collect();
     let expected: Vec<String> = std::iter::once(format!("Bearer {}", SOURCE_TOKEN))
         .chain((0..4).map(|depth| format!("Bearer token-of-hop-{depth}@example.com")))
         .collect();

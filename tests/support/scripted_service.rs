@@ -25,13 +25,13 @@ pub(crate) const SOURCE_TOKEN: &str = "source-token-that-must-stay-secret";
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Received {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) message: Bytes,
 }
 
-impl Seen {
+impl Received {
     pub(crate) fn decode<M: Message + Default>(&self) -> M {
         M::decode(self.message.clone()).expect("a request of another type")
     }
@@ -98,7 +98,7 @@ pub(crate) struct Script {
 struct Inner {
     answers: Mutex<VecDeque<Answer>>,
     last: Mutex<Option<Answer>>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<Received>>,
     abandoned: AtomicUsize,
 }
 
@@ -129,7 +129,7 @@ impl Script {
     }
 
     /// Returns the requests that arrived, in order.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Received> {
         self.inner.seen.lock().unwrap().clone()
     }
 
@@ -144,8 +144,8 @@ impl Script {
     }
 
     /// Returns the only request that arrived.
-    pub(crate) fn only(&self) -> Seen {
-        let seen = self.seen();
+    pub(crate) fn only_request(&self) -> Received {
+        let seen = self.received();
         assert_eq!(seen.len(), 1, "{seen:?}");
         seen[0].clone()
     }
@@ -234,14 +234,14 @@ impl Drop for CountOnDrop<'_> {
     }
 }
 
-async fn receive<B>(request: Request<B>) -> Result<Seen, Status>
+async fn receive<B>(request: Request<B>) -> Result<Received, Status>
 where
     B: http_body::Body<Error: std::fmt::Debug>,
 {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Status::cancelled("the request was cut off"))?.to_bytes();
     let message = if body.len() > 5 { body.slice(5..) } else { Bytes::new() };
-    Ok(Seen { path: parts.uri.path().to_owned(), headers: parts.headers, message })
+    Ok(Received { path: parts.uri.path().to_owned(), headers: parts.headers, message })
 }
 
 fn http_response(status: u16, headers: Vec<(&str, &str)>, text: &'static str) -> Response<Body> {
@@ -254,7 +254,7 @@ fn http_response(status: u16, headers: Vec<(&str, &str)>, text: &'static str) ->
 
 /// Returns the right reply: access tokens are `token-of-{account}` and live as long as requested,
 /// else for an hour.
-fn right_reply(seen: &Seen) -> Bytes {
+fn right_reply(seen: &Received) -> Bytes {
     match seen.path.rsplit('/').next().unwrap_or_default() {
         "GenerateAccessToken" => access_token(&seen.decode()).encode_to_vec(),
         "GenerateIdToken" => {
