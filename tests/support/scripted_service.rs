@@ -98,7 +98,7 @@ pub(crate) struct Script {
 struct Inner {
     answers: Mutex<VecDeque<Answer>>,
     last: Mutex<Option<Answer>>,
-    seen: Mutex<Vec<Received>>,
+    received: Mutex<Vec<Received>>,
     abandoned: AtomicUsize,
 }
 
@@ -129,13 +129,13 @@ impl Script {
     }
 
     /// Returns the requests that arrived, in order.
-    pub(crate) fn seen(&self) -> Vec<Received> {
-        self.inner.seen.lock().unwrap().clone()
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.inner.received.lock().unwrap().clone()
     }
 
     /// Returns how many requests arrived.
     pub(crate) fn calls(&self) -> usize {
-        self.inner.seen.lock().unwrap().len()
+        self.inner.received.lock().unwrap().len()
     }
 
     /// Returns how many callers cancelled a request that got [`Answer::Hang`].
@@ -145,9 +145,9 @@ impl Script {
 
     /// Returns the only request that arrived.
     pub(crate) fn only_request(&self) -> Received {
-        let seen = self.received();
-        assert_eq!(seen.len(), 1, "{seen:?}");
-        seen[0].clone()
+        let received = self.received();
+        assert_eq!(received.len(), 1, "more or less than one request: {received:?}");
+        received[0].clone()
     }
 
     /// Answers one request.
@@ -155,15 +155,15 @@ impl Script {
     where
         B: http_body::Body<Error: std::fmt::Debug>,
     {
-        let seen = receive(request).await?;
-        self.inner.seen.lock().unwrap().push(seen.clone());
+        let request = receive(request).await?;
+        self.inner.received.lock().unwrap().push(request.clone());
         let mut answer = self.next();
         while let Answer::After(wait, then) = answer {
             tokio::time::sleep(wait).await;
             answer = *then;
         }
         Ok(match answer {
-            Answer::Ok => grpc_reply::success(&right_reply(&seen)),
+            Answer::Ok => grpc_reply::success(&right_reply(&request)),
             Answer::Reply(message) => grpc_reply::success(&message),
             Answer::Status(status) => status.into_http(),
             Answer::Hang => {
@@ -254,23 +254,23 @@ fn http_response(status: u16, headers: Vec<(&str, &str)>, text: &'static str) ->
 
 /// Returns the right reply: access tokens are `token-of-{account}` and live as long as requested,
 /// else for an hour.
-fn right_reply(seen: &Received) -> Bytes {
-    match seen.path.rsplit('/').next().unwrap_or_default() {
-        "GenerateAccessToken" => access_token(&seen.decode()).encode_to_vec(),
+fn right_reply(request: &Received) -> Bytes {
+    match request.path.rsplit('/').next().unwrap_or_default() {
+        "GenerateAccessToken" => access_token(&request.decode()).encode_to_vec(),
         "GenerateIdToken" => {
-            let request: GenerateIdTokenRequest = seen.decode();
+            let request: GenerateIdTokenRequest = request.decode();
             let exp = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() + 3600;
             let token = id_token(&serde_json::json!({ "aud": request.audience, "exp": exp }));
             GenerateIdTokenResponse { token }.encode_to_vec()
         }
         "SignBlob" => {
-            let request: SignBlobRequest = seen.decode();
+            let request: SignBlobRequest = request.decode();
             let size = request.payload.len() as u64;
             let signed_blob = [b"signed ".as_slice(), &size.to_be_bytes()].concat();
             SignBlobResponse { key_id: "key-1".to_owned(), signed_blob }.encode_to_vec()
         }
         "SignJwt" => {
-            let request: SignJwtRequest = seen.decode();
+            let request: SignJwtRequest = request.decode();
             let signed_jwt = format!("header.{}.signature", request.payload.len());
             SignJwtResponse { key_id: "key-1".to_owned(), signed_jwt }.encode_to_vec()
         }
