@@ -21,6 +21,19 @@ type TokenFuture = Pin<Box<dyn Future<Output = Result<Token, Error>> + Send>>;
 
 pin_project! {
     /// The response future of [`BearerService`](crate::bearer::BearerService).
+    ///
+    /// It has a name, so a middleware around the service can hold it without a box:
+    ///
+    /// ```
+    /// use gcp_iam_credentials::bearer::ResponseFuture;
+    /// use http::Request;
+    /// use tower::Service;
+    ///
+    /// struct Timed<S: Service<Request<B>>, B> {
+    ///     reply: ResponseFuture<S, B>,
+    ///     start: std::time::Instant,
+    /// }
+    /// ```
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
