@@ -31,7 +31,6 @@ fn claims(token: &str) -> Value {
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-#[cfg(feature = "gcp-auth")]
 #[tokio::test]
 async fn unmodified_gcp_auth_gets_a_token_for_its_key_file() {
     use gcp_auth::TokenProvider;

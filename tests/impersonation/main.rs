@@ -9,6 +9,8 @@ use std::time::Duration;
 mod diagnosis;
 mod options;
 mod pool;
+#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+mod public_keys;
 mod signer;
 mod tokens;
 

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use gcp_iam_credentials::proto::*;
-use gcp_iam_credentials::verify::PublicKeys;
 use tonic::Code;
 
-use crate::support::emulator::{client_of, http, start};
 use crate::support::scripted_service::{Answer, Script, TARGET};
 use crate::{DELEGATES, HOUR, full_names, last_jwt_payload};
 
@@ -50,37 +48,4 @@ async fn a_signer_retries_a_reset_stream_and_a_503_and_reports_a_500() {
     let script = Script::always(Answer::status(Code::Internal, "broken"));
     let error = script.client().impersonate(TARGET).signer().unwrap().sign_blob("bytes").await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), (Code::Internal, true));
-}
-
-/// conf: P42
-#[tokio::test]
-async fn signatures_verify_with_the_published_keys() {
-    let emulator = start().await;
-    let client = client_of(&emulator);
-    let keys = async |account: &str| {
-        let page = PublicKeys::url(account).replace("https://www.googleapis.com", emulator.endpoint());
-        let (_, _, jwks) = http("GET", &page, &[], "").await;
-        PublicKeys::from_jwks(std::str::from_utf8(&jwks).unwrap()).unwrap()
-    };
-    let signer = client.impersonate(TARGET).signer().unwrap();
-    let blob = signer.sign_blob("bytes").await.unwrap();
-    let claims = serde_json::json!({ "sub": "someone" });
-    let jwt = signer.sign_jwt(&claims).await.unwrap();
-
-    let own = keys(TARGET).await;
-    own.verify_blob(&blob, b"bytes").unwrap();
-    assert_eq!(own.verify_jwt::<serde_json::Value>(&jwt).unwrap(), claims);
-    assert_eq!(own.verify_blob(&blob, b"other bytes").unwrap_err().field(), Some("signature"));
-
-    client.sign_blob("other@example.com", "").await.unwrap();
-    let foreign = keys("other@example.com").await;
-    assert_eq!(foreign.verify_blob(&blob, b"bytes").unwrap_err().field(), Some("key_id"));
-    assert_eq!(foreign.verify_jwt::<serde_json::Value>(&jwt).unwrap_err().field(), Some("key_id"));
-
-    emulator.keys().rotate(TARGET).await.unwrap();
-    let newer = signer.sign_blob("bytes").await.unwrap();
-    assert_eq!(own.verify_blob(&newer, b"bytes").unwrap_err().field(), Some("key_id"));
-    let own = keys(TARGET).await;
-    own.verify_blob(&newer, b"bytes").unwrap();
-    own.verify_blob(&blob, b"bytes").unwrap();
 }
