@@ -160,7 +160,7 @@ async fn signed_jwt(setup: &Setup) -> Result<(), Failure> {
     let claims = json!({ "iss": setup.target, "aud": AUDIENCE, "exp": expiry });
     let jwt = setup.client.sign_jwt(&setup.target, &claims).await?;
     let key = setup.account_key(jwt.key_id()).await?;
-    let signed = jsonwebtoken::decode::<Value>(jwt.secret(), &key, &validation(&setup.target))?.claims;
+    let signed = jsonwebtoken::decode::<Value>(jwt.as_str(), &key, &validation(&setup.target))?.claims;
     if signed != claims {
         return Err("the JWT contains other claims than those that were signed".into());
     }

@@ -1,5 +1,6 @@
 //! The client of the IAM Service Account Credentials API.
 
+pub(crate) mod api_client;
 mod builder;
 mod call;
 mod check;
@@ -13,19 +14,18 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use self::builder::ClientBuilder;
-pub(crate) use self::builder::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE};
-use self::call::{CallSettings, Caller};
+use self::call::{CallExecutor, CallSettings};
 pub(crate) use self::check::{checked_audience, checked_lifetime, checked_scopes, wire_names};
 pub(crate) use self::request::Request;
 pub use self::request::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
 use crate::{Credentials, Error};
 
-/// A client of the four RPCs.
+/// A client of the API's four RPCs.
 ///
-/// Cheap to clone; clones share one connection, which is made when it is first needed and serves
-/// any number of calls at once. Building needs no runtime; calls need tokio's.
+/// A clone is cheap. Clones share one connection, which is made when it is first needed and carries
+/// all calls at the same time. Building a client needs no runtime; calls need tokio's.
 ///
-/// Each call is a builder: set options, then `.await`. Targets and delegates may be e-mail
+/// Each call is a builder: set options, then `.await` it. Targets and delegates are e-mail
 /// addresses, numeric unique ids or full resource names.
 ///
 /// ```no_run
@@ -47,51 +47,65 @@ pub struct IamCredentialsClient {
 }
 
 struct Inner {
-    caller: Caller,
+    executor: CallExecutor,
     settings: CallSettings,
     universe_domain: Box<str>,
 }
 
 impl IamCredentialsClient {
-    /// A client with application default credentials and default settings.
+    /// Makes a client with application default credentials and default settings. Sends nothing.
     ///
     /// # Errors
     ///
-    /// Where no usable credentials are found; see
-    /// [`Credentials::application_default`]. Nothing is sent.
+    /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput) if no usable credentials are found:
+    /// see [`Credentials::application_default`].
     pub fn new() -> Result<Self, Error> {
         Self::builder().build()
     }
 
-    /// A client that authenticates with a service account's key file.
+    /// Makes a client that authenticates with a service account's key file. Sends nothing.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read or used. Nothing is sent.
+    /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput) if the file can't be read or used.
     pub fn from_service_account_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::builder().credentials(Credentials::from_service_account_file(path)?).build()
     }
 
-    /// A client that authenticates with the content of a service account's key file.
+    /// Makes a client that authenticates with the content of a service account's key file. Sends
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// Where the content cannot be used. Nothing is sent.
+    /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput) if the content can't be used.
     pub fn from_service_account_json(json: &str) -> Result<Self, Error> {
         Self::builder().credentials(Credentials::from_service_account_json(json)?).build()
     }
 
-    /// A client with settings of one's own.
+    /// Returns a builder, to make a client with other settings.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
 
-    /// Makes an access token of `target` with these scopes.
+    /// Generates an access token of `target` with the given scopes.
     ///
     /// # Errors
     ///
-    /// Where `target` is no name or there is no scope, before anything is sent; else as the
-    /// service answers.
+    /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput), without sending a request, if
+    /// `target` or `scopes` is invalid. Otherwise returns the call's failure.
+    ///
+    /// ```no_run
+    /// use gcp_iam_credentials::{IamCredentialsClient, scopes::CLOUD_PLATFORM};
+    ///
+    /// # async fn call() -> Result<(), gcp_iam_credentials::Error> {
+    /// let client = IamCredentialsClient::new()?;
+    /// let target = "deployer@project.iam.gserviceaccount.com";
+    /// let token =
+    ///     client.generate_access_token(target, [CLOUD_PLATFORM]).await?;
+    /// println!("expires at {:?}", token.expires_at());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn generate_access_token(
         &self,
         target: impl AsRef<str>,
@@ -100,64 +114,101 @@ impl IamCredentialsClient {
         GenerateAccessToken::new(self.request(target.as_ref()), checked_scopes(scopes))
     }
 
-    /// Makes an ID token of `target` for `audience`.
+    /// Generates an ID token of `target` for `audience`: the URL or client id of the service that
+    /// the token is for.
     ///
     /// # Errors
     ///
-    /// Where `target` is no name or the audience is empty, before anything is sent; else as the
-    /// service answers.
+    /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput), without sending a request, if
+    /// `target` or `audience` is invalid. Otherwise returns the call's failure.
+    ///
+    /// ```no_run
+    /// # async fn call() -> Result<(), gcp_iam_credentials::Error> {
+    /// # let client = gcp_iam_credentials::IamCredentialsClient::new()?;
+    /// let target = "invoker@project.iam.gserviceaccount.com";
+    /// let audience = "https://my-service.run.app";
+    /// let token = client.generate_id_token(target, audience).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn generate_id_token(&self, target: impl AsRef<str>, audience: impl AsRef<str>) -> GenerateIdToken {
         GenerateIdToken::new(self.request(target.as_ref()), checked_audience(audience.as_ref()))
     }
 
-    /// Signs bytes with a key of `target`: RSA PKCS#1 v1.5 with SHA-256. The service hashes.
+    /// Signs bytes with a key of `target`: RSA PKCS#1 v1.5 with SHA-256. The service computes the
+    /// hash.
     ///
     /// # Errors
     ///
-    /// Where `target` is no name, before anything is sent; else as the service answers.
+    /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput), without sending a request, if
+    /// `target` is invalid. Otherwise returns the call's failure.
+    ///
+    /// ```no_run
+    /// # async fn call() -> Result<(), gcp_iam_credentials::Error> {
+    /// # let client = gcp_iam_credentials::IamCredentialsClient::new()?;
+    /// let target = "signer@project.iam.gserviceaccount.com";
+    /// let blob = client.sign_blob(target, "bytes to sign").await?;
+    /// assert_eq!(blob.signature().len(), 256);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sign_blob(&self, target: impl AsRef<str>, payload: impl Into<Vec<u8>>) -> SignBlob {
         SignBlob::new(self.request(target.as_ref()), payload.into())
     }
 
     /// Signs claims with a key of `target`, as a JWT.
     ///
-    /// A value that serialises to a string is the payload word for word; any other is written as
-    /// JSON. The service adds no claim: set `exp` where the token's reader wants it.
+    /// A value that serializes to a string is the payload, verbatim. Any other value is written as
+    /// JSON. The service adds no claims: if the token needs an expiry, set `exp`, or call
+    /// [`expires_in`](SignJwt::expires_in).
     ///
     /// # Errors
     ///
-    /// Where `target` is no name, the claims are not one JSON object, or `exp` is not an integer
-    /// between now and 12 hours ahead, before anything is sent; else as the service answers.
+    /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput), without sending a request, if
+    /// `target` is invalid, if the claims aren't a JSON object, or if `exp` isn't an integer between
+    /// now and 12 hours ahead. Otherwise returns the call's failure.
+    ///
+    /// ```no_run
+    /// # async fn call() -> Result<(), gcp_iam_credentials::Error> {
+    /// # let client = gcp_iam_credentials::IamCredentialsClient::new()?;
+    /// let target = "signer@project.iam.gserviceaccount.com";
+    /// let claims = serde_json::json!({ "sub": "someone" });
+    /// let jwt = client.sign_jwt(target, &claims).await?;
+    /// assert_eq!(jwt.as_str().split('.').count(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sign_jwt(&self, target: impl AsRef<str>, claims: &impl Serialize) -> SignJwt {
         SignJwt::new(self.request(target.as_ref()), claims)
     }
 
-    /// The domain of the universe that the client calls.
+    /// Returns the domain of the universe that the client calls.
     pub fn universe_domain(&self) -> &str {
         &self.inner.universe_domain
     }
 
-    /// Where calls go, as `https://iamcredentials.googleapis.com`.
+    /// Returns the server that calls go to: `https://iamcredentials.googleapis.com`, for example.
     pub fn endpoint(&self) -> String {
-        self.inner.caller.transport().origin().to_string().trim_end_matches('/').to_owned()
+        self.inner.executor.transport().origin().to_string().trim_end_matches('/').to_owned()
     }
 
-    /// The credentials that calls are made with.
+    /// Returns the credentials that calls authenticate with.
     pub fn credentials(&self) -> &Credentials {
-        self.inner.caller.credentials()
+        self.inner.executor.credentials()
     }
 
-    /// The endpoint, if it is on this machine: an emulator, which serves other pages besides.
+    /// Returns the endpoint if it is on this machine. It is an emulator then, which has a token
+    /// endpoint too.
     pub(crate) fn loopback_endpoint(&self) -> Option<String> {
-        crate::host::is_loopback(self.inner.caller.transport().origin()).then(|| self.endpoint())
+        crate::host::is_loopback(self.inner.executor.transport().origin()).then(|| self.endpoint())
     }
 
     pub(crate) fn request(&self, target: &str) -> Request {
         Request::new(self.clone(), target)
     }
 
-    fn caller(&self) -> &Caller {
-        &self.inner.caller
+    fn executor(&self) -> &CallExecutor {
+        &self.inner.executor
     }
 
     fn settings(&self) -> &CallSettings {

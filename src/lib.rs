@@ -92,18 +92,19 @@ pub use bearer::layer::BearerLayer;
 pub use client::{ClientBuilder, IamCredentialsClient};
 #[doc(inline)]
 pub use credentials::Credentials;
-pub use error::{Error, ErrorKind, ServiceError};
+pub use error::{Error, ErrorKind};
 pub use impersonation::{Impersonation, ImpersonationPool, Signer};
 pub use name::{ServiceAccountName, parse_service_account_path, service_account_path};
 pub use retry::RetryPolicy;
 pub use source::TokenSource;
 pub use token::Token;
-/// tonic's status codes, as [`Error::code`] and [`ServiceError::code`] return them.
+/// tonic's status codes, which [`Error::code`] returns.
 pub use tonic::Code;
 
-/// The four calls of an [`IamCredentialsClient`], and what the signing calls return.
+/// The four calls of an [`IamCredentialsClient`], what they return, and the service's error reply.
 pub mod call {
     pub use crate::client::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
+    pub use crate::error::ServiceError;
 }
 
 /// The report on why an impersonation fails: see [`Impersonation::diagnose`].

@@ -1,26 +1,36 @@
-//! When a failed attempt is repeated, and after how long.
+//! When a failed attempt is retried, and after which wait.
 
 use std::time::Duration;
 
 use tonic::Code;
 
-/// How often a call is attempted, and how long it waits in between.
+use crate::{Error, ErrorKind};
+
+/// How many attempts a call makes, and how long it waits between them.
 ///
-/// A plain value. The default is what Google publishes for this API, with `INTERNAL` added as the
-/// REST libraries do for status 500: up to [`MAX_ATTEMPTS`](Self::MAX_ATTEMPTS) attempts on
-/// `UNAVAILABLE`, `DEADLINE_EXCEEDED` and `INTERNAL`; waits that start below
-/// [`INITIAL_BACKOFF`](Self::INITIAL_BACKOFF), grow by [`MULTIPLIER`](Self::MULTIPLIER) and never
-/// pass [`MAX_BACKOFF`](Self::MAX_BACKOFF), each drawn evenly between zero and its bound.
+/// A plain value. The default is what Google publishes for this API, with `INTERNAL` added as
+/// Google's REST libraries do for status 500:
 ///
-/// Failures of the connection, and `RESOURCE_EXHAUSTED` where the server says when to come back,
-/// count as retryable under every policy. A server's `RetryInfo` sets the least wait. No wait
-/// goes past the call's deadline: the call ends with the last error instead.
+/// * at most [`MAX_ATTEMPTS`](Self::MAX_ATTEMPTS) attempts,
+/// * retries after `UNAVAILABLE`, `DEADLINE_EXCEEDED` and `INTERNAL`,
+/// * random waits between zero and a bound. The bound starts at
+///   [`INITIAL_BACKOFF`](Self::INITIAL_BACKOFF) and grows by the factor
+///   [`MULTIPLIER`](Self::MULTIPLIER) up to [`MAX_BACKOFF`](Self::MAX_BACKOFF).
+///
+/// Every policy also retries after a timeout of an attempt, after a failed connection, and after
+/// `RESOURCE_EXHAUSTED` if the server says how long to wait (`RetryInfo`). A wait is never shorter
+/// than the server asks for. If the wait would end after the call's
+/// [`timeout`](crate::ClientBuilder::timeout), the call fails at once with the last error.
 ///
 /// ```
 /// use std::time::Duration;
-/// use gcp_iam_credentials::RetryPolicy;
+/// use gcp_iam_credentials::{Code, RetryPolicy};
 ///
-/// const PATIENT: RetryPolicy = RetryPolicy::new().max_attempts(10).max_backoff(Duration::from_secs(5));
+/// const PATIENT: RetryPolicy = RetryPolicy::new()
+///     .max_attempts(10)
+///     .max_backoff(Duration::from_secs(5))
+///     .also_retry(Code::NotFound);
+/// assert_ne!(PATIENT, RetryPolicy::default());
 /// assert_eq!(RetryPolicy::none(), RetryPolicy::new().max_attempts(1));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,16 +44,16 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The attempts of a call by default, the first included.
+    /// The default number of attempts, including the first: 5.
     pub const MAX_ATTEMPTS: u32 = 5;
-    /// The bound of the first wait by default.
+    /// The default bound of the first wait: 100 ms.
     pub const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
-    /// The bound that no wait passes by default.
+    /// The default of the largest bound: 60 s.
     pub const MAX_BACKOFF: Duration = Duration::from_secs(60);
-    /// By how much the bound grows from wait to wait by default.
+    /// The default factor by which the bound grows after each wait: 1.3.
     pub const MULTIPLIER: f64 = 1.3;
 
-    /// The default policy.
+    /// Returns the default policy.
     pub const fn new() -> Self {
         Self {
             max_attempts: Self::MAX_ATTEMPTS,
@@ -54,44 +64,63 @@ impl RetryPolicy {
         }
     }
 
-    /// One attempt, whatever comes of it.
+    /// Returns a policy without retries: one attempt.
     pub const fn none() -> Self {
         Self::new().max_attempts(1)
     }
 
-    /// The most attempts of one call, the first included; zero counts as one.
+    /// Sets the largest number of attempts of one call, including the first. Zero means one.
+    /// Default: [`MAX_ATTEMPTS`](Self::MAX_ATTEMPTS).
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = if attempts == 0 { 1 } else { attempts };
         self
     }
 
-    /// The bound of the first wait.
+    /// Sets the bound of the first wait. Default: [`INITIAL_BACKOFF`](Self::INITIAL_BACKOFF).
     pub const fn initial_backoff(mut self, bound: Duration) -> Self {
         self.initial_backoff = bound;
         self
     }
 
-    /// The bound that no wait passes, but for a wait the server asks for.
+    /// Sets the largest bound of a wait. Only a wait that the server asks for can be longer. Default:
+    /// [`MAX_BACKOFF`](Self::MAX_BACKOFF).
     pub const fn max_backoff(mut self, bound: Duration) -> Self {
         self.max_backoff = bound;
         self
     }
 
-    /// By how much the bound grows from wait to wait; below 1, or not a number, counts as 1.
+    /// Sets the factor by which the bound grows after each wait. A factor below 1, and one that isn't
+    /// a number, means 1. Default: [`MULTIPLIER`](Self::MULTIPLIER).
     pub const fn multiplier(mut self, factor: f64) -> Self {
         self.multiplier = if factor >= 1.0 { factor } else { 1.0 };
         self
     }
 
-    /// Retries a status code as well. `NOT_FOUND`, for example, helps right after an account was
-    /// made, while the news of it spreads.
+    /// Also retries after replies with this status code.
+    ///
+    /// `NOT_FOUND`, for example, is useful right after an account was created, until it becomes
+    /// visible everywhere.
     pub const fn also_retry(mut self, code: Code) -> Self {
         self.codes |= bit(code);
         self
     }
 
-    /// Whether a reply with this code is worth another attempt.
-    pub(crate) const fn retries(&self, code: Code) -> bool {
+    /// Returns whether the policy allows another attempt after this failure.
+    pub(crate) fn allows_retry_after(&self, error: &Error) -> bool {
+        match (error.kind(), error.service()) {
+            (ErrorKind::Service, Some(service)) => {
+                self.retries(service.code())
+                    || service.code() == Code::ResourceExhausted && service.retry_delay().is_some()
+            }
+            (ErrorKind::Timeout, _) => true,
+            (ErrorKind::Transport, _) => error.is_transient(),
+            // Only the innermost call retries: a source that has done so isn't asked again.
+            (ErrorKind::Credentials, _) => error.is_transient() && !error.is_retried(),
+            _ => false,
+        }
+    }
+
+    const fn retries(&self, code: Code) -> bool {
         self.codes & bit(code) != 0
     }
 
@@ -106,7 +135,7 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The progress of one call through its policy.
+/// The attempts and waits of one call so far.
 #[derive(Debug)]
 pub(crate) struct RetryState {
     policy: RetryPolicy,
@@ -124,15 +153,15 @@ impl RetryState {
         &self.policy
     }
 
-    /// Takes another attempt if one is left.
-    pub(crate) fn again(&mut self) -> bool {
+    /// Counts another attempt, if the policy allows one more. Returns whether it does.
+    pub(crate) fn begin_attempt(&mut self) -> bool {
         let left = self.attempts < self.policy.max_attempts;
         self.attempts += u32::from(left);
         left
     }
 
-    /// The wait before the next attempt: `fraction` in `0.0..1.0` of the present bound, but at
-    /// least what the server asked for. The bound then grows.
+    /// Returns the wait before the next attempt: `fraction` (`0.0..1.0`) of the current bound, but at
+    /// least what the server asked for. Then the bound grows.
     pub(crate) fn backoff(&mut self, fraction: f64, server_delay: Option<Duration>) -> Duration {
         let scaled = |factor: f64| {
             Duration::try_from_secs_f64(self.bound.as_secs_f64() * factor).unwrap_or(Duration::MAX)
@@ -143,10 +172,10 @@ impl RetryState {
     }
 }
 
-/// A number in `0.0..1.0` for jitter. Not for secrets.
+/// Returns a random number in `0.0..1.0` for jitter. Not for secrets.
 pub(crate) fn random_fraction() -> f64 {
     use std::hash::{BuildHasher, RandomState};
-    // Each RandomState has fresh keys, so hashing nothing yields a fresh number.
+    // Each RandomState has new keys, so the hash of nothing is a new number.
     let bits = RandomState::new().hash_one(()) >> 11;
     bits as f64 / (1u64 << 53) as f64
 }
@@ -160,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_the_published_policy_and_internal() {
+    fn the_default_is_the_published_policy_plus_internal() {
         let policy = RetryPolicy::default();
         let retried: Vec<Code> = (0..17).map(Code::from_i32).filter(|code| policy.retries(*code)).collect();
         assert_eq!(retried, [Code::DeadlineExceeded, Code::Internal, Code::Unavailable]);
@@ -175,14 +204,14 @@ mod tests {
     fn attempts_end_at_the_limit() {
         for (limit, expected) in [(0, 1), (1, 1), (5, 5)] {
             let mut state = RetryPolicy::new().max_attempts(limit).start();
-            while state.again() {}
+            while state.begin_attempt() {}
             assert_eq!(state.attempts(), expected);
         }
     }
 
     /// conf: G33
     #[test]
-    fn waits_have_full_jitter_under_a_bound_that_grows_and_is_cut_off() {
+    fn waits_have_full_jitter_below_a_growing_bound_with_a_maximum() {
         let policy = RetryPolicy::new().max_backoff(Duration::from_millis(250));
         let bounds = |fraction: f64| -> Vec<Duration> {
             let mut state = policy.start();
@@ -197,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_delay_is_the_least_wait() {
+    fn a_wait_is_at_least_what_the_server_asks_for() {
         let mut state = RetryPolicy::new().start();
         assert_eq!(state.backoff(0.0, Some(Duration::from_secs(7))), Duration::from_secs(7));
         assert_eq!(state.backoff(1.0, Some(Duration::from_millis(1))), Duration::from_millis(130));

@@ -87,7 +87,7 @@ impl PublicKeys {
     pub fn verify_jwt<T: DeserializeOwned>(&self, jwt: &SignedJwt) -> Result<T, Error> {
         let invalid = || Error::invalid("jwt", "must have three parts in base64url");
         // The specification forbids padding.
-        let token = Some(jwt.secret()).filter(|token| !token.contains('=')).ok_or_else(invalid)?;
+        let token = Some(jwt.as_str()).filter(|token| !token.contains('=')).ok_or_else(invalid)?;
         let parts = Parts::split(token).ok_or_else(invalid)?;
         let claims: Value = parts.claims().ok_or_else(invalid)?;
         let signature = parts.signature().ok_or_else(invalid)?;

@@ -14,9 +14,10 @@ use super::fetch::{FetchGuard, FetchOwner, FetchResult, FetchTask, FetchWaiter, 
 use super::instant::Now;
 use super::snapshot::Snapshot;
 use super::state::{Decision, Demand, State};
+use crate::error::ServiceError;
 use crate::error::code_name;
 use crate::source::{FetchReason, FetchRequest};
-use crate::{Error, ServiceError, Token, TokenSource};
+use crate::{Error, Token, TokenSource};
 
 /// A fetch that is overdue by this much is lost: its runtime is blocked or gone.
 const LOST_AFTER: Duration = Duration::from_secs(1);

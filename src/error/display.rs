@@ -177,7 +177,7 @@ mod tests {
     use tonic_types::{ErrorDetails, StatusExt};
 
     use super::*;
-    use crate::ServiceError;
+    use crate::error::ServiceError;
 
     /// Prints a chain as anyhow's `{:#}` does.
     fn as_anyhow(error: &Error) -> String {

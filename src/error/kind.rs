@@ -28,7 +28,7 @@ pub enum ErrorKind {
     /// it.
     ///
     /// What to do: follow [`Error::hint`](crate::Error::hint), or decide by
-    /// [`ServiceError::reason`](crate::ServiceError::reason). Transient for `UNAVAILABLE`,
+    /// [`ServiceError::reason`](crate::call::ServiceError::reason). Transient for `UNAVAILABLE`,
     /// `DEADLINE_EXCEEDED`, `INTERNAL`, `RESOURCE_EXHAUSTED`, `ABORTED` and `CANCELLED`.
     Service,
     /// The time allowed is over. Always transient.

@@ -17,7 +17,7 @@ use super::code_name;
 /// isn't enough: a missing role and a disabled API are both `PERMISSION_DENIED`.
 ///
 /// ```
-/// use gcp_iam_credentials::{Code, ServiceError};
+/// use gcp_iam_credentials::{Code, call::ServiceError};
 ///
 /// fn is_missing_role(error: &ServiceError) -> bool {
 ///     error.code() == Code::PermissionDenied

@@ -5,10 +5,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::HeaderValue;
 use serde_json::{Value, json};
 
-use crate::client::{ACCESS_TOKEN_USAGE, ID_TOKEN_USAGE};
+use crate::client::api_client;
 use crate::host::DEFAULT_UNIVERSE;
 use crate::source::token_endpoint::{GOOGLE_TOKEN_URI, Grant, TokenEndpoint};
 use crate::source::{BoxFuture, CacheHints, FetchRequest, Hop, SourceInfo};
@@ -171,8 +170,8 @@ impl ImpersonatedSource {
         claims["iat"] = json!(now.as_secs());
         claims["exp"] = json!(expiry.as_secs());
         let mut call = self.client.sign_jwt(&self.target, &claims).delegates(&self.parameters.delegates);
-        call.request.within(request.time_left());
-        Ok((call.await?.into_secret(), UNIX_EPOCH + Duration::from_secs(expiry.as_secs())))
+        call.request.limit_timeout(request.time_left());
+        Ok((call.await?.into_string(), UNIX_EPOCH + Duration::from_secs(expiry.as_secs())))
     }
 
     /// What [`SourceInfo`] reports about this impersonation.
@@ -204,15 +203,15 @@ impl TokenSource for ImpersonatedSource {
             TokenKind::AccessToken { scopes, lifetime } => {
                 let call = client.generate_access_token(target, scopes);
                 let mut call = call.delegates(&parameters.delegates).lifetime(*lifetime);
-                call.request.usage(HeaderValue::from_static(ACCESS_TOKEN_USAGE));
-                call.request.within(request.time_left());
+                call.request.set_api_client(api_client::FOR_ACCESS_TOKEN);
+                call.request.limit_timeout(request.time_left());
                 call.into_future()
             }
             TokenKind::IdToken { audience, include_email } => {
                 let call = client.generate_id_token(target, audience);
                 let mut call = call.delegates(&parameters.delegates).include_email(*include_email);
-                call.request.usage(HeaderValue::from_static(ID_TOKEN_USAGE));
-                call.request.within(request.time_left());
+                call.request.set_api_client(api_client::FOR_ID_TOKEN);
+                call.request.limit_timeout(request.time_left());
                 call.into_future()
             }
             TokenKind::SelfSignedJwt { audience, lifetime } => {

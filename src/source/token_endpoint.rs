@@ -94,7 +94,7 @@ impl TokenEndpoint {
             tracing::debug!(host = self.host(), attempt = retries.attempts(), error = %error.in_one_line(), "no token from the endpoint");
             let wait = retries.backoff(random_fraction(), delay);
             let in_time = Instant::now().checked_add(wait).is_some_and(|next| next < deadline);
-            if !again || !in_time || !retries.again() {
+            if !again || !in_time || !retries.begin_attempt() {
                 return Err(error.retried());
             }
             last = Some(error);

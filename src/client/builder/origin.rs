@@ -1,0 +1,68 @@
+//! Where a client's calls go: the emulator, the endpoint, or the universe's usual host.
+
+use http::Uri;
+
+use super::ClientBuilder;
+use crate::environment::{EMULATOR_VARIABLE, UNIVERSE_VARIABLE};
+use crate::host::{self, DEFAULT_UNIVERSE};
+use crate::{Credentials, Error};
+
+impl ClientBuilder {
+    /// Returns the emulator's origin, if the environment names one and neither endpoint nor
+    /// universe is set.
+    pub(super) fn emulator(&self) -> Result<Option<Uri>, Error> {
+        if self.endpoint.is_some() || self.universe_domain.is_some() {
+            return Ok(None);
+        }
+        let Some(value) = (self.environment)(EMULATOR_VARIABLE) else { return Ok(None) };
+        let text = if value.contains("://") { value } else { format!("http://{value}") };
+        let origin = host::origin(&text, EMULATOR_VARIABLE)?;
+        if self.credentials.is_some() && !host::is_loopback(&origin) {
+            let host = origin.host().unwrap_or_default();
+            let expectation = format!("must be a loopback host if credentials are set, got {host}");
+            return Err(Error::invalid(EMULATOR_VARIABLE, expectation));
+        }
+        Ok(Some(origin))
+    }
+
+    pub(super) fn universe(&self) -> Result<String, Error> {
+        let (text, field) = match (&self.universe_domain, (self.environment)(UNIVERSE_VARIABLE)) {
+            (Some(domain), _) => (domain.clone(), "universe_domain"),
+            (None, Some(domain)) => (domain, UNIVERSE_VARIABLE),
+            (None, None) => (DEFAULT_UNIVERSE.to_owned(), "universe_domain"),
+        };
+        host::check_universe(&text, field)?;
+        Ok(text)
+    }
+
+    pub(super) fn origin(&self, universe: &str) -> Result<Uri, Error> {
+        let text = match &self.endpoint {
+            Some(endpoint) if endpoint.contains("://") => endpoint.clone(),
+            Some(host) => format!("https://{host}"),
+            None if self.client_identity.is_none() => format!("https://iamcredentials.{universe}"),
+            None if universe == DEFAULT_UNIVERSE => format!("https://iamcredentials.mtls.{universe}"),
+            None => {
+                let error = Error::invalid("client_identity", "must be used with an endpoint");
+                return Err(error.fix_by("set `endpoint`: mTLS has a known host only in googleapis.com"));
+            }
+        };
+        let origin = host::origin(&text, "endpoint")?;
+        if origin.scheme_str() == Some("http") && !host::is_loopback(&origin) && !self.allow_plaintext {
+            let expectation = "must be https unless the host is loopback, got http";
+            let error = Error::invalid("endpoint", expectation);
+            return Err(error.fix_by("use https, or call `allow_plaintext()` to send tokens unencrypted"));
+        }
+        Ok(origin)
+    }
+}
+
+/// Checks that credentials of a known universe belong to the one that is called.
+pub(super) fn check_universe(credentials: &Credentials, universe: &str) -> Result<(), Error> {
+    match credentials.info().universe_domain() {
+        Some(theirs) if theirs != universe => {
+            let expectation = format!("must be {theirs:?}, as the credentials say, got {universe:?}");
+            Err(Error::invalid("universe_domain", expectation))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,159 @@
+//! One attempt of a call: get a token, send the request, read the reply, all within a time limit.
+
+use std::future::Future;
+use std::time::Duration;
+
+use http::{Extensions, HeaderMap, header};
+use tokio::time::{Instant, timeout_at};
+use tonic::client::Grpc;
+use tonic::metadata::MetadataMap;
+use tonic::{GrpcMethod, Status};
+
+use super::classify::classify;
+use super::codec::EncodedCodec;
+use super::method::SERVICE;
+use super::{Call, CallExecutor, later};
+use crate::client::transport::{Connection, ReplyHead};
+use crate::headers::{API_CLIENT, GRPC_TIMEOUT, REQUEST_PARAMS};
+use crate::panics::catch_panic;
+use crate::{Error, ErrorKind, Token, grpc_timeout};
+
+/// How many headers a request has: at most three that never change, three of the attempt, and three
+/// that tonic adds.
+const HEADERS: usize = 9;
+
+/// One attempt of a call.
+pub(super) struct Attempt<'a> {
+    executor: &'a CallExecutor,
+    call: &'a Call,
+    number: u32,
+    started: Instant,
+    allowed: Duration,
+    deadline: Instant,
+}
+
+/// A failed attempt, and the token that was sent. `None`: nothing was sent.
+pub(super) struct FailedAttempt {
+    pub(super) error: Error,
+    pub(super) token: Option<Token>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Allows the call's attempt timeout, or what is left until the call's `deadline`.
+    pub(super) fn new(
+        executor: &'a CallExecutor,
+        call: &'a Call,
+        number: u32,
+        started: Instant,
+        deadline: Instant,
+    ) -> Self {
+        let allowed = call.settings.attempt_timeout.min(deadline.saturating_duration_since(started));
+        Self { executor, call, number, started, allowed, deadline: later(started, allowed) }
+    }
+
+    pub(super) async fn run<R>(self) -> Result<R, FailedAttempt>
+    where
+        R: prost::Message + Default + 'static,
+    {
+        let (token, left) = match self.token().await {
+            Ok(token) => token,
+            Err(error) => return Err(self.failed(error, None)),
+        };
+        let connection = self.executor.transport.connection();
+        match self.bounded("no reply", self.send(&token, left, &connection)).await {
+            Ok(reply) => {
+                tracing::debug!(attempt = self.number, took = ?self.started.elapsed(), "attempt succeeded");
+                Ok(reply)
+            }
+            Err(error) => {
+                // Not only if the step was cut off: tonic's own timer may be the first to fire.
+                if error.kind() == ErrorKind::Timeout {
+                    self.executor.transport.drop_if_silent(&connection);
+                }
+                Err(self.failed(error, Some(token)))
+            }
+        }
+    }
+
+    /// Returns the source token, and the time that is left for the request.
+    async fn token(&self) -> Result<(Token, Duration), Error> {
+        let credentials = &self.executor.credentials;
+        if let Some(token) = credentials.poll_fast() {
+            return Ok((token, self.allowed));
+        }
+        let fetch = async {
+            let fetched = match self.number {
+                1 => credentials.token_within(self.deadline).await,
+                // The cache may still replay the failure that led to this attempt.
+                _ => credentials.token_for_retry_within(self.deadline).await,
+            };
+            fetched.map_err(Error::no_source_token)
+        };
+        let token = self.bounded("no source token", fetch).await?;
+        Ok((token, self.deadline.saturating_duration_since(Instant::now())))
+    }
+
+    /// Awaits one step until the attempt's deadline. A panic becomes an error: tonic panics, for
+    /// example, if the details of a status aren't base64.
+    async fn bounded<T>(
+        &self,
+        missing: &'static str,
+        step: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        // Making the timer is part of the future, because it panics if the runtime has no timers.
+        match catch_panic(async { timeout_at(self.deadline, step).await }).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_elapsed)) => Err(Error::timeout(format!("{missing} within {:?}", self.allowed), None)),
+            Err(panic) => Err(Error::invalid_reply(format!("the reply couldn't be read: {panic}"))),
+        }
+    }
+
+    async fn send<R>(&self, token: &Token, allowed: Duration, connection: &Connection<'_>) -> Result<R, Error>
+    where
+        R: prost::Message + Default + 'static,
+    {
+        let transport = &self.executor.transport;
+        let head = ReplyHead::default();
+        let explain = |status| classify(status, &head, transport.origin());
+
+        let mut grpc = Grpc::with_origin(connection.observe(&head), transport.request_origin());
+        grpc.ready().await.map_err(|error| explain(Status::from_error(error)))?;
+
+        let mut extensions = Extensions::new();
+        extensions.insert(GrpcMethod::new(SERVICE, self.call.method.name));
+        let metadata = MetadataMap::from_headers(self.headers(token, allowed));
+        let request = tonic::Request::from_parts(metadata, extensions, self.call.message.clone());
+        let reply = grpc.unary(request, self.call.method.path(), EncodedCodec::new()).await;
+        reply.map(tonic::Response::into_inner).map_err(explain)
+    }
+
+    fn headers(&self, token: &Token, allowed: Duration) -> HeaderMap {
+        let Call { metadata, api_client, route, .. } = self.call;
+        // A clone of a map would have no room to grow.
+        let mut headers = HeaderMap::with_capacity(HEADERS + metadata.len());
+        headers.extend(self.executor.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        if !metadata.is_empty() {
+            headers.extend(metadata.clone());
+        }
+        if let Some(api_client) = api_client {
+            headers.insert(API_CLIENT, api_client.clone());
+        }
+        let (usual, encoded) = &self.executor.usual_timeout;
+        let timeout = if allowed == *usual { encoded.clone() } else { grpc_timeout::encode(allowed) };
+        headers.insert(GRPC_TIMEOUT, timeout);
+        headers.insert(REQUEST_PARAMS, route.clone());
+        headers.insert(header::AUTHORIZATION, token.header_value().clone());
+        headers
+    }
+
+    fn failed(&self, error: Error, token: Option<Token>) -> FailedAttempt {
+        tracing::debug!(
+            attempt = self.number,
+            took = ?self.started.elapsed(),
+            transient = error.is_transient(),
+            error = %error.in_one_line(),
+            "attempt failed"
+        );
+        FailedAttempt { error, token }
+    }
+}
