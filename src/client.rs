@@ -35,9 +35,13 @@ use crate::{Credentials, Error};
 /// let client = IamCredentialsClient::new()?;
 /// let target = "deployer@project.iam.gserviceaccount.com";
 /// let token = client.generate_access_token(target, [CLOUD_PLATFORM]).await?;
-/// let id_token = client.generate_id_token(target, "https://service.run.app").include_email(true).await?;
+/// let id_token = client
+///     .generate_id_token(target, "https://service.run.app")
+///     .include_email(true)
+///     .await?;
 /// let blob = client.sign_blob(target, "bytes to sign").await?;
-/// let jwt = client.sign_jwt(target, &serde_json::json!({ "sub": "someone" })).await?;
+/// let claims = serde_json::json!({ "sub": "someone" });
+/// let jwt = client.sign_jwt(target, &claims).await?;
 /// # Ok(())
 /// # }
 /// ```

@@ -1,8 +1,8 @@
-//! The generated messages and the generated client stub, as they are on the wire.
+//! The generated messages and the generated client stub.
 //!
-//! [`IamCredentialsClient`](crate::IamCredentialsClient) is the everyday way. Where a raw
-//! request is wanted, put [`BearerLayer`](crate::BearerLayer) on a channel and hand it to
-//! [`iam_credentials_client::IamCredentialsClient`]: nothing is checked, added or retried then.
+//! Use [`IamCredentialsClient`](crate::IamCredentialsClient) instead if you can. To send a raw
+//! request, put [`BearerLayer`](crate::BearerLayer) on a channel, and pass it to
+//! [`iam_credentials_client::IamCredentialsClient`]. Then nothing is checked, added or retried.
 //!
 //! ```no_run
 //! use gcp_iam_credentials::proto::{SignBlobRequest, iam_credentials_client};
@@ -12,7 +12,9 @@
 //!
 //! # async fn raw() -> Result<(), Box<dyn std::error::Error>> {
 //! let tls = ClientTlsConfig::new().with_enabled_roots();
-//! let channel = Channel::from_static("https://iamcredentials.googleapis.com").tls_config(tls)?.connect_lazy();
+//! let channel = Channel::from_static("https://iamcredentials.googleapis.com")
+//!     .tls_config(tls)?
+//!     .connect_lazy();
 //! let source = Credentials::application_default()?;
 //! let channel = ServiceBuilder::new().layer(source.layer()).service(channel);
 //! let mut stub = iam_credentials_client::IamCredentialsClient::new(channel);
@@ -28,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! `Debug` of a message that carries a token, a payload or a signature shows its size only.
+//! If a message contains a token, a payload or a signature, `Debug` shows only its size.
 
 use std::fmt;
 

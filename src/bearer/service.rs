@@ -26,7 +26,10 @@ use super::{BearerError, TokenError};
 /// type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// /// Works with a channel, a balanced channel, a hyper client or a mock.
-/// fn client<S, B>(acting: &Credentials, inner: S) -> HealthClient<BearerService<S>>
+/// fn client<S, B>(
+///     acting: &Credentials,
+///     inner: S,
+/// ) -> HealthClient<BearerService<S>>
 /// where
 ///     S: Service<http::Request<Body>, Response = http::Response<B>> + Clone,
 ///     S::Error: Into<BoxError>,

@@ -42,7 +42,8 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 ///
 /// ```
 /// use std::time::Duration;
-/// use gcp_iam_credentials::{Credentials, IamCredentialsClient, RetryPolicy, Token};
+/// use gcp_iam_credentials::{Credentials, IamCredentialsClient, RetryPolicy};
+/// use gcp_iam_credentials::Token;
 ///
 /// let token = Token::new("from-elsewhere", None)?;
 /// let client = IamCredentialsClient::builder()
