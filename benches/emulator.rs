@@ -1,11 +1,11 @@
-//! What the emulator costs: its access tokens against a server that answers with a constant, its
-//! signatures against the RSA library alone, its memory, and its start.
+//! The performance of the emulator: its access tokens compared with a server that answers with a
+//! constant, its signatures compared with the RSA library alone, its memory, and its start.
 //!
 //! ```text
 //! cargo bench --bench emulator
 //! ```
 //!
-//! Rates on a shared machine wander: both sides of a ratio are measured in turns, and medians are
+//! Rates on a shared machine vary, so both sides of a ratio are measured in turns, and medians are
 //! compared.
 #![allow(clippy::expect_used, reason = "a benchmark may fail")]
 
@@ -42,7 +42,7 @@ const IN_FLIGHT: usize = 64;
 type Client = IamCredentialsClient<Channel>;
 
 fn main() {
-    // Without --bench this is a smoke run, as `cargo test --benches` wants it.
+    // Without --bench (`cargo test --benches`) this is a short run.
     let full = std::env::args().any(|argument| argument == "--bench");
     let (rounds, calls, tokens) = if full { (15, 8_000, 100_000) } else { (1, 64, 100) };
     let runtime = Runtime::new().expect("the machine runs threads");
@@ -55,10 +55,10 @@ fn main() {
     });
 }
 
-/// What tokens weigh while they live.
+/// Measures the memory of live tokens.
 async fn memory(emulator: &Emulator, tokens: usize) {
     let client = client(emulator.endpoint());
-    // The journal is a ring: it fills up first, so that only tokens are weighed.
+    // Fills the journal, which is a ring, so that only tokens are measured.
     rate(&client, 10_000.min(tokens), Call::AccessToken).await;
     let before = resident();
     rate(&client, tokens, Call::AccessToken).await;
@@ -112,7 +112,7 @@ async fn start(rounds: usize) {
     println!("start with 100 accounts: {:.2} ms", median(times));
 }
 
-/// A call to make again and again.
+/// The call to repeat.
 #[derive(Clone, Copy)]
 enum Call {
     AccessToken,
@@ -126,23 +126,23 @@ impl Call {
             Self::AccessToken => {
                 let scope = vec![scopes::CLOUD_PLATFORM.to_owned()];
                 let request = GenerateAccessTokenRequest { name, scope, ..Default::default() };
-                black_box(client.generate_access_token(authorised(request)).await.expect("it answers"));
+                black_box(client.generate_access_token(authorized(request)).await.expect("it answers"));
             }
             Self::SignBlob => {
                 let request = SignBlobRequest { name, payload: b"payload".to_vec(), ..Default::default() };
-                black_box(client.sign_blob(authorised(request)).await.expect("it answers"));
+                black_box(client.sign_blob(authorized(request)).await.expect("it answers"));
             }
         }
     }
 }
 
-fn authorised<T>(message: T) -> Request<T> {
+fn authorized<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", "Bearer any".parse().expect("it is ASCII"));
     request
 }
 
-/// Calls per second.
+/// Returns calls per second.
 async fn rate(client: &Client, calls: usize, call: Call) -> f64 {
     let each = calls.div_ceil(IN_FLIGHT);
     let start = Instant::now();
@@ -159,7 +159,7 @@ async fn rate(client: &Client, calls: usize, call: Call) -> f64 {
     (each * IN_FLIGHT) as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Signatures per second without anything around them.
+/// Returns signatures per second of the RSA library alone.
 fn bare_signatures(calls: usize) -> f64 {
     let key = KeyPair::generate(KeySize::Rsa2048).expect("the machine makes keys");
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -188,7 +188,7 @@ fn client(endpoint: &str) -> Client {
     IamCredentialsClient::new(endpoint.connect_lazy())
 }
 
-/// Serves one reply to all, on a thread of its own as the emulator does; returns its endpoint.
+/// Serves one reply to all requests, on its own thread like the emulator. Returns its endpoint.
 fn constant_server() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -205,7 +205,7 @@ fn constant_server() -> String {
                         let codec = ProstCodec::default();
                         Ok::<_, Infallible>(Grpc::new(codec).unary(Constant, request).await)
                     });
-                    // It ends with the benchmark.
+                    // Runs until the benchmark ends.
                     let _ = auto::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -230,7 +230,7 @@ impl UnaryService<GenerateAccessTokenRequest> for Constant {
     }
 }
 
-/// The memory of this process in bytes, where the system tells.
+/// Returns the memory of this process in bytes, if the system reports it.
 fn resident() -> Option<usize> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: usize = statm.split_whitespace().nth(1)?.parse().ok()?;

@@ -74,7 +74,7 @@ pub use self::method::{Method, UnknownMethod};
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::time::Duration;
 ///
-/// use tonic::Code;
+/// use gcp_iam_credentials::Code;
 /// use gcp_iam_credentials::emulator::{Emulator, Fault};
 ///
 /// let emulator = Emulator::builder().start().await?;

@@ -27,7 +27,7 @@ pub(crate) use self::wire::{Transport, WireFault};
 /// use std::time::Duration;
 ///
 /// use gcp_iam_credentials::emulator::{Fault, Method};
-/// use tonic::Code;
+/// use gcp_iam_credentials::Code;
 ///
 /// let every_fourth_is_slow = Fault::delay(Duration::from_secs(5))
 ///     .method(Method::GenerateAccessToken)
@@ -110,7 +110,8 @@ impl Fault {
         Self { effect, delay: Duration::ZERO, method: None, account: None, times: None, share: 1.0 }
     }
 
-    /// Waits before the fault takes effect. Default: no wait.
+    /// Sets how long to wait before the fault takes effect. Default: no wait, or the time that was
+    /// given to [`delay`](Self::delay).
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self

@@ -23,7 +23,7 @@ pub const DEFAULT_FAULT_MESSAGE: &str = "a fault of the emulator";
 /// use std::time::Duration;
 ///
 /// use gcp_iam_credentials::emulator::{Fault, Method};
-/// use tonic::Code;
+/// use gcp_iam_credentials::Code;
 ///
 /// let quota = Fault::status(Code::ResourceExhausted)
 ///     .message("slow down")
@@ -76,7 +76,8 @@ impl StatusFault {
         self
     }
 
-    /// Replaces all details: `ErrorInfo`, `RetryInfo`, `Help`, `BadRequest` or `DebugInfo`.
+    /// Replaces all details: `ErrorInfo`, `RetryInfo`, `Help`, `BadRequest` or `DebugInfo`. So call it
+    /// before the methods that add one.
     pub fn details(mut self, details: ErrorDetails) -> Self {
         self.details = details;
         self

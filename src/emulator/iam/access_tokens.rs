@@ -10,10 +10,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::emulator::error::ApiError;
 
-/// What every access token starts with, as Google's do.
+/// The start of every access token, as at Google.
 const PREFIX: &str = "ya29.";
 
-/// The random bytes in a token, and its key in the table.
+/// The number of random bytes in a token. They are its key in the table.
 const ENTROPY: usize = 24;
 
 /// For how many tokens random bytes are drawn at once.
@@ -22,7 +22,7 @@ const DRAWN: usize = 128;
 /// How long an expired token stays known, so that it is refused as expired and not as unknown.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// The table is first swept at this size, and then each time it has doubled.
+/// Expired tokens are first removed at this size of the table, and then each time it has doubled.
 const FIRST_SWEEP: usize = 4096;
 
 /// What the emulator knows about a token.

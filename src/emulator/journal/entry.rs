@@ -13,7 +13,7 @@ use crate::emulator::method::Method;
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use tonic::Code;
+/// use gcp_iam_credentials::Code;
 /// use gcp_iam_credentials::emulator::{Emulator, Method};
 ///
 /// let emulator = Emulator::builder().start().await?;

@@ -21,7 +21,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/server/google.iam.credentials.v1.rs"));
 }
 
-/// The largest message taken, in bytes.
+/// The largest message that is accepted, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 pub(crate) type Server = IamCredentialsServer<Service>;

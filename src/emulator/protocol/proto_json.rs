@@ -14,12 +14,12 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// The fields of a message, taken out one by one.
+/// The fields of a message. Reading a field removes it.
 #[derive(Debug)]
 pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// Reads a body; an empty one has no fields.
+    /// Reads a body. An empty one has no fields.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Map::new()));
@@ -27,7 +27,7 @@ impl Fields {
         match serde_json::from_slice(body) {
             Ok(Value::Object(map)) => Ok(Self(map)),
             Ok(_) => Err(bad_payload("", "Root element must be a message.")),
-            // The error tells line and column, and nothing of the text.
+            // The error contains the line and the column, but no part of the text.
             Err(error) => Err(bad_payload("", &format!("Expected JSON: {error}."))),
         }
     }
@@ -96,7 +96,7 @@ impl Fields {
         }
     }
 
-    /// The value under the name in camelCase or in snake_case; `null` counts as absent.
+    /// Removes the value with this name in camelCase or in snake_case; `null` counts as absent.
     fn take(&mut self, camel: &str) -> Result<Option<Value>, ApiError> {
         let value = self.0.remove(camel);
         let snake = snake_case(camel);
@@ -135,7 +135,7 @@ fn snake_case(camel: &str) -> String {
     snake
 }
 
-/// Base64, standard or URL-safe, with padding or without.
+/// Decodes base64, standard or URL-safe, with padding or without.
 fn base64(text: &str) -> Option<Vec<u8>> {
     if text.contains(['-', '_']) { URL_SAFE.decode(text).ok() } else { STANDARD.decode(text).ok() }
 }

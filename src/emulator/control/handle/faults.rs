@@ -7,7 +7,7 @@ use crate::emulator::faults::{Fault, FaultId};
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use tonic::Code;
+/// use gcp_iam_credentials::Code;
 /// use gcp_iam_credentials::emulator::{Emulator, Fault, Method};
 ///
 /// let emulator = Emulator::builder().start().await?;

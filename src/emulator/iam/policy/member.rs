@@ -1,5 +1,6 @@
 //! Members: who a grant is for.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -34,9 +35,15 @@ const EXPECTED: &str = "a member is user:…, serviceAccount:…, group:…, dom
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Member(String);
+pub struct Member(Cow<'static, str>);
 
 impl Member {
+    /// `allUsers`: everyone.
+    pub const ALL_USERS: Self = Self(Cow::Borrowed("allUsers"));
+
+    /// `allAuthenticatedUsers`: everyone with a valid token.
+    pub const ALL_AUTHENTICATED_USERS: Self = Self(Cow::Borrowed("allAuthenticatedUsers"));
+
     /// Returns the user with this e-mail address.
     ///
     /// # Errors
@@ -51,6 +58,22 @@ impl Member {
     /// Returns a [`PolicyError`] if `email` isn't an e-mail address.
     pub fn service_account(email: &str) -> Result<Self, PolicyError> {
         format!("serviceAccount:{email}").try_into()
+    }
+
+    /// Returns the group with this e-mail address.
+    ///
+    /// # Errors
+    /// Returns a [`PolicyError`] if `email` is empty.
+    pub fn group(email: &str) -> Result<Self, PolicyError> {
+        format!("group:{email}").try_into()
+    }
+
+    /// Returns all users of this domain.
+    ///
+    /// # Errors
+    /// Returns a [`PolicyError`] if `domain` isn't a domain.
+    pub fn domain(domain: &str) -> Result<Self, PolicyError> {
+        format!("domain:{domain}").try_into()
     }
 
     /// Returns the text: `user:alice@example.com`, for example.
@@ -75,7 +98,7 @@ impl Member {
 
     /// Returns whether the member includes a principal by itself. Groups need the policy.
     pub(crate) fn includes(&self, principal: &str) -> bool {
-        if self.0 == principal || matches!(self.0.as_str(), "allUsers" | "allAuthenticatedUsers") {
+        if self.0 == principal || [Self::ALL_USERS, Self::ALL_AUTHENTICATED_USERS].contains(self) {
             return true;
         }
         let Some(domain) = self.0.strip_prefix("domain:") else { return false };
@@ -102,7 +125,7 @@ impl TryFrom<String> for Member {
 
     fn try_from(text: String) -> Result<Self, PolicyError> {
         if is_member(&text) {
-            Ok(Self(text))
+            Ok(Self(Cow::Owned(text)))
         } else {
             Err(PolicyError::new("", format!("{text:?}: {EXPECTED}")))
         }
@@ -141,7 +164,7 @@ impl From<&Self> for Member {
 
 impl From<Member> for String {
     fn from(member: Member) -> Self {
-        member.0
+        member.0.into_owned()
     }
 }
 

@@ -114,7 +114,7 @@ impl TryFrom<String> for Role {
 
     fn try_from(name: String) -> Result<Self, PolicyError> {
         if name.is_empty() || name.contains(char::is_whitespace) {
-            let problem = format!("{name:?}: the name of a role isn't empty and has no spaces");
+            let problem = format!("{name:?}: a role has a name without spaces");
             return Err(PolicyError::new("", problem));
         }
         Ok(Self(Cow::Owned(name)))
