@@ -11,18 +11,11 @@ use std::process::Command;
 use gcp_iam_credentials::Credentials;
 use gcp_iam_credentials::emulator::Emulator;
 
+use support::accounts::{FIRST, KEY, TARGET, USER, member};
 use support::runtime::{block_until, one_thread};
 
-const KEY: &str = "key@project.iam.gserviceaccount.com";
-const FIRST: &str = "first@project.iam.gserviceaccount.com";
-const TARGET: &str = "target@project.iam.gserviceaccount.com";
-const USER: &str = "me@example.com";
 /// Names a file with the id of a process whose end [`child`] waits for.
 const PID_FILE: &str = "GCLOUD_PID_FILE";
-
-fn member(account: &str) -> String {
-    format!("serviceAccount:{account}")
-}
 
 /// Runs [`child`] with only these environment variables, and returns what it prints.
 fn process<K: AsRef<OsStr>, V: AsRef<OsStr>>(variables: impl IntoIterator<Item = (K, V)>) -> String {

@@ -10,8 +10,9 @@ use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Credentials, IamCredentialsClient, RetryPolicy, Token};
 use tonic::Code;
 
+use support::accounts::TARGET;
 use support::log_capture::LogCapture;
-use support::scripted_service::{Answer, SOURCE_TOKEN, Script, TARGET, id_token};
+use support::scripted_service::{Answer, SOURCE_TOKEN, Script, id_token};
 
 const MINTED: &str = "minted-token-that-must-stay-secret";
 const PAYLOAD: &str = "payload-that-must-stay-secret";

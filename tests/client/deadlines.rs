@@ -6,8 +6,9 @@ use gcp_iam_credentials::{Credentials, Error, ErrorKind, RetryPolicy};
 use tokio::time::Instant;
 use tonic::Code;
 
+use crate::support::accounts::TARGET;
 use crate::support::runtime::ms;
-use crate::support::scripted_service::{Answer, Script, TARGET, builder};
+use crate::support::scripted_service::{Answer, Script, builder};
 
 /// A policy with waits near zero, so that only the timeouts take time.
 const EAGER: RetryPolicy = RetryPolicy::new().initial_backoff(Duration::from_nanos(1));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient};
 
-use crate::support::scripted_service::{Script, TARGET};
+use crate::support::accounts::TARGET;
+use crate::support::scripted_service::Script;
 
 /// conf: P2, P3, P4, P9, P43, P26
 #[tokio::test]

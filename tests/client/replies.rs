@@ -6,7 +6,8 @@ use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{ErrorKind, Token};
 use tonic::Code;
 
-use crate::support::scripted_service::{Answer, SOURCE_TOKEN, Script, TARGET, builder, id_token};
+use crate::support::accounts::TARGET;
+use crate::support::scripted_service::{Answer, SOURCE_TOKEN, Script, builder, id_token};
 
 /// conf: M25
 #[tokio::test]

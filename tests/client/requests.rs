@@ -6,7 +6,8 @@ use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::source::SourceInfo;
 use gcp_iam_credentials::{scopes, service_account_path};
 
-use crate::support::scripted_service::{SOURCE_TOKEN, Script, TARGET, builder};
+use crate::support::accounts::TARGET;
+use crate::support::scripted_service::{SOURCE_TOKEN, Script, builder};
 use crate::support::token_source::ScriptedSource;
 
 const DELEGATES: [&str; 3] =

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use tonic::Code;
 use tonic_types::ErrorDetails;
 
-use crate::support::scripted_service::{Answer, Script, TARGET, builder};
+use crate::support::accounts::TARGET;
+use crate::support::scripted_service::{Answer, Script, builder};
 use crate::support::token_source::ScriptedSource;
 
 const MILLISECOND: Duration = Duration::from_millis(1);

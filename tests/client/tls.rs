@@ -13,7 +13,8 @@ use rustls::server::WebPkiClientVerifier;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::scripted_service::{Script, TARGET, fixed};
+use crate::support::accounts::TARGET;
+use crate::support::scripted_service::{Script, fixed};
 
 /// A certificate authority for one test.
 struct Authority(CertifiedIssuer<'static, KeyPair>);

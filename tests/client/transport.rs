@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
+use crate::support::accounts::TARGET;
 use crate::support::runtime::{ms, one_thread, until};
-use crate::support::scripted_service::{Answer, Script, TARGET, builder, fixed};
+use crate::support::scripted_service::{Answer, Script, builder, fixed};
 use crate::support::server::Server;
 
 /// Returns a listener that accepts connections and never sends anything, with its address.

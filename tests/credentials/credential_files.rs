@@ -2,28 +2,18 @@
 
 use std::sync::Arc;
 
-use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy};
+use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy, Role};
 use gcp_iam_credentials::{Credentials, IamCredentialsClient, scopes};
 use serde_json::{Value, json};
 use tonic::Code;
 use tower::{Layer, Service};
 
+use crate::support::accounts::{FIRST, KEY, SECOND, TARGET, USER, member};
 use crate::support::emulator::start;
 use crate::support::services::echo;
 
-const KEY: &str = "key@project.iam.gserviceaccount.com";
-const FIRST: &str = "first@project.iam.gserviceaccount.com";
-const SECOND: &str = "second@project.iam.gserviceaccount.com";
-const TARGET: &str = "target@project.iam.gserviceaccount.com";
-const USER: &str = "me@example.com";
-const TOKEN_CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
-
 fn path_of(account: &str) -> String {
     gcp_iam_credentials::service_account_path("-", account)
-}
-
-fn member(account: &str) -> String {
-    format!("serviceAccount:{account}")
 }
 
 /// Returns a JSON object with these fields changed.
@@ -98,13 +88,13 @@ async fn a_user_file_yields_tokens_until_the_login_is_revoked() {
     assert!(!format!("{error} {error:?}").contains("ended-refresh"), "{error:?}");
 }
 
-/// conf: P29, P54, P56, G61, G64, P17, P14, M29
-#[tokio::test]
-async fn an_impersonation_file_calls_the_target_through_its_delegates() {
+/// Returns an emulator and a credential file that impersonates [`TARGET`] from [`KEY`], through
+/// [`FIRST`] and [`SECOND`], with every option set.
+async fn impersonation_file() -> (Emulator, String) {
     let policy = Policy::new()
-        .grant(&member(KEY), TOKEN_CREATOR, FIRST)
-        .grant(&member(FIRST), TOKEN_CREATOR, SECOND)
-        .grant(&member(SECOND), TOKEN_CREATOR, TARGET)
+        .grant(&member(KEY), Role::TOKEN_CREATOR, FIRST)
+        .grant(&member(FIRST), Role::TOKEN_CREATOR, SECOND)
+        .grant(&member(SECOND), Role::TOKEN_CREATOR, TARGET)
         .account(KEY);
     let emulator = Emulator::builder().policy(policy).start().await.unwrap();
     let key = emulator.service_account_key_json(KEY);
@@ -117,6 +107,13 @@ async fn an_impersonation_file_calls_the_target_through_its_delegates() {
             "service_account_impersonation": {"token_lifetime_seconds": 1200},
         }),
     );
+    (emulator, file)
+}
+
+/// conf: P29, P54, P56, G61, G64, P17, P14, M29
+#[tokio::test]
+async fn an_impersonation_file_calls_the_target_through_its_delegates() {
+    let (emulator, file) = impersonation_file().await;
     let acting = Credentials::from_json(&file).unwrap();
     let token = acting.token().await.unwrap();
     let verified = emulator.verify_access_token(token.secret()).unwrap();
@@ -137,8 +134,13 @@ async fn an_impersonation_file_calls_the_target_through_its_delegates() {
     let sources = emulator.journal().of_method(Method::Token);
     assert_eq!(sources.len(), 1, "the source's token is cached");
     assert_eq!(sources[0].fields().scopes(), [scopes::CLOUD_PLATFORM]);
+}
 
-    let explained = acting.explain();
+/// conf: P29, P54
+#[tokio::test]
+async fn an_impersonation_file_explains_its_chain() {
+    let (emulator, file) = impersonation_file().await;
+    let explained = Credentials::from_json(&file).unwrap().explain();
     assert_eq!(
         (explained.info().source_principal(), explained.info().principal()),
         (Some(KEY), Some(TARGET))
@@ -155,9 +157,9 @@ async fn an_impersonation_file_calls_the_target_through_its_delegates() {
 async fn impersonation_files_nest_three_deep() {
     let policy = Policy::new()
         .user(USER, "refresh")
-        .grant(&format!("user:{USER}"), TOKEN_CREATOR, FIRST)
-        .grant(&member(FIRST), TOKEN_CREATOR, SECOND)
-        .grant(&member(SECOND), TOKEN_CREATOR, TARGET);
+        .grant(&format!("user:{USER}"), Role::TOKEN_CREATOR, FIRST)
+        .grant(&member(FIRST), Role::TOKEN_CREATOR, SECOND)
+        .grant(&member(SECOND), Role::TOKEN_CREATOR, TARGET);
     let emulator = Emulator::builder().policy(policy).start().await.unwrap();
     let mut file = with(&emulator.authorized_user_json(USER), json!({"refresh_token": "refresh"}));
     for target in [FIRST, SECOND, TARGET] {

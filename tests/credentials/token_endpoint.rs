@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gcp_iam_credentials::{Credentials, ErrorKind, scopes};
 
+use crate::support::accounts::USER;
 use crate::support::token_server::{Answer, TokenServer};
 
 async fn user_of(answers: impl IntoIterator<Item = Answer>) -> (TokenServer, Credentials) {
@@ -23,7 +24,7 @@ async fn without_scopes_the_refresh_token_is_exchanged_for_all_consented_scopes(
         ["grant_type=refresh_token&client_id=client-id&client_secret=client-secret-that-must-stay-secret&\
           refresh_token=1%2F%2Frefresh-token-that-must-stay-secret"]
     );
-    assert_eq!(credentials.info().principal(), Some("me@example.com"));
+    assert_eq!(credentials.info().principal(), Some(USER));
 }
 
 /// conf: P7, P10

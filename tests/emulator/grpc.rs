@@ -9,6 +9,7 @@ use gcp_iam_credentials::{scopes, service_account_path};
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
+use crate::support::accounts::member;
 use crate::support::emulator::{EMAIL, access_token, get_token, now, start, stub, with_bearer};
 
 #[tokio::test]
@@ -25,7 +26,7 @@ async fn an_access_token_has_its_principal_scopes_and_lifetime() {
     assert!(lifetime > Duration::from_secs(590) && lifetime <= Duration::from_secs(600), "{lifetime:?}");
 
     let token = emulator.verify_access_token(&reply.access_token).unwrap();
-    assert_eq!(token.principal(), format!("serviceAccount:{EMAIL}"));
+    assert_eq!(token.principal(), member(EMAIL));
     assert_eq!(token.scopes(), [scopes::CLOUD_PLATFORM]);
     emulator.clock().advance(Duration::from_secs(601));
     assert_eq!(emulator.verify_access_token(&reply.access_token), None);

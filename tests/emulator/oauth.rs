@@ -8,6 +8,7 @@ use gcp_iam_credentials::emulator::{Emulator, Method, Policy, Role};
 use gcp_iam_credentials::scopes;
 use serde_json::{Value, json as value};
 
+use crate::support::accounts::member;
 use crate::support::emulator::{EMAIL, json, now, rest, signed_jwt, start};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -40,7 +41,7 @@ async fn unmodified_gcp_auth_gets_a_token_for_its_key_file() {
         gcp_auth::CustomServiceAccount::from_json(&emulator.service_account_key_json(EMAIL)).unwrap();
     let token = account.token(&[scopes::CLOUD_PLATFORM, scopes::IAM]).await.unwrap();
     let verified = emulator.verify_access_token(token.as_str()).unwrap();
-    assert_eq!(verified.principal(), format!("serviceAccount:{EMAIL}"));
+    assert_eq!(verified.principal(), member(EMAIL));
     assert_eq!(verified.scopes(), [scopes::CLOUD_PLATFORM, scopes::IAM]);
 
     let journal = emulator.journal().of_method(Method::Token);

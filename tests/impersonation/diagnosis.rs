@@ -1,6 +1,7 @@
 //! Which grant is missing: diagnoses of a scripted service and of the emulator.
 
 use gcp_iam_credentials::diagnosis::{Diagnosis, Finding, Operation};
+use gcp_iam_credentials::emulator::{Emulator, Policy, Role};
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::source::SourceInfo;
 use gcp_iam_credentials::{Error, IamCredentialsClient};
@@ -8,7 +9,8 @@ use tonic::Code;
 use tonic_types::ErrorDetails;
 
 use crate::DELEGATES;
-use crate::support::scripted_service::{Answer, Received, Script, TARGET, builder};
+use crate::support::accounts::{TARGET, member};
+use crate::support::scripted_service::{Answer, Received, Script, builder};
 use crate::support::token_source::ScriptedSource;
 
 const GET_ACCESS_TOKEN: &str = "iam.serviceAccounts.getAccessToken";
@@ -173,47 +175,59 @@ async fn a_failing_source_is_a_finding_and_an_invalid_target_an_error() {
     assert_eq!(error.field(), Some("target"));
 }
 
+const ALICE: &str = "user:alice@corp.example";
+
+/// The members of the chain, each of which needs a grant on the next account.
+fn chain() -> [String; 3] {
+    [ALICE.to_owned(), member(DELEGATES[0]), member(DELEGATES[1])]
+}
+
+/// The accounts of the chain, each with the member of the same index as its caller.
+const ACCOUNTS: [&str; 3] = [DELEGATES[0], DELEGATES[1], TARGET];
+
+/// Returns an emulator whose policy grants the whole chain except for one hop, and Alice's client.
+async fn chain_without(missing: Option<usize>) -> (Emulator, IamCredentialsClient) {
+    let mut policy = Policy::new().token("alice-token", ALICE);
+    for (hop, (member, account)) in chain().iter().zip(ACCOUNTS).enumerate() {
+        policy = policy.account(account);
+        if Some(hop) != missing {
+            policy = policy.grant(member, Role::TOKEN_CREATOR, account);
+        }
+    }
+    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+    let info = SourceInfo::new().with_principal("alice@corp.example");
+    let alice = ScriptedSource::tokens(["alice-token"]).with_info(info).credentials();
+    let client = IamCredentialsClient::builder().credentials(alice).endpoint(emulator.endpoint());
+    let client = client.build().unwrap();
+    (emulator, client)
+}
+
 /// conf: M30
 #[tokio::test]
-async fn a_diagnosis_finds_the_one_grant_that_is_missing() {
-    use gcp_iam_credentials::emulator::{Emulator, Policy};
+async fn a_diagnosis_of_a_complete_chain_is_allowed() {
+    let (_emulator, client) = chain_without(None).await;
+    let diagnosis = diagnose(&client).await.unwrap();
+    assert!(diagnosis.is_allowed(), "{diagnosis}");
+}
 
-    const ROLE: &str = "roles/iam.serviceAccountTokenCreator";
-    let chain = ["user:alice@corp.example", DELEGATES[0], DELEGATES[1], TARGET];
-    let info = || SourceInfo::new().with_principal("alice@corp.example");
-    let alice = || ScriptedSource::tokens(["alice-token"]).with_info(info()).credentials();
-    for missing in [None, Some(0), Some(1), Some(2)] {
-        let mut policy = Policy::new().token("alice-token", chain[0]);
-        for (hop, pair) in chain.windows(2).enumerate() {
-            policy = policy.account(pair[1]);
-            if Some(hop) != missing {
-                let member =
-                    if hop == 0 { pair[0].to_owned() } else { format!("serviceAccount:{}", pair[0]) };
-                policy = policy.grant(&member, ROLE, pair[1]);
-            }
-        }
-        let emulator = Emulator::builder().policy(policy).start().await.unwrap();
-        let client = IamCredentialsClient::builder().credentials(alice()).endpoint(emulator.endpoint());
-        let client = client.build().unwrap();
+/// conf: M30
+#[tokio::test]
+async fn a_diagnosis_finds_the_missing_grant_and_its_command_adds_it() {
+    for missing in 0..3 {
+        let (emulator, client) = chain_without(Some(missing)).await;
+        let (member, account) = (&chain()[missing], ACCOUNTS[missing]);
         let diagnosis = diagnose(&client).await.unwrap();
-        let Some(hop) = missing else {
-            assert!(diagnosis.is_allowed(), "{diagnosis}");
-            continue;
-        };
         let failure = diagnosis.failure().unwrap();
-        assert_eq!(failure.account(), chain[hop + 1], "{diagnosis}");
-        assert_eq!(failure.principal(), Some(chain[hop].trim_start_matches("user:")), "{diagnosis}");
-        assert!(matches!(failure.finding(), Finding::MissingRole { role, .. } if role == ROLE));
+        assert_eq!(failure.account(), account, "{diagnosis}");
+        let (_kind, principal) = member.split_once(':').unwrap();
+        assert_eq!(failure.principal(), Some(principal), "{diagnosis}");
+        let role = Role::TOKEN_CREATOR.to_string();
+        assert!(matches!(failure.finding(), Finding::MissingRole { role: found, .. } if *found == role));
 
         // The printed command grants what is missing.
-        let member = if hop == 0 { chain[0].to_owned() } else { format!("serviceAccount:{}", chain[hop]) };
-        assert!(
-            failure
-                .command()
-                .unwrap()
-                .contains(&format!("{} --member={member} --role={ROLE}", chain[hop + 1]))
-        );
-        emulator.policy().grant(&member, ROLE, chain[hop + 1]).unwrap();
+        let command = failure.command().unwrap();
+        assert!(command.contains(&format!("{account} --member={member} --role={role}")), "{command}");
+        emulator.policy().grant(member, Role::TOKEN_CREATOR, account).unwrap();
         assert!(diagnose(&client).await.unwrap().is_allowed());
     }
 }

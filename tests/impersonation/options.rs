@@ -3,7 +3,8 @@
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Error, Impersonation};
 
-use crate::support::scripted_service::{Script, TARGET, builder};
+use crate::support::accounts::TARGET;
+use crate::support::scripted_service::{Script, builder};
 use crate::{DELEGATES, HOUR, full_names};
 
 /// conf: R9, P43

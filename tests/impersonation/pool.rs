@@ -8,7 +8,8 @@ use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::{Impersonation, ImpersonationPool, scopes};
 use tokio::task::JoinSet;
 
-use crate::support::scripted_service::{Answer, Script, TARGET, builder};
+use crate::support::accounts::TARGET;
+use crate::support::scripted_service::{Answer, Script, builder};
 
 fn account(number: usize) -> String {
     format!("customer-{number}@project.iam.gserviceaccount.com")

@@ -4,8 +4,8 @@ use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::verify::PublicKeys;
 use serde_json::{Value, json};
 
+use crate::support::accounts::TARGET;
 use crate::support::emulator::{client_of, http, start};
-use crate::support::scripted_service::TARGET;
 
 /// Fetches the keys that an emulator publishes for an account.
 async fn keys(emulator: &Emulator, account: &str) -> PublicKeys {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use gcp_iam_credentials::proto::*;
 use tonic::Code;
 
-use crate::support::scripted_service::{Answer, Script, TARGET};
+use crate::support::accounts::TARGET;
+use crate::support::scripted_service::{Answer, Script};
 use crate::{DELEGATES, HOUR, full_names, last_jwt_payload};
 
 /// conf: P41, P42, P37, R10

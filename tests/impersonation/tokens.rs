@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gcp_iam_credentials::IamCredentialsClient;
 
+use crate::support::accounts::TARGET;
 use crate::support::emulator::{client_of, start};
-use crate::support::scripted_service::{SOURCE_TOKEN, Script, TARGET, builder};
+use crate::support::scripted_service::{SOURCE_TOKEN, Script, builder};
 use crate::{DELEGATES, HOUR, last_jwt_payload};
 
 /// conf: P1

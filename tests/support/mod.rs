@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test crate uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
 
+pub(crate) mod accounts;
 pub(crate) mod emulator;
 pub(crate) mod grpc_reply;
 pub(crate) mod log_capture;

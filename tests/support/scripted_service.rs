@@ -20,7 +20,6 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::grpc_reply;
 use super::server::Server;
 
-pub(crate) const TARGET: &str = "target@project.iam.gserviceaccount.com";
 pub(crate) const SOURCE_TOKEN: &str = "source-token-that-must-stay-secret";
 
 /// A request as it arrived.

@@ -12,6 +12,8 @@ use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use super::accounts::USER;
+
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// What the endpoint does with one request.
@@ -145,7 +147,7 @@ impl TokenServer {
     pub(crate) fn user(&self) -> String {
         serde_json::json!({
             "type": "authorized_user",
-            "account": "me@example.com",
+            "account": USER,
             "client_id": "client-id",
             "client_secret": CLIENT_SECRET,
             "refresh_token": REFRESH_TOKEN,
