@@ -85,6 +85,38 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
 }
 
+/// The time in which a token is valid, in seconds since 1970.
+#[derive(Clone, Copy)]
+pub(crate) struct Validity {
+    issued_at: u64,
+    expires_at: u64,
+}
+
+impl Validity {
+    pub(crate) fn new(now: SystemTime, lifetime: Duration) -> Self {
+        let issued_at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { issued_at, expires_at: issued_at.saturating_add(lifetime.as_secs()) }
+    }
+
+    /// Returns the claims that say it.
+    pub(crate) fn claims(self) -> [(&'static str, u64); 2] {
+        [("iat", self.issued_at), ("exp", self.expires_at)]
+    }
+
+    /// Adds the issuer, and the claims that say it.
+    pub(crate) fn add_to(self, claims: &mut Value, issuer: &str) {
+        claims["iss"] = issuer.into();
+        for (claim, value) in self.claims() {
+            claims[claim] = value.into();
+        }
+    }
+
+    /// Returns the instant at which the token expires; `None` if it is too far ahead.
+    pub(crate) fn expiry(self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_secs(self.expires_at))
+    }
+}
+
 /// Returns the instant in a token's `exp` claim. Doesn't check the signature.
 pub(crate) fn expiry(jwt: &str) -> Result<SystemTime, Error> {
     let parts = Parts::split(jwt)
@@ -137,8 +169,7 @@ pub(crate) fn dated(payload: &str, now: SystemTime, lifetime: Duration) -> Resul
     }
     let mut claims: serde_json::Map<String, Value> =
         serde_json::from_str(payload).map_err(|_| Error::invalid("claims", "are not a JSON object"))?;
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    for (claim, value) in [("iat", now), ("exp", now + lifetime.as_secs())] {
+    for (claim, value) in Validity::new(now, lifetime).claims() {
         if claims.insert(claim.to_owned(), value.into()).is_some() {
             let problem = "is set already: leave it out, or do not ask for an expiry";
             return Err(Error::invalid(format!("claims.{claim}"), problem));

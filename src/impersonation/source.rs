@@ -3,12 +3,13 @@
 use std::future::IntoFuture;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use crate::client::api_client;
 use crate::host::DEFAULT_UNIVERSE;
+use crate::jwt::Validity;
 use crate::source::token_endpoint::{GOOGLE_TOKEN_URI, Grant, TokenEndpoint};
 use crate::source::{BoxFuture, CacheHints, FetchRequest, Hop, SourceInfo};
 use crate::{
@@ -163,15 +164,12 @@ impl ImpersonatedSource {
         mut claims: Value,
         lifetime: Duration,
         request: FetchRequest<'_>,
-    ) -> Result<(String, SystemTime), Error> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let expiry = Duration::from_secs(now.as_secs()) + lifetime;
-        claims["iss"] = json!(self.target.account());
-        claims["iat"] = json!(now.as_secs());
-        claims["exp"] = json!(expiry.as_secs());
+    ) -> Result<(String, Option<SystemTime>), Error> {
+        let validity = Validity::new(SystemTime::now(), lifetime);
+        validity.add_to(&mut claims, self.target.account());
         let mut call = self.client.sign_jwt(&self.target, &claims).delegates(&self.parameters.delegates);
         call.request.limit_timeout(request.time_left());
-        Ok((call.await?.into_string(), UNIX_EPOCH + Duration::from_secs(expiry.as_secs())))
+        Ok((call.await?.into_string(), validity.expiry()))
     }
 
     /// What [`SourceInfo`] reports about this impersonation.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use rustls::SignatureScheme;
 use rustls::pki_types::PrivateKeyDer;
@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 
 use super::token_endpoint::{Grant, TokenEndpoint};
 use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
+use crate::jwt::{self, Validity};
 use crate::tls::crypto_provider;
-use crate::{Error, Token, jwt};
+use crate::{Error, Token};
 
 /// The longest that an assertion or a self-signed token may live.
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -49,10 +50,7 @@ impl ServiceAccountKey {
 
     /// The claims as a JWT; `iss`, `iat` and `exp` are added.
     fn sign(&self, mut claims: Value, now: SystemTime) -> Result<String, Error> {
-        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        claims["iss"] = (*self.email).into();
-        claims["iat"] = since_1970.into();
-        claims["exp"] = since_1970.saturating_add(LIFETIME.as_secs()).into();
+        Validity::new(now, LIFETIME).add_to(&mut claims, &self.email);
         let mut header = json!({ "alg": "RS256", "typ": "JWT" });
         if let Some(id) = &self.id {
             header["kid"] = (**id).into();
