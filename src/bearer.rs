@@ -8,6 +8,7 @@ mod future;
 pub(crate) mod interceptor;
 pub(crate) mod layer;
 mod service;
+mod settings;
 
 pub use self::error::{BearerError, TokenError};
 pub use self::future::ResponseFuture;

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
-use super::layer::{SentToken, Settings};
+use super::settings::{SentToken, Settings};
 use super::{BearerError, TokenError};
 use crate::headers::GRPC_TIMEOUT;
 use crate::{Error, Token, grpc_timeout};

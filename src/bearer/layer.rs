@@ -1,17 +1,15 @@
-//! The layer and its settings.
+//! The layer and its options.
 
 use std::sync::Arc;
 
-use http::{HeaderName, Response, StatusCode};
+use http::HeaderName;
 use tower_layer::Layer;
 
 use super::BearerService;
 use super::auth_headers::AuthHeaders;
 use super::destination::Destinations;
-use crate::{Credentials, Error, Token, headers};
-
-/// `UNAUTHENTICATED` as `grpc-status` has it.
-const UNAUTHENTICATED: &str = "16";
+use super::settings::Settings;
+use crate::{Credentials, Error};
 
 /// A tower layer that puts the token of [`Credentials`] on every request. Made by
 /// [`Credentials::layer`].
@@ -58,21 +56,6 @@ const UNAUTHENTICATED: &str = "16";
 #[derive(Clone, Debug)]
 pub struct BearerLayer {
     settings: Arc<Settings>,
-}
-
-/// What the services of one layer share.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) credentials: Credentials,
-    pub(super) auth_headers: AuthHeaders,
-    pub(super) destinations: Destinations,
-}
-
-/// The token that a request was sent with.
-pub(super) enum SentToken {
-    /// The cached one, by its generation.
-    Generation(u64),
-    Token(Token),
 }
 
 impl BearerLayer {
@@ -151,35 +134,6 @@ impl BearerLayer {
 
     fn settings_mut(&mut self) -> &mut Settings {
         Arc::make_mut(&mut self.settings)
-    }
-}
-
-impl Settings {
-    /// Invalidates the token that was sent, if the head of the reply says that it was rejected.
-    #[inline]
-    pub(super) fn invalidate_if_rejected<R>(&self, reply: &Response<R>, sent: &SentToken) {
-        if self.is_rejection(reply) {
-            self.log_rejection(reply);
-            match sent {
-                SentToken::Generation(generation) => self.credentials.invalidate_generation(*generation),
-                SentToken::Token(token) => self.credentials.invalidate(token),
-            }
-        }
-    }
-
-    #[inline]
-    fn is_rejection<R>(&self, reply: &Response<R>) -> bool {
-        match reply.status() {
-            StatusCode::UNAUTHORIZED => true,
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => self.auth_headers.is_for_proxy(),
-            _ => reply.headers().get(headers::GRPC_STATUS).is_some_and(|code| code == UNAUTHENTICATED),
-        }
-    }
-
-    #[cold]
-    fn log_rejection<R>(&self, reply: &Response<R>) {
-        let grpc_status = reply.headers().get(headers::GRPC_STATUS).and_then(|code| code.to_str().ok());
-        tracing::debug!(status = reply.status().as_u16(), grpc_status, "the called API rejected the token");
     }
 }
 

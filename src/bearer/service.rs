@@ -7,7 +7,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
-use super::layer::{SentToken, Settings};
+use super::settings::{SentToken, Settings};
 use super::{BearerError, TokenError};
 
 /// A service that puts a token on each request. Made by [`BearerLayer`](crate::BearerLayer).
