@@ -10,9 +10,9 @@ use std::path::Path;
 use self::credential_file::CredentialFile;
 use self::found_file::Environment;
 use self::reader::{Purpose, Reader, default_scopes};
-use crate::client::checked_scopes;
 use crate::environment::{QUOTA_VARIABLE, UNIVERSE_VARIABLE};
 use crate::host::{DEFAULT_UNIVERSE, HostPattern, Trust, check_universe};
+use crate::scopes::check::checked_scopes;
 use crate::source::SourceInfo;
 use crate::{Credentials, Error, headers};
 

@@ -15,9 +15,10 @@ use serde::Serialize;
 
 pub use self::builder::ClientBuilder;
 use self::call::{CallExecutor, CallSettings};
-pub(crate) use self::check::{checked_audience, checked_lifetime, checked_scopes, wire_names};
+pub(crate) use self::check::{checked_audience, checked_lifetime, wire_names};
 pub(crate) use self::request::Request;
 pub use self::request::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
+use crate::scopes::check::checked_scopes;
 use crate::{Credentials, Error};
 
 /// A client of the API's four RPCs.

@@ -3,6 +3,7 @@
 mod code;
 mod display;
 mod kind;
+mod local;
 mod refusal;
 mod service;
 
@@ -16,6 +17,8 @@ use tonic::{Code, Status};
 pub(crate) use self::code::code_from_name;
 pub(crate) use self::code::code_name;
 pub use self::kind::ErrorKind;
+pub(crate) use self::local::IsWrapper;
+use self::local::LocalFailure;
 pub(crate) use self::refusal::{RefusalCause, UNKNOWN_MEMBER};
 pub use self::service::ServiceError;
 
@@ -79,8 +82,7 @@ enum Cause {
     Given(SharedError),
     /// The service's reply. The error shows its text as its own.
     Service(ServiceError),
-    /// A status that tonic made on this machine.
-    Local(Arc<Status>),
+    Local(LocalFailure),
     /// An error one level down.
     Error(Error),
 }
@@ -191,7 +193,7 @@ impl Error {
         match &self.0.cause {
             Cause::Given(error) => Some(&**error),
             Cause::Service(service) => Some(service.status()),
-            Cause::Local(status) => Some(&**status),
+            Cause::Local(failure) => Some(failure.status()),
             Cause::None | Cause::Error(_) => None,
         }
     }
@@ -303,9 +305,10 @@ impl Error {
         self.with(|inner| inner.fix = Some(fix.into()))
     }
 
-    /// Adds the status that tonic made of a local failure.
-    pub(crate) fn from_local(self, status: Status) -> Self {
-        self.with(|inner| inner.cause = Cause::Local(Arc::new(status)))
+    /// Adds the status that the gRPC library made of a failure on this machine. Wrappers around its
+    /// cause aren't shown.
+    pub(crate) fn from_local(self, status: Status, is_wrapper: IsWrapper) -> Self {
+        self.with(|inner| inner.cause = Cause::Local(LocalFailure::new(status, is_wrapper)))
     }
 
     /// The invalid field is this element of a list.

@@ -12,7 +12,8 @@ pub use self::diagnosis::{DiagnosedHop, Diagnosis, Finding, Operation};
 pub use self::pool::{ImpersonationPool, PoolBuilder, PoolStats, PooledImpersonation};
 pub use self::signer::Signer;
 use self::source::{ImpersonatedSource, TokenKind};
-use crate::client::{checked_audience, checked_lifetime, checked_scopes, wire_names};
+use crate::client::{checked_audience, checked_lifetime, wire_names};
+use crate::scopes::check::checked_scopes;
 use crate::{Credentials, Error, IamCredentialsClient, ServiceAccountName, headers};
 
 /// The options for acting as a target service account. Made by

@@ -2,6 +2,8 @@
 //!
 //! A scope narrows what a token may do; IAM then decides what its principal may do.
 
+pub(crate) mod check;
+
 /// All Google Cloud APIs. The usual choice, with access decided by IAM.
 pub const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// All Google Cloud APIs, for reading.

@@ -4,8 +4,8 @@ use http::Uri;
 
 use super::credential_file::{Fields, SOURCE};
 use super::reader::{Purpose, Reader, default_scopes};
-use crate::client::checked_scopes;
 use crate::host::DEFAULT_UNIVERSE;
+use crate::scopes::check::checked_scopes;
 use crate::{Credentials, Error, IamCredentialsClient, Impersonation, ServiceAccountName};
 
 /// How many impersonations one file may nest.

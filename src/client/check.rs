@@ -37,21 +37,6 @@ pub(crate) fn wire_names(delegates: impl IntoIterator<Item = impl AsRef<str>>) -
     delegates.into_iter().enumerate().map(parse).collect()
 }
 
-/// The scopes as they go out: each one there, and at least one.
-pub(crate) fn checked_scopes(
-    scopes: impl IntoIterator<Item = impl AsRef<str>>,
-) -> Result<Vec<String>, Error> {
-    let scopes: Vec<String> = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
-    if scopes.is_empty() {
-        return Err(Error::invalid("scopes", "is empty: give at least one, such as scopes::CLOUD_PLATFORM"));
-    }
-    let bad = |scope: &String| scope.is_empty() || !scope.bytes().all(|b| b.is_ascii_graphic());
-    match scopes.iter().position(bad) {
-        Some(index) => Err(Error::invalid("scopes", "is empty or has a space").at_index(index)),
-        None => Ok(scopes),
-    }
-}
-
 pub(crate) fn checked_lifetime(lifetime: Duration) -> Result<Duration, Error> {
     if lifetime < Duration::from_secs(1) || lifetime > MAX_LIFETIME {
         let problem =

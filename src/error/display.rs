@@ -4,8 +4,6 @@ use std::error::Error as StdError;
 use std::fmt::{self, Display, Formatter};
 use std::iter::successors;
 
-use tonic::{ConnectError, transport};
-
 use super::{Cause, Error};
 
 impl Display for Error {
@@ -120,21 +118,10 @@ impl StdError for Error {
             Cause::Error(error) => Some(error),
             // These are shown as this error's own text.
             Cause::Given(error) => error.source(),
-            Cause::Local(status) => below_tonic(status.source()),
+            Cause::Local(failure) => failure.cause(),
             Cause::None | Cause::Service(_) => None,
         }
     }
-}
-
-/// Skips tonic's wrappers: one says no more than "transport error", and the other shows the text of
-/// the error inside, which would be printed twice.
-fn below_tonic<'a>(mut error: Option<&'a (dyn StdError + 'static)>) -> Option<&'a (dyn StdError + 'static)> {
-    while let Some(wrapper) =
-        error.filter(|error| error.is::<transport::Error>() || error.is::<ConnectError>())
-    {
-        error = wrapper.source();
-    }
-    error
 }
 
 impl fmt::Debug for Error {
@@ -161,7 +148,7 @@ impl fmt::Debug for Error {
             Cause::Service(service) => debug.field("service", service),
             Cause::Given(cause) => debug.field("cause", cause),
             // A status shows headers, which nobody has checked for secrets.
-            Cause::Local(status) => debug.field("source", &below_tonic(status.source())),
+            Cause::Local(failure) => debug.field("source", &failure.cause()),
             Cause::Error(error) => debug.field("source", error),
             Cause::None => &mut debug,
         };
@@ -173,7 +160,7 @@ impl fmt::Debug for Error {
 mod tests {
     use std::collections::HashMap;
 
-    use tonic::{Code, Status};
+    use tonic::{Code, ConnectError, Status};
     use tonic_types::{ErrorDetails, StatusExt};
 
     use super::*;
@@ -253,7 +240,8 @@ mod tests {
         let io = || std::io::Error::other("cable cut");
         let mut local = Status::new(Code::Unknown, "cable cut");
         local.set_source(std::sync::Arc::new(ConnectError(Box::new(io()))));
-        let lost = Error::transport("the connection to https://a.test broke", true).from_local(local);
+        let lost = Error::transport("the connection to https://a.test broke", true)
+            .from_local(local, |error| error.is::<ConnectError>());
         let refused = || refused().during("generate_access_token", "middle@example.com", 1);
         for (error, parts) in [
             (refused(), vec!["no such grant", "for middle@example.com: ", "PERMISSION_DENIED: ", "fix: "]),

@@ -8,7 +8,7 @@ use std::io;
 use std::iter::successors;
 
 use http::Uri;
-use tonic::{Code, ConnectError, Status, TimeoutExpired};
+use tonic::{Code, ConnectError, Status, TimeoutExpired, transport};
 
 use crate::Error;
 use crate::client::transport::ReplyHead;
@@ -18,7 +18,7 @@ use crate::error::ServiceError;
 /// is a reply of the service.
 pub(super) fn classify(status: Status, head: &ReplyHead, origin: &Uri) -> Error {
     if let Some(error) = reply_of_another_server(&status, head, origin) {
-        return error.from_local(status);
+        return error.from_local(status, is_wrapper);
     }
     if let Some(error) = failure_of_the_source(&status) {
         return error;
@@ -27,10 +27,10 @@ pub(super) fn classify(status: Status, head: &ReplyHead, origin: &Uri) -> Error 
         return error;
     }
     if let Some(error) = lost_connection(&status, origin) {
-        return error.from_local(status);
+        return error.from_local(status, is_wrapper);
     }
     if let Some(error) = truncated_reply(&status, origin) {
-        return error.from_local(status);
+        return error.from_local(status, is_wrapper);
     }
     let transient = is_transient(status.code());
     Error::status(ServiceError::new(status), transient)
@@ -97,6 +97,12 @@ fn is_transient(code: Code) -> bool {
             | Code::Aborted
             | Code::Cancelled
     )
+}
+
+/// Whether an error only wraps another one: tonic's transport error says no more than "transport
+/// error", and its connect error repeats the text of the error inside.
+fn is_wrapper(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<transport::Error>() || error.is::<ConnectError>()
 }
 
 fn causes(status: &Status) -> impl Iterator<Item = &(dyn StdError + 'static)> {
