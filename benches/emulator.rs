@@ -9,8 +9,8 @@
 //! compared.
 #![allow(clippy::expect_used, reason = "a benchmark may fail")]
 
-#[path = "support/median.rs"]
-mod median;
+#[path = "support/measure.rs"]
+mod measure;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -27,7 +27,7 @@ use gcp_iam_credentials::{scopes, service_account_path};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use median::median;
+use measure::{median, resident};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -62,7 +62,7 @@ async fn memory(emulator: &Emulator, tokens: usize) {
     rate(&client, 10_000.min(tokens), Call::AccessToken).await;
     let before = resident();
     rate(&client, tokens, Call::AccessToken).await;
-    if let (Some(before), Some(after)) = (before, resident()) {
+    if let (Ok(before), Ok(after)) = (before, resident()) {
         let mib = after.saturating_sub(before) as f64 / 1_048_576.0;
         println!("{tokens} live tokens: {mib:.1} MiB");
     }
@@ -228,11 +228,4 @@ impl UnaryService<GenerateAccessTokenRequest> for Constant {
             expire_time: Some(prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 }),
         })))
     }
-}
-
-/// Returns the memory of this process in bytes, if the system reports it.
-fn resident() -> Option<usize> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: usize = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * 4096)
 }

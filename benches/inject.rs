@@ -9,8 +9,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
 
-#[path = "support/median.rs"]
-mod median;
+#[allow(dead_code, reason = "other benchmarks measure memory too")]
+#[path = "support/measure.rs"]
+mod measure;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -25,7 +26,7 @@ use gcp_auth::{CustomServiceAccount, TokenProvider};
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::{Credentials, Token, scopes::CLOUD_PLATFORM};
 use http::{HeaderName, HeaderValue, Request, Response, header};
-use median::median;
+use measure::median;
 use support::services::ReplyAtOnce;
 use support::token_server::{Answer, TokenServer};
 use tokio::time::Instant;

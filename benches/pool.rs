@@ -5,10 +5,9 @@
 
 mod support;
 
-use std::{fs, io};
-
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use gcp_iam_credentials::{Credentials, ImpersonationPool};
+use support::measure::resident;
 use support::server::{SERVE, Server};
 use support::{Arguments, BoxError, builder};
 use tokio::task::JoinSet;
@@ -70,12 +69,4 @@ async fn measure(server: &Server, size: usize) -> Result<(), BoxError> {
 fn identity(pool: &ImpersonationPool, number: usize) -> Result<Credentials, BoxError> {
     let target = format!("customer-{number:06}@project-of-ours.iam.gserviceaccount.com");
     Ok(pool.impersonate(target).access_token([CLOUD_PLATFORM])?)
-}
-
-/// The memory of this process that is in use, in bytes.
-fn resident() -> io::Result<usize> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
-    kibibytes.map(|size| size * 1024).ok_or_else(|| io::Error::other("no VmRSS in /proc/self/status"))
 }

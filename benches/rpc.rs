@@ -11,7 +11,7 @@ mod support;
 use std::time::Duration;
 use std::{fs, io};
 
-use support::median::median;
+use support::measure::median;
 use support::server::{SERVE, Server};
 use support::{Arguments, BoxError, Calls, USER_AGENT, Way, builder};
 use tokio::task::JoinSet;

@@ -4,7 +4,7 @@
 
 #[path = "../../tests/support/grpc_reply.rs"]
 pub(crate) mod grpc_reply;
-pub(crate) mod median;
+pub(crate) mod measure;
 pub(crate) mod server;
 
 use std::error::Error;
