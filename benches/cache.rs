@@ -1,7 +1,7 @@
-//! What a fresh token costs its readers, and how long the last of many waiters waits.
+//! The time to read a fresh token, and the time from a source's reply to the last of many waiters.
 //!
-//! `waiters` measures from the source's reply to the moment when the last task has its token, on a
-//! runtime of two threads; `refused` the same for a reply that is an error.
+//! `waiters` ends when the last task has its token, on a runtime with two threads. `failures` does
+//! the same for a reply that is an error.
 
 #![allow(clippy::expect_used, reason = "a benchmark may fail")]
 
@@ -41,7 +41,7 @@ fn reads(criterion: &mut Criterion) {
             start.elapsed()
         });
     });
-    // The time for each thread to do all: as long as alone if they do not hinder each other.
+    // Each thread does all reads: if threads don't slow each other down, it takes as long as one.
     group.bench_function("two_threads", |bencher| {
         bencher.iter_custom(|times| {
             let start = Instant::now();
@@ -56,7 +56,7 @@ fn reads(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// From the reply to the last of so many tasks.
+/// The time from the reply to the last of this many tasks.
 async fn time_to_last(tasks: usize, outcome: fn() -> Result<Token, Error>) -> Duration {
     let reply = Arc::new(Notify::new());
     let waits = Arc::clone(&reply);
@@ -92,9 +92,9 @@ fn waiters(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group("time_to_last");
     group.sample_size(10).measurement_time(Duration::from_secs(8));
-    let refused = || Err(Error::transient("away"));
+    let failures = || Err(Error::transient("unavailable"));
     for tasks in [1_000, 10_000] {
-        for (name, outcome) in [("waiters", token as fn() -> _), ("refused", refused)] {
+        for (name, outcome) in [("waiters", token as fn() -> _), ("failures", failures)] {
             group.bench_function(format!("{name}_{tasks}"), |bencher| {
                 bencher.iter_custom(|times| {
                     runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! What callers see of the cache, told as tables of steps on a paused clock.
+//! The cache as its callers see it: lists of steps that run on a paused clock.
 
 mod clocks;
 mod failures;

@@ -8,6 +8,7 @@ mod support;
 mod credential_files;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth_provider;
+mod log_of_fetches;
 mod runtimes;
 #[cfg(feature = "gcp-auth")]
 mod token_endpoint;

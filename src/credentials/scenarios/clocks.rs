@@ -28,7 +28,7 @@ scenarios! {
     ];
 
     /// conf: M9
-    the_wall_clock_is_looked_at_within_a_second: [
+    the_wall_clock_is_read_within_a_second: [
         Get(Token(1)), Advance(millis(500)), Get(Token(1)), WallAhead(secs(3600)),
         Advance(millis(500)), Cached(None),
     ];
@@ -47,7 +47,7 @@ scenarios! {
     ];
 
     /// conf: M8
-    a_clock_ten_minutes_behind_does_not_stretch_the_life: [
+    a_clock_ten_minutes_behind_does_not_extend_the_life: [
         Hints(AN_HOUR_AT_MOST), WallBack(secs(600)), Get(Token(1)),
         Advance(secs(3600 - 225 - 1)), Get(Token(1)), Fetches(1),
         Advance(secs(1)), Get(Token(1)), Fetches(2), Every(secs(10), 1000, AnyToken), FetchesBetween(4, 5),
@@ -65,26 +65,26 @@ scenarios! {
     ];
 
     /// conf: M8
-    a_clock_set_back_leaves_the_monotonic_deadline: [
+    a_clock_set_back_does_not_move_the_monotonic_deadline: [
         Get(Token(1)), WallBack(secs(7200)), Advance(secs(3600 - 225)), Get(Token(1)), Fetches(2),
         // The new token counts from the clock as it is now.
         Get(Token(2)), Fetches(2),
     ];
 
     /// conf: M8
-    a_clock_set_right_again_brings_the_token_back: [
+    a_token_is_served_again_after_a_wrong_clock_was_corrected: [
         Get(Token(1)), WallAhead(secs(7200)), Advance(secs(1)), Cached(None),
         WallBack(secs(7200)), Cached(Some(1)), Get(Token(1)), Fetches(1),
     ];
 
     /// conf: M8, M22
-    a_token_that_comes_again_under_a_right_clock_lives_no_longer_than_that_one_says: [
+    a_token_that_is_returned_again_after_the_clock_was_corrected_does_not_live_longer: [
         WallBack(secs(600)), Get(Token(1)), WallAhead(secs(600)), Source(Same), Refresh(Token(1)),
         WallBack(secs(600)), Advance(secs(3300)), Cached(Some(1)), Advance(secs(300)), Cached(None),
     ];
 
     /// conf: M8
-    a_clock_that_is_mended_ahead_causes_no_storm: [
+    a_clock_that_is_corrected_forwards_causes_no_storm: [
         Hints(AN_HOUR_AT_MOST), WallBack(secs(600)), Get(Token(1)), WallAhead(secs(600)),
         Every(secs(1), 100, Token(1)), Fetches(1),
     ];
@@ -92,7 +92,7 @@ scenarios! {
 
 /// conf: P16
 #[test]
-fn the_expiry_told_is_the_tokens_own() {
+fn the_reported_expiry_is_the_tokens_own() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let expiry = SystemTime::now() + Duration::new(1800, 123_456_789);

@@ -9,7 +9,7 @@ use super::source::Answer::{Expired, Lives, Panic};
 
 scenarios! {
     /// conf: P21, P24, P25, G79
-    a_first_failure_is_told_and_leaves_the_handle_without_a_token: [
+    a_first_failure_is_returned_and_no_token_is_cached: [
         Source(Answer::Transient), Get(Transient), Cached(None), Failing(true), Fetches(1),
     ];
 
@@ -20,13 +20,13 @@ scenarios! {
     ];
 
     /// conf: M16
-    a_refusal_while_a_grant_spreads_is_over_five_seconds_later: [
+    a_permanent_failure_is_replayed_for_five_seconds: [
         Source(Answer::Permanent), Get(Permanent), Source(Lives(secs(60))),
         Advance(millis(4999)), Get(Permanent), Fetches(1),
         Advance(millis(1)), Get(Token(1)), Fetches(2),
     ];
 
-    chance_shortens_the_replay_by_up_to_a_half: [
+    jitter_shortens_the_replay_by_up_to_a_half: [
         Jitter(1.0),
         Source(Answer::Transient), Get(Transient), Advance(millis(499)), Get(Transient), Fetches(1),
         Source(Answer::Permanent), Advance(millis(1)), Get(Permanent), Fetches(2),
@@ -35,7 +35,7 @@ scenarios! {
     ];
 
     /// conf: P22, P23
-    a_reply_without_a_usable_expiry_is_an_error_and_leaves_no_token: [
+    a_reply_without_a_usable_expiry_is_an_error_and_no_token_is_cached: [
         Source(Expired), Get(InvalidReply), Cached(None), Failing(true),
     ];
 
@@ -71,7 +71,7 @@ scenarios! {
         Every(secs(1), 120, Token(1)), Fetches(12),
     ];
 
-    chance_shortens_the_back_off_by_up_to_a_half: [
+    jitter_shortens_the_back_off_by_up_to_a_half: [
         Jitter(1.0), Get(Token(1)), Source(Answer::Transient), Advance(secs(3600 - 270)),
         Get(Token(1)), Fetches(2), Advance(millis(499)), Get(Token(1)), Fetches(2),
         Advance(millis(1)), Get(Token(1)), Fetches(3),
@@ -94,45 +94,45 @@ scenarios! {
     ];
 
     /// conf: G82, R6
-    an_error_after_expiry_gives_way_to_the_next_token: [
+    an_error_after_expiry_is_followed_by_the_next_token: [
         Get(Token(1)), Source(Answer::Transient), Advance(secs(4000)), Get(Transient),
         Source(Lives(secs(3600))), Advance(secs(1)), Get(Token(2)), Fetches(3),
     ];
 
     /// conf: R6
-    no_failure_is_for_ever: [
+    no_failure_is_kept_for_ever: [
         Source(Answer::Permanent), Every(secs(60), 120, Permanent), Fetches(120),
         Source(Lives(secs(60))), Advance(secs(5)), Get(Token(1)),
     ];
 
-    an_explicit_refresh_asks_at_once_whatever_failed_before: [
+    an_explicit_refresh_asks_the_source_at_once_after_any_failure: [
         Source(Answer::Permanent), Get(Permanent), Refresh(Permanent), Fetches(2),
         Source(Lives(secs(3600))), Refresh(Token(1)), Refresh(Token(2)), Get(Token(2)), Fetches(4),
     ];
 
     /// conf: R6
-    an_explicit_refresh_that_fails_says_so_and_keeps_the_good_token: [
+    an_explicit_refresh_that_fails_returns_the_error_and_keeps_the_good_token: [
         Get(Token(1)), Source(Answer::Transient), Refresh(Transient), Get(Token(1)), Cached(Some(1)), Fetches(2),
     ];
 
     /// conf: G2
-    a_caller_that_retries_by_itself_is_not_told_an_old_transient_failure: [
+    a_transient_failure_is_not_replayed_to_a_caller_that_retries_by_itself: [
         Source(Answer::Transient), Get(Transient), ForRetry(Transient), ForRetry(Transient), Fetches(3),
         Source(Lives(secs(60))), ForRetry(Token(1)), Fetches(4),
     ];
 
     /// conf: G3
-    a_caller_that_retries_by_itself_is_told_an_old_permanent_failure: [
+    a_permanent_failure_is_replayed_to_a_caller_that_retries_by_itself: [
         Source(Answer::Permanent), Get(Permanent), ForRetry(Permanent), ForRetry(Permanent), Fetches(1),
     ];
 
     /// conf: M13
-    a_panic_is_an_error_and_the_next_call_asks_again: [
+    a_panic_is_an_error_and_the_next_call_asks_the_source_again: [
         Source(Panic), Get(Transient), Fetches(1), Source(Lives(secs(60))), Get(Token(1)), Fetches(2),
     ];
 
     /// conf: M13, M20
-    a_panic_is_one_error_for_all_who_waited: [
+    all_waiters_share_the_error_of_a_panic: [
         Source(Panic), Many(100, Transient), FetchesBetween(1, 1), Source(Lives(secs(60))), Get(Token(1)),
     ];
 
@@ -143,7 +143,7 @@ scenarios! {
         Source(Lives(secs(3600))), Advance(secs(1)), Get(Token(1)), Get(Token(2)), Fetches(3),
     ];
 
-    keeping_warm_backs_off_as_well: [
+    keep_warm_backs_off_too: [
         Source(Answer::Transient), KeepWarm, Advance(secs(3600)), FetchesBetween(115, 130),
         Source(Lives(secs(3600))), Advance(secs(30)), Cached(Some(1)),
     ];

@@ -13,77 +13,77 @@ use crate::credentials::clock::manual::ManualTime;
 use crate::source::{CacheHints, FetchReason};
 use crate::{Credentials, Error, ErrorKind, Token};
 
-/// Where all wall clocks start.
+/// What all wall clocks show at first.
 const EPOCH: Duration = Duration::from_secs(1_780_000_000);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    /// The source's habits. Only as the first step.
+    /// The source's hints. Only as the first step.
     Hints(CacheHints),
-    /// Chance comes out so from now on; at first as zero.
+    /// Sets the jitter. At first it is zero.
     Jitter(f64),
-    /// So the source answers from now on; at first with tokens of one hour.
+    /// Sets the source's answer. At first it returns tokens of one hour.
     Source(Answer),
-    /// Time passes, on all clocks.
+    /// Lets time pass on all clocks.
     Advance(Duration),
-    /// The local wall clock alone moves ahead, or back.
+    /// Moves the local wall clock alone.
     WallAhead(Duration),
     WallBack(Duration),
 
-    /// Asks for a token; the answer comes with no time passing.
+    /// Asks for a token. The answer must come at once.
     Get(Expect),
-    /// As a caller that retries by itself does.
+    /// The same as a caller that retries by itself.
     ForRetry(Expect),
     /// Asks for a token other than the last one.
     Other(Expect),
     Refresh(Expect),
-    /// The token to be had without waiting, or none.
+    /// Checks which token is available without waiting.
     Cached(Option<u32>),
-    /// Lets time pass and asks for a token, so many times.
+    /// Lets time pass and asks for a token, this many times.
     Every(Duration, u32, Expect),
-    /// So many callers at once.
+    /// This many callers ask at once.
     Many(usize, Expect),
 
-    /// Somebody starts to wait for a token, without a deadline or with one.
+    /// A caller with this name starts to wait for a token, without a deadline or with one.
     Wait(&'static str),
     WaitWithin(&'static str, Duration),
     StillWaiting(&'static str),
     Got(&'static str, Expect),
-    /// Somebody stops waiting.
+    /// The caller with this name stops waiting.
     Leave(&'static str),
 
-    /// An API refuses the token that the source gave last.
+    /// An API rejects the token that the source returned last.
     Reject,
-    /// Many replies refuse it at once.
+    /// This many replies reject it at once.
     RejectBurst(u32),
-    /// So often as `Every`, each answer refused.
+    /// Asks for a token like `Every`, and rejects each.
     RejectEvery(Duration, u32),
-    /// An API refuses the source's first token.
+    /// An API rejects the source's first token.
     RejectFirst,
 
     KeepWarm,
     CoolDown,
-    /// The last handle goes.
+    /// Drops the last handle.
     Drop,
-    /// How many tasks there are.
+    /// Checks how many tasks exist.
     Tasks(usize),
-    /// No task and no holder of the source is left.
+    /// Checks that no task exists, and that nothing holds the source.
     NothingLeft,
 
-    /// How often the source has been asked so far.
+    /// Checks how many fetches have begun.
     Fetches(usize),
     FetchesBetween(usize, usize),
-    /// Why it was asked last, and instead of which token.
+    /// Checks the last fetch's reason, and the rejected token that it was told of.
     Asked(FetchReason, Option<u32>),
     Failing(bool),
 }
 
-/// How an answer turns out.
+/// What an answer must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expect {
     /// The source's token of this number.
     Token(u32),
-    /// Any token, as long as it lives.
+    /// Any live token.
     AnyToken,
     Transient,
     Permanent,
@@ -196,12 +196,12 @@ impl World {
             }
             Step::StillWaiting(who) => assert!(!self.waiters[who].is_finished(), "{}", self.context),
             Step::Got(who, expected) => {
-                let task = self.waiters.remove(who).expect("nobody of that name waits");
+                let task = self.waiters.remove(who).expect("no caller with this name waits");
                 assert!(task.is_finished(), "still waiting at {}", self.context);
                 let outcome = task.await.unwrap();
                 self.check(outcome, expected);
             }
-            Step::Leave(who) => self.waiters.remove(who).expect("nobody of that name waits").abort(),
+            Step::Leave(who) => self.waiters.remove(who).expect("no caller with this name waits").abort(),
 
             Step::Reject => self.credentials().invalidate(&self.source.last_given()),
             Step::RejectBurst(times) => {

@@ -9,12 +9,12 @@ use crate::source::{CacheHints, FetchReason};
 
 scenarios! {
     /// conf: P1
-    a_new_handle_has_no_token_and_asks_for_none: [
+    a_new_handle_has_no_token_and_fetches_none: [
         Cached(None), Advance(secs(3600)), Cached(None), Fetches(0),
     ];
 
     /// conf: P12, P27, G76
-    a_second_use_within_the_lifetime_asks_for_nothing: [
+    a_second_use_within_the_lifetime_fetches_nothing: [
         Get(Token(1)), Asked(FetchReason::Empty, None), Get(Token(1)), Cached(Some(1)), Fetches(1),
     ];
 
@@ -43,7 +43,7 @@ scenarios! {
     ];
 
     /// conf: G80
-    chance_refreshes_earlier_by_up_to_a_fifth_of_the_margin: [
+    jitter_refreshes_earlier_by_up_to_a_fifth_of_the_margin: [
         Jitter(1.0), Get(Token(1)),
         Advance(secs(3600 - 270 - 1)), Get(Token(1)), Fetches(1),
         Advance(secs(1)), Get(Token(1)), Fetches(2),
@@ -56,7 +56,7 @@ scenarios! {
         Advance(secs(1)), Get(Token(1)), Fetches(2), Get(Token(2)),
     ];
 
-    the_last_tenth_of_a_short_token_is_not_served_while_a_newer_one_can_be_had: [
+    the_last_tenth_of_a_short_token_is_not_served_if_a_newer_one_is_available: [
         Source(Lives(secs(20))), Get(Token(1)),
         Advance(secs(18)), Get(Token(2)), Fetches(2),
     ];
@@ -79,7 +79,7 @@ scenarios! {
     ];
 
     /// conf: M7, G80, R15, P22, P23
-    a_token_that_has_expired_already_is_an_error_and_no_busy_loop: [
+    a_token_that_has_already_expired_is_an_error_and_causes_no_busy_loop: [
         Source(Expired), Get(InvalidReply), Cached(None), Every(millis(100), 99, InvalidReply), Fetches(2),
         Source(Lives(secs(0))), Every(millis(100), 99, InvalidReply), Fetches(4),
         Source(Lives(secs(60))), Advance(secs(5)), Get(Token(5)),
@@ -109,14 +109,14 @@ scenarios! {
     ];
 
     /// conf: R1
-    the_life_of_a_slow_fetch_counts_from_when_it_was_sent: [
+    the_life_of_a_token_counts_from_when_its_fetch_began: [
         Hints(CacheHints::new().with_max_lifetime(secs(3600))), WallBack(secs(600)),
         Source(After(secs(50))), Wait("a"), Advance(secs(50)), Got("a", Token(1)),
         Advance(secs(3600 - 225 - 50 - 1)), Get(Token(1)), Fetches(1),
         Advance(secs(1)), Get(Token(1)), Fetches(2),
     ];
 
-    a_warm_token_is_refreshed_with_no_call: [
+    a_token_that_is_kept_warm_is_refreshed_without_a_call: [
         KeepWarm, Fetches(1), Cached(Some(1)),
         Advance(secs(3600 - 225)), Fetches(2), Cached(Some(2)),
         Advance(secs(10 * 3375)), Fetches(12), Cached(Some(12)),

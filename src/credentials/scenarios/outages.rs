@@ -1,4 +1,4 @@
-//! A service that is away for long, and comes back.
+//! A service that is unavailable for a long time, and recovers.
 
 use super::interpreter::Expect::*;
 use super::interpreter::Step::*;
@@ -36,7 +36,7 @@ scenarios! {
     ];
 
     /// conf: M2
-    a_source_that_gives_up_by_itself_is_asked_again: [
+    a_source_that_times_out_by_itself_is_asked_again: [
         Source(FailAfter(secs(20))), Wait("a"), Advance(secs(20)), Got("a", Transient),
         Advance(secs(1)), Wait("b"), Advance(secs(20)), Got("b", Transient), Fetches(2),
         Source(Lives(secs(3600))), Advance(secs(1)), Get(Token(1)),
@@ -50,7 +50,7 @@ scenarios! {
     ];
 
     /// conf: M3
-    a_short_token_is_served_to_its_expiry_though_the_service_hangs: [
+    a_short_token_is_served_to_its_expiry_while_the_service_hangs: [
         Source(Lives(secs(20))), Get(Token(1)), Advance(secs(5)), Source(Hang),
         Every(secs(1), 12, Token(1)),
         WaitWithin("a", secs(1)), Advance(secs(1)), Got("a", Token(1)),

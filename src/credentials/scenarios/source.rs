@@ -1,4 +1,4 @@
-//! A source that answers as the scenario says.
+//! A source that a scenario controls.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -11,26 +11,26 @@ use crate::{Error, Token, TokenSource};
 /// What the source does when it is asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Answer {
-    /// A new token that lives so long by the issuer's clock.
+    /// A new token with this life, by the issuer's clock.
     Lives(Duration),
     /// A new token without expiry.
     ForEver,
-    /// The token it gave last.
+    /// The token that it returned last.
     Same,
-    /// The same after so long.
+    /// The same, after this time.
     SameAfter(Duration),
     /// A token that expired a second ago.
     Expired,
-    /// A failure that may pass.
+    /// A transient failure.
     Transient,
-    /// A failure that stays.
+    /// A permanent failure.
     Permanent,
-    /// Nothing, ever.
+    /// No answer, ever.
     Hang,
     Panic,
-    /// A new token of an hour, after so long.
+    /// A new token with a life of an hour, after this time.
     After(Duration),
-    /// A failure that may pass, after so long.
+    /// A transient failure, after this time.
     FailAfter(Duration),
 }
 
@@ -47,7 +47,7 @@ struct Inner {
 }
 
 impl Script {
-    /// A source whose issuer's clock stands at `wall` now.
+    /// A source whose issuer's clock shows `wall` now.
     pub(super) fn new(wall: SystemTime, hints: CacheHints) -> Self {
         let epoch = (wall, Instant::now());
         let answer = Answer::Lives(Duration::from_secs(3600));
@@ -58,12 +58,12 @@ impl Script {
         self.0.lock().unwrap().answer = answer;
     }
 
-    /// How often it was asked.
+    /// How often it was asked for a token.
     pub(super) fn fetches(&self) -> usize {
         self.0.lock().unwrap().asked.len()
     }
 
-    /// Why it was asked last, and instead of which token.
+    /// The reason of the last fetch, and the token that was rejected before it.
     pub(super) fn last_asked(&self) -> (FetchReason, Option<String>) {
         self.0.lock().unwrap().asked.last().cloned().expect("never asked")
     }
@@ -77,7 +77,7 @@ impl Script {
         self.0.lock().unwrap().wall()
     }
 
-    /// How many hold the source: the cache, and a flight.
+    /// How many others hold the source: the cache, and a fetch in progress.
     pub(super) fn holders(&self) -> usize {
         Arc::strong_count(&self.0) - 1
     }
@@ -123,7 +123,7 @@ impl TokenSource for Script {
                 Answer::Expired => inner.give(Some(now - Duration::from_secs(1))),
                 Answer::Same | Answer::SameAfter(_) => Ok(inner.last.clone().expect("nothing given yet")),
                 Answer::Permanent => Err(Error::permanent("the scripted source refuses")),
-                _ => Err(Error::transient("the scripted source is away")),
+                _ => Err(Error::transient("the scripted source is unavailable")),
             }
         })
     }

@@ -62,7 +62,7 @@ fn phase(state: &State, now: Now) -> &'static str {
 
 /// conf: P17, P18, G80
 #[test]
-fn the_thresholds_go_by_the_life() {
+fn the_thresholds_depend_on_the_life() {
     // Life, jitter, and from when the token is stale and not served any more, in milliseconds.
     for (life, jitter, stale, hard) in [
         (43_200_000, 0.0, 42_975_000, 43_190_000),
@@ -139,7 +139,7 @@ fn a_failure_without_a_token_is_replayed_by_its_kind() {
 
 /// conf: R6
 #[test]
-fn the_back_off_doubles_to_its_limit_and_starts_over_after_a_success() {
+fn the_back_off_doubles_to_its_limit_and_restarts_after_a_success() {
     let mut state = holding(secs(43_200), 0.0);
     let mut now = secs(43_200 - 225);
     for wait in [1, 2, 4, 8, 16, 30, 30] {
@@ -155,6 +155,48 @@ fn the_back_off_doubles_to_its_limit_and_starts_over_after_a_success() {
     now += secs(75);
     begin_and_fail(&mut state, at(now), Error::transient("away"));
     assert_eq!(state.next_fetch(at(now)), Some(now + secs(1)));
+}
+
+/// The name of the decision for each demand.
+fn decisions(state: &State, now: Now, cached: &Token) -> [&'static str; 4] {
+    [Demand::Token, Demand::TokenForRetry, Demand::OtherThan(cached), Demand::Refresh].map(|demand| {
+        match state.decide(demand, now) {
+            Decision::Serve(_) => "serve",
+            Decision::ServeAndFetch(..) => "serve and fetch",
+            Decision::Fetch(_) => "fetch",
+            Decision::Join => "join",
+            Decision::Fail(_) => "fail",
+            Decision::NoOther => "no other",
+        }
+    })
+}
+
+#[test]
+fn each_demand_has_its_decision_in_each_phase() {
+    let first = token("t1", at(secs(0)), secs(3600));
+    let unavailable = || Error::transient("unavailable");
+    let mut state = State::default();
+    assert_eq!(decisions(&state, at(secs(0)), &first), ["fetch", "fetch", "fetch", "fetch"]);
+    begin_and_fail(&mut state, at(secs(0)), unavailable());
+    assert_eq!(decisions(&state, at(secs(0)), &first), ["fail", "fetch", "fail", "fetch"]);
+
+    let mut state = holding(secs(3600), 0.0);
+    let stale = at(secs(3375));
+    assert_eq!(decisions(&state, at(secs(0)), &first), ["serve", "serve", "no other", "fetch"]);
+    assert_eq!(decisions(&state, stale, &first)[..2], ["serve and fetch", "serve and fetch"]);
+    assert_eq!(decisions(&state, at(secs(3590)), &first)[..2], ["fetch", "fetch"]);
+    begin(&mut state, stale, FetchReason::Expiring);
+    assert_eq!(decisions(&state, stale, &first), ["serve", "serve", "no other", "join"]);
+    let lost = at(secs(3375) + TIMEOUT);
+    assert_eq!(decisions(&state, lost, &first)[..2], ["serve and fetch", "serve and fetch"]);
+    fail(&mut state, stale, unavailable(), 0.0);
+    assert_eq!(decisions(&state, stale, &first), ["serve", "serve", "no other", "fetch"]);
+
+    let mut state = holding(secs(3600), 0.0);
+    state.reject(&first);
+    assert_eq!(decisions(&state, at(secs(1)), &first), ["fetch", "fetch", "fetch", "fetch"]);
+    begin(&mut state, at(secs(1)), FetchReason::Rejected);
+    assert_eq!(decisions(&state, at(secs(1)), &first), ["join", "join", "join", "join"]);
 }
 
 /// conf: M14, M31

@@ -1,0 +1,26 @@
+//! What the cache logs about fetches.
+
+use gcp_iam_credentials::{Credentials, Error};
+
+use crate::support::log_capture::LogCapture;
+use crate::support::runtime::one_thread;
+
+#[test]
+fn a_failed_fetch_is_logged_with_fields_that_a_program_can_read() {
+    let log = LogCapture::while_running(|| {
+        let credentials = Credentials::from_fn(|| async { Err(Error::transient("no network")) });
+        one_thread().block_on(credentials.token()).unwrap_err();
+    });
+    let text = log.text();
+    for part in [
+        "WARN",
+        "the token could not be fetched",
+        "kind=Credentials",
+        "code=\"UNAVAILABLE\"",
+        "took=",
+        "still_alive=false",
+        "error=no network",
+    ] {
+        assert!(text.contains(part), "the log has no {part}: {text}");
+    }
+}
