@@ -1,4 +1,4 @@
-//! Compiles the protos with protox, so that nobody needs `protoc`.
+//! Compiles the protos with protox, so that building needs no `protoc`.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ const PROTO_ROOT: &str = "proto";
 const SERVICE_FILE: &str = "google/iam/credentials/v1/iamcredentials.proto";
 const PACKAGE: &str = ".google.iam.credentials.v1";
 
-/// The messages that carry a secret: `src/proto.rs` writes their `Debug`.
+/// The messages that contain a secret: `src/proto.rs` implements their `Debug`.
 const SECRET_MESSAGES: [&str; 6] = [
     ".google.iam.credentials.v1.GenerateAccessTokenResponse",
     ".google.iam.credentials.v1.GenerateIdTokenResponse",
@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The compiler's version, which the `x-goog-api-client` header reports.
+/// Returns the compiler's version, for the header `x-goog-api-client`.
 fn rustc_release() -> String {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     Command::new(Path::new(&rustc))

@@ -1,4 +1,4 @@
-//! Which hosts tokens may go to.
+//! Which hosts tokens and secrets may be sent to.
 
 use std::net::IpAddr;
 
@@ -9,34 +9,34 @@ use crate::Error;
 /// The domain of the public Google Cloud.
 pub(crate) const DEFAULT_UNIVERSE: &str = "googleapis.com";
 
-/// Scheme and authority of a server, from a URL; an error names `field`.
+/// Returns scheme and authority of a server's URL. Errors name `field`.
 pub(crate) fn origin(text: &str, field: &'static str) -> Result<Uri, Error> {
-    let invalid = |problem: &'static str| Error::invalid(field, problem);
-    let uri: Uri = text.parse().map_err(|_| invalid("is not a URL"))?;
+    let invalid = |expectation: &'static str| Error::invalid(field, expectation);
+    let uri: Uri = text.parse().map_err(|_| invalid("must be a URL"))?;
     let parts = uri.into_parts();
     let Some(scheme) = parts.scheme.filter(|scheme| matches!(scheme.as_str(), "http" | "https")) else {
-        return Err(invalid("must begin with https:// (or http:// on loopback)"));
+        return Err(invalid("must start with https:// (or http:// for loopback)"));
     };
     let authority = parts.authority.filter(|authority| !authority.host().is_empty());
-    let authority = authority.ok_or_else(|| invalid("has no host"))?;
+    let authority = authority.ok_or_else(|| invalid("must have a host"))?;
     if authority.as_str().contains('@') {
-        return Err(invalid("may not hold a user or a password"));
+        return Err(invalid("must not contain a user or a password"));
     }
     if authority.port_u16().is_none() && authority.as_str().len() != authority.host().len() {
-        return Err(invalid("has an illegal port"));
+        return Err(invalid("must have a legal port"));
     }
     if parts.path_and_query.is_some_and(|path| path != "/") {
-        return Err(invalid("may not have a path: give scheme, host and port only"));
+        return Err(invalid("must have only scheme, host and port, got a path"));
     }
     Uri::builder()
         .scheme(scheme)
         .authority(authority)
         .path_and_query("/")
         .build()
-        .map_err(|_| invalid("is not a URL"))
+        .map_err(|_| invalid("must be a URL"))
 }
 
-/// Whether a URL's host is this machine: traffic to it leaves nothing.
+/// Returns whether a URL's host is this machine.
 pub(crate) fn is_loopback(uri: &Uri) -> bool {
     let Some(host) = uri.host() else { return false };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -46,7 +46,7 @@ pub(crate) fn is_loopback(uri: &Uri) -> bool {
     }
 }
 
-/// A universe is a bare DNS name, since it becomes part of host names.
+/// Checks a universe: it must be a bare DNS name, because it becomes part of host names.
 pub(crate) fn check_universe(domain: &str, field: &'static str) -> Result<(), Error> {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -57,12 +57,12 @@ pub(crate) fn check_universe(domain: &str, field: &'static str) -> Result<(), Er
     if domain.len() <= 253 && domain.contains('.') && domain.split('.').all(label) {
         Ok(())
     } else {
-        Err(Error::invalid(field, "is not a bare domain name such as googleapis.com"))
+        Err(Error::invalid(field, "must be a bare domain name such as googleapis.com"))
     }
 }
 
-/// Where a credential file may lead: to Google, to this machine, and to what the program trusts
-/// besides.
+/// The hosts that a credential file may name: Google's, this machine's, and those that the program
+/// allows.
 #[derive(Clone, Debug)]
 pub(crate) struct Trust {
     /// The universe that the program or its environment names.
@@ -71,18 +71,18 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Checks a URL from a credential file: secrets go there.
+    /// Checks a URL from a credential file, to which secrets will be sent.
     pub(crate) fn check_url(&self, url: &str, field: &'static str) -> Result<Uri, Error> {
-        let invalid = |problem: String| Error::invalid(field, problem);
-        let uri: Uri = url.parse().map_err(|_| invalid("is not a URL".to_owned()))?;
+        let invalid = |expectation: String| Error::invalid(field, expectation);
+        let uri: Uri = url.parse().map_err(|_| invalid("must be a URL".to_owned()))?;
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(invalid("may not hold a user or a password".to_owned()));
+            return Err(invalid("must not contain a user or a password".to_owned()));
         }
         if is_loopback(&uri) && matches!(uri.scheme_str(), Some("http" | "https")) {
             return Ok(uri);
         }
         if uri.scheme_str() != Some("https") {
-            return Err(invalid("must begin with https://".to_owned()));
+            return Err(invalid("must start with https://".to_owned()));
         }
         let host = uri.host().unwrap_or_default();
         let under = |domain: &str| {
@@ -95,27 +95,18 @@ impl Trust {
         {
             return Ok(uri);
         }
-        Err(invalid(format!(
-            "leads to {host:?}, which is not under {}: credentials are not sent there, unless allow_hosts() names \
-             the host",
-            self.universe
-        )))
+        let error = invalid(format!("must be a host under {}, got {host:?}", self.universe));
+        Err(error.fix_by("allow the host with `allow_hosts()` if credentials may be sent to it"))
     }
 
-    /// Checks a universe from a credential file: it becomes part of host names.
+    /// Checks a universe from a credential file.
     pub(crate) fn check_universe(&self, domain: &str, field: &'static str) -> Result<(), Error> {
         check_universe(domain, field)?;
         if domain == DEFAULT_UNIVERSE || domain == &*self.universe {
             return Ok(());
         }
-        Err(Error::invalid(
-            field,
-            format!(
-                "is {domain:?}, but the program expects {:?}: name the universe in the program, or in \
-                 GOOGLE_CLOUD_UNIVERSE_DOMAIN",
-                self.universe
-            ),
-        ))
+        let error = Error::invalid(field, format!("must be {:?}, got {domain:?}", self.universe));
+        Err(error.fix_by("set the universe in the program or in GOOGLE_CLOUD_UNIVERSE_DOMAIN"))
     }
 }
 
@@ -123,7 +114,7 @@ impl Trust {
 #[derive(Clone, Debug)]
 pub(crate) enum HostPattern {
     Exact(Box<str>),
-    /// Ends in this, which begins with a dot.
+    /// All hosts that end with this. It starts with a dot.
     Under(Box<str>),
 }
 
@@ -132,7 +123,7 @@ impl HostPattern {
         let pattern = pattern.strip_suffix('.').unwrap_or(pattern);
         match pattern.strip_prefix('*').unwrap_or(pattern) {
             suffix if suffix.starts_with('.') => Self::Under(suffix.into()),
-            // A star that no dot follows means nothing, and no host has one.
+            // A star without a dot has no meaning, and no host contains one.
             _ => Self::Exact(pattern.into()),
         }
     }

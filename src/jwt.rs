@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// How far ahead the API lets `exp` of a JWT that it signs be.
+/// How far ahead `exp` may be in a JWT that the API signs.
 pub(crate) const MAX_EXPIRY: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// A token split into its three parts. Nothing is decoded or verified yet.
@@ -133,25 +133,29 @@ pub(crate) fn expiry(jwt: &str) -> Result<SystemTime, Error> {
         .ok_or_else(|| Error::invalid_reply("the token's exp claim is not a time in whole seconds"))
 }
 
-/// The payload of a JWT to be signed: one JSON object as text.
+/// Returns the payload of a JWT to sign: one JSON object as text.
 ///
-/// A value that serialises to a string is that text, word for word; any other is written as JSON.
+/// A value that serializes to a string is that text, verbatim. Any other is written as JSON.
 pub(crate) fn payload(claims: &impl Serialize, now: SystemTime) -> Result<String, Error> {
-    let invalid = |problem: String| Error::invalid("claims", problem);
+    let invalid = |expectation: String| Error::invalid("claims", expectation);
     let value = serde_json::to_value(claims)
-        .map_err(|error| invalid(format!("cannot be written as JSON ({:?} error)", error.classify())))?;
+        .map_err(|error| invalid(format!("must be serializable as JSON ({:?} error)", error.classify())))?;
     let (text, claims) = match value {
         Value::String(text) => {
             // serde_json's message may quote the payload.
             let claims = serde_json::from_str(&text).map_err(|error| {
-                invalid(format!("are not JSON: error at line {}, column {}", error.line(), error.column()))
+                invalid(format!(
+                    "must be JSON, got an error at line {}, column {}",
+                    error.line(),
+                    error.column()
+                ))
             })?;
             (Some(text), claims)
         }
         claims => (None, claims),
     };
     let Value::Object(object) = &claims else {
-        return Err(invalid(format!("are not a JSON object but {}", kind(&claims))));
+        return Err(invalid(format!("must be a JSON object, got {}", kind(&claims))));
     };
     if let Some(exp) = object.get("exp") {
         check_expiry(exp, now)?;
@@ -159,38 +163,36 @@ pub(crate) fn payload(claims: &impl Serialize, now: SystemTime) -> Result<String
     Ok(text.unwrap_or_else(|| claims.to_string()))
 }
 
-/// A payload, as [`payload`] made it, with `iat` and `exp` filled in.
+/// Adds `iat` and `exp` to a payload that [`payload`] returned.
 pub(crate) fn dated(payload: &str, now: SystemTime, lifetime: Duration) -> Result<String, Error> {
     if lifetime < Duration::from_secs(1) || lifetime > MAX_EXPIRY {
-        return Err(Error::invalid(
-            "expires_in",
-            format!("is {lifetime:?}: it must be between 1 s and 12 h"),
-        ));
+        let got = lifetime.as_secs_f64();
+        return Err(Error::invalid("expires_in", format!("must be between 1 s and 12 h, got {got} s")));
     }
     let mut claims: serde_json::Map<String, Value> =
-        serde_json::from_str(payload).map_err(|_| Error::invalid("claims", "are not a JSON object"))?;
+        serde_json::from_str(payload).map_err(|_| Error::invalid("claims", "must be a JSON object"))?;
     for (claim, value) in Validity::new(now, lifetime).claims() {
         if claims.insert(claim.to_owned(), value.into()).is_some() {
-            let problem = "is set already: leave it out, or do not ask for an expiry";
-            return Err(Error::invalid(format!("claims.{claim}"), problem));
+            let error = Error::invalid(format!("claims.{claim}"), "must not be set if `expires_in` is");
+            return Err(error.fix_by(format!("leave out `{claim}` or `expires_in`")));
         }
     }
     Ok(Value::Object(claims).to_string())
 }
 
 fn check_expiry(exp: &Value, now: SystemTime) -> Result<(), Error> {
-    let invalid = |problem: &'static str| Error::invalid("claims.exp", problem);
+    let invalid = |expectation: &'static str| Error::invalid("claims.exp", expectation);
     let seconds = match exp {
         Value::Number(number) if number.is_u64() => number.as_u64().unwrap_or_default(),
-        Value::Number(number) if number.is_i64() => return Err(invalid("is in the past")),
-        _ => return Err(invalid("is not an integer: give seconds since 1970")),
+        Value::Number(number) if number.is_i64() => return Err(invalid("must be in the future")),
+        _ => return Err(invalid("must be an integer: seconds since 1970")),
     };
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if seconds <= now {
-        return Err(invalid("is in the past"));
+        return Err(invalid("must be in the future"));
     }
     if seconds - now > MAX_EXPIRY.as_secs() {
-        return Err(invalid("is more than 12 hours ahead"));
+        return Err(invalid("must be at most 12 hours ahead"));
     }
     Ok(())
 }
@@ -223,14 +225,14 @@ mod tests {
 
     /// conf: P45
     #[test]
-    fn the_expiry_is_the_exp_claim() {
+    fn the_expiry_of_a_token_is_its_exp_claim() {
         let expiry = expiry(&token(r#"{"aud":"a","exp":1564475051}"#)).unwrap();
         assert_eq!(expiry, UNIX_EPOCH + Duration::from_secs(1_564_475_051));
     }
 
     /// conf: M7
     #[test]
-    fn a_token_without_a_sensible_expiry_is_an_error() {
+    fn a_token_without_a_valid_expiry_is_an_error() {
         for jwt in [
             "",
             "one",
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_the_service_would_refuse_are_refused_before_the_wire() {
+    fn claims_that_the_service_would_refuse_are_refused_before_sending() {
         for (claims, field) in [
             (json!([1]), "claims"),
             (json!(1), "claims"),
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn issue_and_expiry_are_filled_in_on_request() {
+    fn iat_and_exp_are_added_on_request() {
         let text = dated(r#"{"sub":"someone"}"#, now(), Duration::from_secs(600)).unwrap();
         let claims: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(claims, json!({"sub": "someone", "iat": NOW, "exp": NOW + 600}));
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_cannot_be_json_are_an_error_without_their_content() {
+    fn an_error_about_claims_does_not_show_them() {
         let claims = std::collections::HashMap::from([((1, "secret"), 2)]);
         let error = payload(&claims, now()).unwrap_err();
         assert_eq!(error.field(), Some("claims"));

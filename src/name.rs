@@ -3,21 +3,23 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::Error;
 
 const PROJECTS: &str = "projects/";
 const SERVICE_ACCOUNTS: &str = "/serviceAccounts/";
 
-/// The project in every name that the API accepts: it finds the account's project itself.
+/// The only project that the API accepts: it finds the account's project by itself.
 const ANY_PROJECT: &str = "-";
 
-/// The most bytes a name may have; longer ones are refused before the wire.
+/// The largest length of a name in bytes.
 const MAX_LEN: usize = 512;
 
-/// Writes the resource name of a service account: `projects/{project}/serviceAccounts/{account}`.
+/// Returns the resource name of a service account: `projects/{project}/serviceAccounts/{account}`.
 ///
-/// The API accepts only the wildcard `-` as the project. Nothing is checked here; parse the result
-/// as a [`ServiceAccountName`] for that.
+/// The API accepts only the wildcard `-` as the project. This function checks nothing: to check a
+/// name, parse it as a [`ServiceAccountName`].
 ///
 /// ```
 /// use gcp_iam_credentials::service_account_path;
@@ -30,8 +32,7 @@ pub fn service_account_path(project: &str, account: &str) -> String {
 }
 
 /// Splits a resource name into project and account: the inverse of [`service_account_path`].
-///
-/// `None` where `path` is not of that form.
+/// Returns `None` if `path` doesn't have that form.
 ///
 /// ```
 /// use gcp_iam_credentials::parse_service_account_path;
@@ -46,10 +47,10 @@ pub fn parse_service_account_path(path: &str) -> Option<(&str, &str)> {
     (whole(project) && whole(account)).then_some((project, account))
 }
 
-/// The checked name of a service account.
+/// The valid name of a service account.
 ///
-/// Parsed from an e-mail address, from the account's numeric unique id, or from a full resource
-/// name. Shown as the full resource name.
+/// It is parsed from an e-mail address, the account's numeric unique id, or a full resource name.
+/// It is printed and serialized as the full resource name. Deserializing checks it too.
 ///
 /// ```
 /// use gcp_iam_credentials::ServiceAccountName;
@@ -67,23 +68,23 @@ pub struct ServiceAccountName {
 }
 
 impl ServiceAccountName {
-    /// The e-mail address or the numeric unique id.
+    /// Returns the e-mail address or the numeric unique id.
     pub fn account(&self) -> &str {
         &self.path[self.account..]
     }
 
-    /// The project as given: `-`, the wildcard, unless a full name said otherwise.
+    /// Returns the project: the wildcard `-`, unless a full name with another project was parsed.
     pub fn project(&self) -> &str {
         &self.path[PROJECTS.len()..self.account - SERVICE_ACCOUNTS.len()]
     }
 
-    /// The full resource name, `projects/{project}/serviceAccounts/{account}`.
+    /// Returns the full resource name: `projects/{project}/serviceAccounts/{account}`.
     pub fn as_str(&self) -> &str {
         &self.path
     }
 
-    /// The name to send: with the wildcard in place of any project, since the API documents a
-    /// project there as invalid.
+    /// Returns the name to send. Its project is the wildcard, because the API documents any other
+    /// as invalid.
     pub(crate) fn into_wire(self) -> String {
         match self.project() {
             ANY_PROJECT => self.path.into(),
@@ -91,17 +92,18 @@ impl ServiceAccountName {
         }
     }
 
-    /// Parses `text`; an error says that the name came in as `field`.
+    /// Parses `text`. Errors name `field`.
     pub(crate) fn parse_field(text: &str, field: &'static str) -> Result<Self, Error> {
         let (project, account) = match parse_service_account_path(text) {
             Some(parts) => parts,
             None => (ANY_PROJECT, text),
         };
-        if let Err(problem) = check_length(text).and_then(|()| check_account(account)) {
-            return Err(Error::invalid(field, format!("{:?} {problem}", shorten(text))));
+        if let Err(expectation) = check_length(text).and_then(|()| check_account(account)) {
+            return Err(Error::invalid(field, format!("{expectation}, got {:?}", shorten(text))));
         }
         if !project.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':' | b'_')) {
-            return Err(Error::invalid(field, format!("{:?} has an illegal project", shorten(text))));
+            let expectation = format!("must have a legal project id or `-`, got {:?}", shorten(text));
+            return Err(Error::invalid(field, expectation));
         }
         Ok(Self {
             path: service_account_path(project, account).into(),
@@ -144,18 +146,39 @@ impl TryFrom<&str> for ServiceAccountName {
     }
 }
 
+impl TryFrom<String> for ServiceAccountName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl Serialize for ServiceAccountName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.path)
+    }
+}
+
+impl<'de> Deserialize<'de> for ServiceAccountName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 fn check_length(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
-        Err("is empty: give an e-mail address, a numeric unique id or a full resource name")
+        Err("must be an e-mail address, a numeric unique id or a full resource name")
     } else if text.len() > MAX_LEN {
-        Err("is too long for a service account's name")
+        Err("must be at most 512 bytes long")
     } else {
         Ok(())
     }
 }
 
 fn check_account(account: &str) -> Result<(), &'static str> {
-    const FORM: &str = "is neither an e-mail address, a numeric unique id, nor a name of the form \
+    const FORM: &str = "must be an e-mail address, a numeric unique id, or a name of the form \
                         projects/-/serviceAccounts/{account}";
     if account.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(());
@@ -170,7 +193,7 @@ fn check_account(account: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Keeps an error readable when the input is not.
+/// Shortens long input, so that the error stays readable.
 fn shorten(text: &str) -> String {
     const SHOWN: usize = 120;
     if text.len() <= SHOWN {
@@ -189,7 +212,7 @@ mod tests {
 
     /// conf: P63
     #[test]
-    fn the_path_helper_and_its_parser_are_inverse() {
+    fn a_path_is_parsed_into_what_it_was_made_of() {
         for (project, account) in [("-", EMAIL), ("squid", "clam"), ("p-1", "1234567890")] {
             let path = service_account_path(project, account);
             assert_eq!(parse_service_account_path(&path), Some((project, account)), "{path}");
@@ -198,7 +221,7 @@ mod tests {
 
     /// conf: P63
     #[test]
-    fn a_path_of_another_form_does_not_parse() {
+    fn a_path_of_another_form_is_not_parsed() {
         for path in [
             "",
             EMAIL,
@@ -215,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_name_becomes_the_full_one() {
+    fn every_form_of_a_name_is_parsed_into_the_full_one() {
         for (text, path) in [
             (EMAIL.to_owned(), service_account_path("-", EMAIL)),
             ("115512345678901234567".to_owned(), service_account_path("-", "115512345678901234567")),
@@ -230,14 +253,25 @@ mod tests {
     }
 
     #[test]
-    fn the_wire_always_gets_the_wildcard_project() {
+    fn the_name_that_is_sent_has_the_wildcard_project() {
         let name: ServiceAccountName = service_account_path("my-project", EMAIL).parse().unwrap();
         assert_eq!(name.project(), "my-project");
         assert_eq!(name.into_wire(), service_account_path("-", EMAIL));
     }
 
     #[test]
-    fn a_bad_name_is_refused_with_its_field() {
+    fn a_name_is_serialized_in_full_and_checked_when_deserialized() {
+        let name: ServiceAccountName = serde_json::from_str(&format!("{EMAIL:?}")).unwrap();
+        assert_eq!(name, ServiceAccountName::try_from(EMAIL.to_owned()).unwrap());
+        let json = serde_json::to_string(&name).unwrap();
+        assert_eq!(json, format!("{:?}", service_account_path("-", EMAIL)));
+        assert_eq!(serde_json::from_str::<ServiceAccountName>(&json).unwrap(), name);
+        let error = serde_json::from_str::<ServiceAccountName>(r#""a b""#).unwrap_err();
+        assert!(error.to_string().contains("invalid `name`: must be an e-mail address"), "{error}");
+    }
+
+    #[test]
+    fn an_invalid_name_is_refused_and_the_error_names_the_field() {
         let long = format!("{}@example.com", "a".repeat(MAX_LEN));
         for text in [
             "",

@@ -41,7 +41,7 @@ mod generated {
 
 pub use generated::*;
 
-/// The compiled descriptors of the API (a serialised `google.protobuf.FileDescriptorSet`), for
+/// The compiled descriptors of the API (a serialized `google.protobuf.FileDescriptorSet`), for
 /// server reflection and dynamic clients.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 

@@ -1,22 +1,34 @@
 //! OAuth scopes that callers of this API often need.
 //!
-//! A scope narrows what a token may do; IAM then decides what its principal may do.
+//! A scope limits which APIs a token can be used for. What the principal may do there is up to IAM.
+//!
+//! ```
+//! use gcp_iam_credentials::scopes;
+//!
+//! assert!(scopes::PUBSUB.starts_with("https://www.googleapis.com/auth/"));
+//! ```
 
 pub(crate) mod check;
 
-/// All Google Cloud APIs. The usual choice, with access decided by IAM.
+/// All Google Cloud APIs: the usual choice.
+/// `https://www.googleapis.com/auth/cloud-platform`
 pub const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// All Google Cloud APIs, for reading.
+/// `https://www.googleapis.com/auth/cloud-platform.read-only`
 pub const CLOUD_PLATFORM_READ_ONLY: &str = "https://www.googleapis.com/auth/cloud-platform.read-only";
-/// The IAM APIs, this one included: the narrowest scope a source token needs for impersonation.
+/// The IAM APIs, including this one: the narrowest scope that a source token needs for
+/// impersonation. `https://www.googleapis.com/auth/iam`
 pub const IAM: &str = "https://www.googleapis.com/auth/iam";
 /// The e-mail address of the principal.
+/// `https://www.googleapis.com/auth/userinfo.email`
 pub const USERINFO_EMAIL: &str = "https://www.googleapis.com/auth/userinfo.email";
-/// BigQuery.
+/// BigQuery. `https://www.googleapis.com/auth/bigquery`
 pub const BIGQUERY: &str = "https://www.googleapis.com/auth/bigquery";
-/// Pub/Sub.
+/// Pub/Sub. `https://www.googleapis.com/auth/pubsub`
 pub const PUBSUB: &str = "https://www.googleapis.com/auth/pubsub";
 /// Cloud Storage, for reading.
+/// `https://www.googleapis.com/auth/devstorage.read_only`
 pub const STORAGE_READ_ONLY: &str = "https://www.googleapis.com/auth/devstorage.read_only";
 /// Cloud Storage, for reading and writing.
+/// `https://www.googleapis.com/auth/devstorage.read_write`
 pub const STORAGE_READ_WRITE: &str = "https://www.googleapis.com/auth/devstorage.read_write";

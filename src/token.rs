@@ -9,10 +9,10 @@ use crate::Error;
 
 const BEARER: &str = "Bearer ";
 
-/// An access token or an ID token, with the instant it expires.
+/// An access token or an ID token, with the instant at which it expires.
 ///
-/// Cheap to clone: one shared buffer holds the secret and, ready made, the value of the
-/// `authorization` header. `Debug` does not show the secret.
+/// A clone is cheap: one shared buffer contains the secret and the complete value of the
+/// `authorization` header. `Debug` doesn't show the secret.
 ///
 /// ```
 /// use gcp_iam_credentials::Token;
@@ -24,57 +24,63 @@ const BEARER: &str = "Bearer ";
 /// ```
 #[derive(Clone)]
 pub struct Token {
-    /// `Bearer {secret}`, marked sensitive. Visible ASCII throughout: `new` saw to it.
+    /// `Bearer {secret}`, marked sensitive. `new` checked that it is visible ASCII.
     header: HeaderValue,
     expires_at: Option<SystemTime>,
 }
 
 impl Token {
-    /// Wraps a secret, with the instant from which it is refused; `None` where it has no expiry,
-    /// or none that is known.
+    /// Makes a token of a secret, without `Bearer`, and the instant at which it expires: `None` if
+    /// it doesn't expire or the expiry isn't known.
     ///
     /// # Errors
     ///
-    /// Where the secret is empty, or has a byte that may not stand in a header (anything but
-    /// visible ASCII). The error does not show it.
+    /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput) if the secret is empty or isn't
+    /// visible ASCII without spaces. The error doesn't show the secret.
     pub fn new(secret: impl AsRef<str>, expires_at: impl Into<Option<SystemTime>>) -> Result<Self, Error> {
         let secret = secret.as_ref();
         if secret.is_empty() {
-            return Err(Error::invalid("token", "is empty"));
+            return Err(Error::invalid("token", "must not be empty"));
         }
-        // Without an early end, many bytes are looked at in one step: tokens have a thousand.
+        if has_bearer(secret) {
+            let error = Error::invalid("token", "must be the secret alone, got an `authorization` header");
+            return Err(error.fix_by("leave out `Bearer`"));
+        }
+        // A loop without an early end checks many bytes in one step. Tokens have a thousand.
         if !secret.bytes().fold(true, |legal, b| legal & b.is_ascii_graphic()) {
-            return Err(Error::invalid(
-                "token",
-                "has a character that may not stand in a header: expected visible ASCII without spaces",
-            ));
+            return Err(Error::invalid("token", "must be visible ASCII without spaces"));
         }
         let mut header = HeaderValue::try_from([BEARER, secret].concat())
-            .map_err(|_| Error::invalid("token", "may not stand in a header"))?;
+            .map_err(|_| Error::invalid("token", "must be a legal header value"))?;
         header.set_sensitive(true);
         Ok(Self { header, expires_at: expires_at.into() })
     }
 
-    /// The secret itself. Keep it out of logs.
+    /// Returns the secret. Keep it out of logs.
     pub fn secret(&self) -> &str {
         self.header.to_str().map_or("", |value| &value[BEARER.len()..])
     }
 
-    /// The value of an `authorization` header: `Bearer` and the secret, marked sensitive.
+    /// Returns the value of an `authorization` header: `Bearer` and the secret, marked sensitive.
     pub fn header_value(&self) -> &HeaderValue {
         &self.header
     }
 
-    /// The instant from which the token is refused, by the issuer's clock; `None` where it has no
+    /// Returns the instant at which the token expires, by the issuer's clock; `None` if it has no
     /// known expiry.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
 
-    /// Whether both are the same secret.
+    /// Returns whether both have the same secret.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.header == other.header
     }
+}
+
+/// Whether `text` is a whole header value. The scheme's case doesn't matter.
+fn has_bearer(text: &str) -> bool {
+    text.get(..BEARER.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(BEARER))
 }
 
 impl fmt::Debug for Token {
@@ -89,7 +95,7 @@ mod tests {
 
     /// conf: G83, G84
     #[test]
-    fn a_token_shows_its_secret_only_when_asked() {
+    fn a_token_shows_its_secret_only_on_request() {
         let token = Token::new("ya29.c0mplete-secret_", SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(token.secret(), "ya29.c0mplete-secret_");
         assert_eq!(token.header_value().as_bytes(), b"Bearer ya29.c0mplete-secret_");
@@ -101,12 +107,23 @@ mod tests {
 
     /// conf: G85
     #[test]
-    fn a_secret_that_cannot_be_a_header_is_a_permanent_error_without_the_secret() {
+    fn an_illegal_secret_is_a_permanent_error_that_does_not_show_it() {
         for secret in ["", "hidden\nvalue", "hidden value", "hidden\u{e9}", "hidden\0", "hidden\r\n"] {
             let error = Token::new(secret, None).unwrap_err();
             assert!(!error.is_transient());
             assert!(!format!("{error} {error:?}").contains("hidden"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_whole_header_value_is_refused_with_advice() {
+        for value in ["Bearer hidden", "bearer hidden", "BEARER "] {
+            let error = Token::new(value, None).unwrap_err();
+            assert_eq!(error.field(), Some("token"));
+            assert!(error.to_string().ends_with("\nfix: leave out `Bearer`"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hidden"), "{error:?}");
+        }
+        assert!(Token::new("Bearer", None).is_ok());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What can be checked of a call before the wire, and its wire form.
+//! Checks the arguments of calls before anything is sent, and encodes them.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use http::{HeaderName, HeaderValue, header};
 use crate::headers::{API_CLIENT, API_KEY, REQUEST_PARAMS, USER_PROJECT};
 use crate::{Error, ServiceAccountName};
 
-/// The longest lifetime an access token can have: 12 hours, where the organisation allows more
-/// than the usual hour.
+/// The longest lifetime of an access token: 12 hours, if the organization allows more than the
+/// usual hour.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(43_200);
 
-/// Names that the crate or gRPC itself sets.
+/// Headers that this crate or gRPC sets, besides all that start with `grpc-`.
 const RESERVED: [HeaderName; 10] = [
     header::AUTHORIZATION,
     header::CONTENT_LENGTH,
@@ -25,7 +25,7 @@ const RESERVED: [HeaderName; 10] = [
     USER_PROJECT,
 ];
 
-/// The wire form of each delegate, in order.
+/// Returns the name to send for each delegate, in order.
 pub(crate) fn wire_names(delegates: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<String>, Error> {
     let parse = |(index, delegate): (usize, _)| {
         let name = ServiceAccountName::parse_field(AsRef::as_ref(&delegate), "delegates");
@@ -39,16 +39,18 @@ pub(crate) fn wire_names(delegates: impl IntoIterator<Item = impl AsRef<str>>) -
 
 pub(crate) fn checked_lifetime(lifetime: Duration) -> Result<Duration, Error> {
     if lifetime < Duration::from_secs(1) || lifetime > MAX_LIFETIME {
-        let problem =
-            format!("is {lifetime:?}: it must be between 1 s and {} s (12 h)", MAX_LIFETIME.as_secs());
-        return Err(Error::invalid("lifetime", problem));
+        let got = lifetime.as_secs_f64();
+        return Err(Error::invalid("lifetime", format!("must be between 1 s and 12 h, got {got} s")));
     }
     Ok(lifetime)
 }
 
 pub(crate) fn checked_audience(audience: &str) -> Result<String, Error> {
     if audience.trim().is_empty() {
-        return Err(Error::invalid("audience", "is empty: give the URL or client id of the service called"));
+        return Err(Error::invalid(
+            "audience",
+            "must be the URL or the client id of the service that is called, got nothing",
+        ));
     }
     Ok(audience.to_owned())
 }
@@ -56,24 +58,24 @@ pub(crate) fn checked_audience(audience: &str) -> Result<String, Error> {
 pub(super) fn metadata_header(key: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
     let field = || format!("metadata[{key:?}]");
     let name = HeaderName::try_from(key)
-        .map_err(|_| Error::invalid(field(), "is not a legal key: use letters, digits and -_."))?;
+        .map_err(|_| Error::invalid(field(), "must have a legal key: letters, digits and `-_.`"))?;
     if RESERVED.contains(&name) || name.as_str().starts_with("grpc-") {
-        return Err(Error::invalid(field(), "is a reserved key: the crate or gRPC sets it"));
+        return Err(Error::invalid(field(), "must have a key that neither this crate nor gRPC sets"));
     }
     if name.as_str().ends_with("-bin") {
-        return Err(Error::invalid(field(), "is a binary key: only text is taken"));
+        return Err(Error::invalid(field(), "must have a text value: binary keys (`-bin`) aren't supported"));
     }
     let value = HeaderValue::try_from(value)
         .ok()
         .filter(|value| value.to_str().is_ok())
-        .ok_or_else(|| Error::invalid(field(), "has an illegal value: use visible ASCII and spaces"))?;
+        .ok_or_else(|| Error::invalid(field(), "must have a value of visible ASCII and spaces"))?;
     Ok((name, value))
 }
 
-/// The routing header: the request's name, percent-encoded.
+/// Returns the value of `x-goog-request-params`: the target's name, percent-encoded.
 pub(super) fn route(account: &str) -> Result<HeaderValue, Error> {
     const PREFIX: &str = "name=projects%2F-%2FserviceAccounts%2F";
-    // Of what a checked account may hold, only these two are reserved in a URL.
+    // A valid account can contain only these two of the characters that are reserved in a URL.
     let is_reserved = |byte| matches!(byte, b'@' | b'+');
     let encoded = account.bytes().filter(|&byte| is_reserved(byte)).count();
     let mut route = String::with_capacity(PREFIX.len() + account.len() + 2 * encoded);
@@ -85,7 +87,7 @@ pub(super) fn route(account: &str) -> Result<HeaderValue, Error> {
         rest = &rest[at + 1..];
     }
     route.push_str(rest);
-    HeaderValue::try_from(route).map_err(|_| Error::invalid("target", "cannot stand in a header"))
+    HeaderValue::try_from(route).map_err(|_| Error::invalid("target", "must be a legal header value"))
 }
 
 #[cfg(test)]
@@ -94,7 +96,7 @@ mod tests {
 
     /// conf: P62
     #[test]
-    fn the_routing_header_is_the_encoded_name() {
+    fn the_routing_header_is_the_percent_encoded_name() {
         for account in ["a@b.com", "a+x+@b.com", "1234567890", "a_b-c.d@e-f.com"] {
             let route = route(account).unwrap();
             let text = route.to_str().unwrap();

@@ -8,11 +8,14 @@ pub(crate) fn checked_scopes(
 ) -> Result<Vec<String>, Error> {
     let scopes: Vec<String> = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
     if scopes.is_empty() {
-        return Err(Error::invalid("scopes", "is empty: give at least one, such as scopes::CLOUD_PLATFORM"));
+        return Err(Error::invalid(
+            "scopes",
+            "must contain at least one scope, such as `scopes::CLOUD_PLATFORM`",
+        ));
     }
     let bad = |scope: &String| scope.is_empty() || !scope.bytes().all(|b| b.is_ascii_graphic());
     match scopes.iter().position(bad) {
-        Some(index) => Err(Error::invalid("scopes", "is empty or has a space").at_index(index)),
+        Some(index) => Err(Error::invalid("scopes", "must be a scope without spaces").at_index(index)),
         None => Ok(scopes),
     }
 }

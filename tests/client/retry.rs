@@ -71,6 +71,31 @@ async fn retries_end_at_the_limit_with_the_last_error() {
     }
 }
 
+/// conf: G34
+#[tokio::test(start_paused = true)]
+async fn all_calls_of_a_client_share_a_budget_of_retries_that_successes_refill() {
+    const FREE_RETRIES: usize = 100;
+    const CALLS: usize = 50;
+    let script = Script::always(Answer::unavailable());
+    // Without waits the clock stands still, and the budget doesn't refill by itself.
+    let client = script.client_with(builder().retry(RetryPolicy::new().max_backoff(Duration::ZERO)));
+    for _ in 0..CALLS {
+        client.sign_blob(TARGET, "bytes").await.unwrap_err();
+    }
+    assert_eq!(script.calls(), CALLS + FREE_RETRIES, "each of the calls wants four retries");
+
+    script.answer_from_now(Answer::Ok);
+    for _ in 0..10 {
+        client.sign_blob(TARGET, "bytes").await.unwrap();
+    }
+    script.answer_from_now(Answer::unavailable());
+    let before = script.calls();
+    for _ in 0..CALLS {
+        client.sign_blob(TARGET, "bytes").await.unwrap_err();
+    }
+    assert_eq!(script.calls(), before + CALLS + 1, "ten successes earn one retry");
+}
+
 /// conf: P65
 #[tokio::test(start_paused = true)]
 async fn a_call_can_have_its_own_retry_policy() {
