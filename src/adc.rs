@@ -264,9 +264,10 @@ fn machine(scopes: Box<[Box<str>]>, info: SourceInfo) -> Result<Credentials, Err
 #[allow(clippy::boxed_local, reason = "its twin keeps them")]
 #[cfg(not(feature = "gcp-auth"))]
 fn machine(_scopes: Box<[Box<str>]>, _info: SourceInfo) -> Result<Credentials, Error> {
-    Err(Error::invalid(
-        "credentials",
-        "were not found: no credential file is set up, and the crate was built without its feature gcp-auth",
+    let expectation =
+        "must be set up: no credential file was found, and this build has no metadata server support";
+    Err(Error::invalid("credentials", expectation).fix_by(
+        "set GOOGLE_APPLICATION_CREDENTIALS to a credential file, or enable the feature gcp-auth of gcp-iam-credentials",
     ))
 }
 

@@ -15,8 +15,8 @@ use crate::Error;
 pub(crate) const MAX_EXPIRY: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// A token split into its three parts. Nothing is decoded or verified yet.
-// Without cryptography only the claims are read.
-#[cfg_attr(not(any(feature = "emulator", feature = "gcp-auth")), allow(dead_code))]
+// Only the emulator uses all of it.
+#[cfg_attr(not(feature = "emulator"), allow(dead_code))]
 #[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
     /// Header and claims, as the signature covers them.
@@ -26,7 +26,7 @@ pub(crate) struct Parts<'a> {
     signature: &'a str,
 }
 
-#[cfg_attr(not(any(feature = "emulator", feature = "gcp-auth")), allow(dead_code))]
+#[cfg_attr(not(feature = "emulator"), allow(dead_code))]
 impl<'a> Parts<'a> {
     /// Returns `None` if the token doesn't have exactly three parts.
     pub(crate) fn split(jwt: &'a str) -> Option<Self> {
@@ -53,10 +53,7 @@ impl<'a> Parts<'a> {
 
 /// Makes a token of a header and claims, both JSON text, and the signature that `sign` returns for
 /// them.
-#[cfg(any(
-    feature = "emulator",
-    all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc"))
-))]
+#[cfg(any(feature = "emulator", feature = "_tls"))]
 pub(crate) fn sign<E>(
     header: &str,
     claims: &str,
@@ -72,10 +69,7 @@ pub(crate) fn sign<E>(
 }
 
 /// Writes bytes in base64url without padding, as JWTs and JSON Web Keys contain them.
-#[cfg(any(
-    feature = "emulator",
-    all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc"))
-))]
+#[cfg(any(feature = "emulator", feature = "_tls"))]
 pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

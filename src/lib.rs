@@ -84,7 +84,7 @@ pub mod scopes;
 pub mod source;
 mod tls;
 mod token;
-#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+#[cfg(feature = "_tls")]
 pub mod verify;
 
 pub use bearer::interceptor::BearerInterceptor;

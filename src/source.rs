@@ -72,7 +72,7 @@ mod info;
 mod lines;
 #[cfg(feature = "gcp-auth")]
 mod metadata_or_gcloud;
-#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+#[cfg(feature = "_tls")]
 mod service_account;
 pub(crate) mod token_endpoint;
 
@@ -93,7 +93,7 @@ pub use self::hop::Hop;
 pub use self::info::SourceInfo;
 #[cfg(feature = "gcp-auth")]
 pub(crate) use self::metadata_or_gcloud::MetadataOrGcloud;
-#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+#[cfg(feature = "_tls")]
 pub(crate) use self::service_account::{ServiceAccountKey, ServiceAccountSource};
 use crate::{Error, Token};
 

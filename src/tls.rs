@@ -1,12 +1,17 @@
 //! Which cryptography TLS uses, and which certificate authorities it trusts.
 
-/// Finishes the sentence about a field whose URL needs TLS.
-#[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
-pub(crate) const NOT_BUILT_IN: &str =
-    "is https, but the crate was built without TLS: enable its feature tls-ring or tls-aws-lc";
+#[cfg(not(feature = "_tls"))]
+use crate::Error;
+
+/// Returns the error for an https URL in a build without TLS. It names `field`.
+#[cfg(not(feature = "_tls"))]
+pub(crate) fn not_built_in(field: &'static str) -> Error {
+    Error::invalid(field, "must not be https, because this build has no TLS")
+        .fix_by("enable the feature tls-ring or tls-aws-lc of gcp-iam-credentials")
+}
 
 /// A store of root certificates: which ones a build can use depends on its features.
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[cfg(feature = "_tls")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Roots {
     /// The machine's certificate store.
@@ -17,7 +22,7 @@ pub(crate) enum Roots {
     CompiledIn,
 }
 
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[cfg(feature = "_tls")]
 impl Roots {
     /// The stores of this build, the preferred one first.
     pub(crate) const ALL: &[Self] = &[
@@ -44,10 +49,7 @@ impl Roots {
 
 /// Returns the process's default provider. If the process has none: ring if both are built in, as
 /// tonic does.
-#[cfg(any(
-    feature = "emulator",
-    all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc"))
-))]
+#[cfg(any(feature = "emulator", feature = "_tls"))]
 pub(crate) fn crypto_provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
     if let Some(chosen) = rustls::crypto::CryptoProvider::get_default() {
         return std::sync::Arc::clone(chosen);
@@ -59,7 +61,7 @@ pub(crate) fn crypto_provider() -> std::sync::Arc<rustls::crypto::CryptoProvider
     std::sync::Arc::new(provider)
 }
 
-#[cfg(all(test, any(feature = "tls-ring", feature = "tls-aws-lc")))]
+#[cfg(all(test, feature = "_tls"))]
 mod tests {
     use super::*;
 

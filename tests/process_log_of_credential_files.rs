@@ -1,6 +1,6 @@
 //! No secret of a credential file, of a request to a token endpoint or of its reply is in errors or
 //! in the log at any level. The subscriber is global, so this test has its own process.
-#![cfg(feature = "gcp-auth")]
+#![cfg(feature = "credential-files")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
 
 mod support;

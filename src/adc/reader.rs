@@ -75,7 +75,7 @@ impl Reader {
     }
 
     /// Credentials from a service account's key.
-    #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+    #[cfg(feature = "_tls")]
     pub(super) fn service_account(
         &self,
         fields: Fields<'_>,
@@ -86,6 +86,9 @@ impl Reader {
         let (info, token_uri) = self.check_service_account(fields, purpose)?;
         let email = fields.text("client_email")?;
         let id = fields.optional_text("private_key_id")?;
+        if !cfg!(feature = "credential-files") {
+            return Err(missing_features(fields));
+        }
         let key = ServiceAccountKey::new(email, id, fields.text("private_key")?)
             .ok_or_else(|| fields.invalid("private_key", "is not an RSA key in PEM form (PKCS#8)"))?;
         let scopes = purpose.scopes().map_or_else(default_scopes, Into::into);
@@ -99,17 +102,14 @@ impl Reader {
         Ok(Credentials::from_source(source))
     }
 
-    #[cfg(not(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc"))))]
+    #[cfg(not(feature = "_tls"))]
     pub(super) fn service_account(
         &self,
         fields: Fields<'_>,
         purpose: Purpose<'_>,
     ) -> Result<Credentials, Error> {
         self.check_service_account(fields, purpose)?;
-        Err(fields.invalid(
-            "type",
-            "is \"service_account\", which needs this crate's features gcp-auth and tls-ring",
-        ))
+        Err(missing_features(fields))
     }
 
     /// The key's principal and universe, and where it is exchanged for tokens.
@@ -184,6 +184,12 @@ impl Reader {
         }
         Ok(purpose.quota_project().or(named).map(str::to_owned))
     }
+}
+
+fn missing_features(fields: Fields<'_>) -> Error {
+    fields
+        .invalid("type", "must not be service_account, because this build can't use keys")
+        .fix_by("enable the features credential-files and tls-ring of gcp-iam-credentials")
 }
 
 pub(super) fn default_scopes() -> Box<[Box<str>]> {

@@ -1,6 +1,6 @@
 //! Files that are found, read and refused. Nothing is sent.
 
-#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+#[cfg(all(feature = "credential-files", feature = "_tls"))]
 #[cfg(any(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
 mod impersonation;
 
@@ -123,7 +123,7 @@ mod search {
     }
 
     /// conf: P55
-    #[cfg(feature = "gcp-auth")]
+    #[cfg(feature = "credential-files")]
     #[test]
     fn the_named_file_comes_before_the_named_folder_and_that_before_the_usual_one() {
         let folder = tempfile::tempdir().unwrap();
@@ -196,7 +196,7 @@ mod options {
     }
 
     /// conf: P50, G63
-    #[cfg(feature = "gcp-auth")]
+    #[cfg(feature = "credential-files")]
     #[test]
     fn the_programs_quota_project_comes_before_the_variables_and_that_before_the_files() {
         let environment = Environment {
@@ -267,7 +267,7 @@ mod types {
     }
 
     /// conf: M28
-    #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+    #[cfg(all(feature = "credential-files", feature = "_tls"))]
     #[test]
     fn a_key_file_with_a_bad_field_is_refused() {
         let pem = "-----BEGIN PRIVATE KEY-----\naGlkZGVu\n-----END PRIVATE KEY-----\n";
@@ -292,14 +292,22 @@ mod types {
         assert_eq!(error.field(), Some("type"), "{error}");
     }
 
+    #[cfg(not(feature = "credential-files"))]
+    #[test]
+    fn a_file_that_needs_the_missing_feature_is_refused_with_its_name() {
+        let key = json!({"type": "service_account", "client_email": "a@b.c", "private_key": "hidden"});
+        for object in [user(), key.clone(), impersonated(user()), impersonated(key)] {
+            let error = read(&object).unwrap_err();
+            assert!(error.to_string().contains("feature"), "{error}");
+            assert!(error.hint().unwrap().contains("credential-files"), "{error}");
+        }
+    }
+
     #[cfg(not(feature = "gcp-auth"))]
     #[test]
-    fn without_the_feature_it_is_named() {
-        for object in [user(), impersonated(user())] {
-            let error = read(&object).unwrap_err();
-            assert!(error.to_string().contains("feature gcp-auth"), "{error}");
-        }
+    fn without_a_file_the_feature_of_the_metadata_server_is_named() {
         let error = builder().application_default().unwrap_err();
-        assert!(error.to_string().contains("feature gcp-auth"), "{error}");
+        assert_eq!(error.field(), Some("credentials"));
+        assert!(error.hint().unwrap().contains("feature gcp-auth"), "{error}");
     }
 }

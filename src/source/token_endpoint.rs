@@ -1,6 +1,11 @@
-//! An OAuth token endpoint: a grant goes in, a token comes out.
+//! An OAuth token endpoint: exchanges a grant for an access token.
 
+mod grant;
+#[cfg(feature = "credential-files")]
 mod http_client;
+#[cfg(not(feature = "credential-files"))]
+mod no_http_client;
+mod refusal;
 mod reply;
 
 use std::fmt;
@@ -9,92 +14,77 @@ use std::time::{Duration, SystemTime};
 use http::Uri;
 use tokio::time::{Instant, sleep, timeout_at};
 
+pub(crate) use self::grant::Grant;
+#[cfg(feature = "credential-files")]
 use self::http_client::HttpClient;
+#[cfg(not(feature = "credential-files"))]
+use self::no_http_client::HttpClient;
 use crate::host;
 use crate::retry::random_fraction;
 use crate::{Error, RetryPolicy, Token};
 
-/// Where Google exchanges grants for tokens.
+/// Google's token endpoint.
 pub(crate) const GOOGLE_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 
-/// How often a grant is sent at most: this is the innermost place that retries.
+/// How many attempts an exchange makes. No outer call retries it.
 const RETRY: RetryPolicy = RetryPolicy::new().max_attempts(3);
 
-/// The time for one attempt, if the deadline leaves that much.
+/// The longest time for one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 
-const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-
-/// One endpoint. Meant to be shared: exchanges that follow each other share connections.
+/// One endpoint with its connections, which later exchanges use again.
 pub(crate) struct TokenEndpoint {
     uri: Uri,
     http: HttpClient,
 }
 
-/// What is exchanged for a token.
-#[derive(Clone, Copy)]
-pub(crate) enum Grant<'a> {
-    /// A JWT that the principal, or somebody in its name, has signed.
-    JwtBearer { assertion: &'a str },
-    /// A user's consent of earlier. `scope` narrows it; `None` takes all that was consented to.
-    RefreshToken {
-        client_id: &'a str,
-        client_secret: &'a str,
-        refresh_token: &'a str,
-        scope: Option<&'a str>,
-    },
-}
-
 impl TokenEndpoint {
-    /// The endpoint at `url`, which leads to a host that may have the grant's secrets: see
-    /// [`host::check_credential_url`].
+    /// Creates the endpoint at `url`. The caller must have checked that its host may receive
+    /// secrets: see [`Trust::check_url`](host::Trust::check_url).
     ///
     /// # Errors
     ///
-    /// Where `url` is no URL, or is plain http and leads to another machine, or this build has no
-    /// HTTP client for it. They name `field`.
+    /// `InvalidInput` that names `field`: `url` isn't a URL, it is plain http to another machine, or
+    /// this build has no HTTP client for it.
     pub(crate) fn new(url: &str, field: &'static str) -> Result<Self, Error> {
-        let uri: Uri = url.parse().map_err(|_| Error::invalid(field, "is not a URL"))?;
+        let uri: Uri = url.parse().map_err(|_| Error::invalid(field, "must be a URL"))?;
         if uri.host().is_none_or(str::is_empty) {
-            return Err(Error::invalid(field, "has no host"));
+            return Err(Error::invalid(field, "must be a URL with a host"));
         }
         match uri.scheme_str() {
             Some("https") => {}
             Some("http") if host::is_loopback(&uri) => {}
-            _ => return Err(Error::invalid(field, "must begin with https:// (or http:// on loopback)")),
+            _ => return Err(Error::invalid(field, "must start with https:// (or http:// on loopback)")),
         }
-        let http = HttpClient::new(&uri).map_err(|problem| Error::invalid(field, problem))?;
+        let http = HttpClient::new(&uri, field)?;
         Ok(Self { uri, http })
     }
 
-    /// Exchanges `grant` for a token; gives up at `deadline`.
+    /// Exchanges `grant` for a token until `deadline`.
     ///
     /// # Errors
     ///
-    /// Transient where the endpoint cannot be reached, does not answer in time, is overloaded or
-    /// broken; permanent where it refuses the grant. All count as retried.
+    /// Transient if the endpoint can't be reached, doesn't reply in time, is overloaded or broken.
+    /// Permanent if it refuses the grant. Every error is marked as retried.
     pub(crate) async fn exchange(&self, grant: Grant<'_>, deadline: Instant) -> Result<Token, Error> {
         let form = grant.form();
         let mut retries = RETRY.start();
         let mut last = None;
         loop {
-            let sent = SystemTime::now();
-            let now = Instant::now();
-            let limit = deadline.min(now + ATTEMPT_TIMEOUT);
-            let failure = match timeout_at(limit, self.attempt(&form, grant, sent)).await {
-                Ok(Ok(token)) => return Ok(token),
-                Ok(Err(failure)) => failure,
-                Err(_elapsed) => {
-                    let allowed = limit.saturating_duration_since(now);
-                    let message = format!("no answer from {} within {allowed:.1?}", self.host());
-                    Failure { error: Error::timeout(message, last.take()), again: true, delay: None }
-                }
+            let AttemptError { error, retry } = match self.attempt(&form, grant, deadline, last).await {
+                Ok(token) => return Ok(token),
+                Err(failed) => failed,
             };
-            let Failure { error, again, delay } = failure;
-            tracing::debug!(host = self.host(), attempt = retries.attempts(), error = %error.in_one_line(), "no token from the endpoint");
-            let wait = retries.backoff(random_fraction(), delay);
+            tracing::debug!(
+                host = self.host(),
+                attempt = retries.attempts(),
+                error = %error.in_one_line(),
+                "the token endpoint returned no token"
+            );
+            let Retry::After(minimum) = retry else { return Err(error.retried()) };
+            let wait = retries.backoff(random_fraction(), minimum);
             let in_time = Instant::now().checked_add(wait).is_some_and(|next| next < deadline);
-            if !again || !in_time || !retries.begin_attempt() {
+            if !in_time || !retries.begin_attempt() {
                 return Err(error.retried());
             }
             last = Some(error);
@@ -102,16 +92,32 @@ impl TokenEndpoint {
         }
     }
 
-    async fn attempt(&self, form: &str, grant: Grant<'_>, sent: SystemTime) -> Result<Token, Failure> {
-        let reply = self.http.post(&self.uri, form.to_owned()).await?;
-        reply::token(&reply, self.host(), grant, sent)
+    /// Makes one attempt. `last` is the error of the attempt before.
+    async fn attempt(
+        &self,
+        form: &str,
+        grant: Grant<'_>,
+        deadline: Instant,
+        last: Option<Error>,
+    ) -> Result<Token, AttemptError> {
+        let sent = SystemTime::now();
+        let start = Instant::now();
+        let end = deadline.min(start + ATTEMPT_TIMEOUT);
+        match timeout_at(end, self.http.post(&self.uri, form.to_owned())).await {
+            Ok(reply) => reply?.into_token(self.host(), grant, sent),
+            Err(_elapsed) => {
+                let allowed = end.saturating_duration_since(start);
+                let message = format!("no reply from {} within {allowed:.1?}", self.host());
+                Err(AttemptError { error: Error::timeout(message, last), retry: Retry::After(None) })
+            }
+        }
     }
 
     pub(crate) fn uri(&self) -> String {
         self.uri.to_string()
     }
 
-    pub(crate) fn host(&self) -> &str {
+    fn host(&self) -> &str {
         self.uri.host().unwrap_or_default()
     }
 }
@@ -122,85 +128,24 @@ impl fmt::Debug for TokenEndpoint {
     }
 }
 
-/// A failed attempt, and what it says about the next one.
+/// Why an attempt failed.
 #[derive(Debug)]
-struct Failure {
+struct AttemptError {
     error: Error,
-    /// Whether another attempt makes sense now.
-    again: bool,
-    /// The least wait before it, by the endpoint's word.
-    delay: Option<Duration>,
+    retry: Retry,
 }
 
-impl Failure {
-    /// One that stays as it is for now.
-    fn last(error: Error) -> Self {
-        Self { error, again: false, delay: None }
-    }
+/// Whether another attempt may succeed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retry {
+    Never,
+    /// After a wait, which the endpoint may have set a minimum for.
+    After(Option<Duration>),
 }
 
-impl<'a> Grant<'a> {
-    fn form(self) -> String {
-        let mut form = String::new();
-        let mut field = |name: &str, value: &str| {
-            if !form.is_empty() {
-                form.push('&');
-            }
-            form.push_str(name);
-            form.push('=');
-            encode(value, &mut form);
-        };
-        match self {
-            Self::JwtBearer { assertion } => {
-                field("grant_type", JWT_BEARER);
-                field("assertion", assertion);
-            }
-            Self::RefreshToken { client_id, client_secret, refresh_token, scope } => {
-                field("grant_type", "refresh_token");
-                field("client_id", client_id);
-                field("client_secret", client_secret);
-                field("refresh_token", refresh_token);
-                if let Some(scope) = scope {
-                    field("scope", scope);
-                }
-            }
-        }
-        form
-    }
-
-    /// What to do about a refusal, where that is for the one who reads it to do.
-    fn advice(self, code: &str) -> Option<&'static str> {
-        match (self, code) {
-            (Self::RefreshToken { .. }, "invalid_grant") => Some(
-                "the user's login has ended: run `gcloud auth application-default login` \
-                 again",
-            ),
-            _ => None,
-        }
-    }
-
-    /// What must not come back in an error.
-    fn secrets(self) -> [&'a str; 2] {
-        match self {
-            Self::JwtBearer { assertion } => [assertion, ""],
-            Self::RefreshToken { client_secret, refresh_token, .. } => [client_secret, refresh_token],
-        }
-    }
-}
-
-/// Appends `value` as `application/x-www-form-urlencoded` wants it.
-fn encode(value: &str, form: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in value.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => form.push(byte as char),
-            b' ' => form.push('+'),
-            _ => {
-                form.push('%');
-                form.push(HEX[usize::from(byte >> 4)] as char);
-                form.push(HEX[usize::from(byte & 15)] as char);
-            }
-        }
+impl AttemptError {
+    fn permanent(error: Error) -> Self {
+        Self { error, retry: Retry::Never }
     }
 }
 
@@ -208,26 +153,7 @@ fn encode(value: &str, form: &mut String) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_grant_is_written_as_a_form() {
-        let form = Grant::JwtBearer { assertion: "a.b-c_d.e" }.form();
-        assert_eq!(
-            form,
-            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=a.b-c_d.e"
-        );
-        let grant = Grant::RefreshToken {
-            client_id: "i d",
-            client_secret: "s&c=r",
-            refresh_token: "1//0gé",
-            scope: None,
-        };
-        assert_eq!(
-            grant.form(),
-            "grant_type=refresh_token&client_id=i+d&client_secret=s%26c%3Dr&refresh_token=1%2F%2F0g%C3%A9"
-        );
-    }
-
-    #[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+    #[cfg(all(feature = "credential-files", feature = "_tls"))]
     #[test]
     fn an_endpoint_is_https_or_on_this_machine() {
         for good in
@@ -248,14 +174,14 @@ mod tests {
         }
     }
 
-    #[cfg(not(feature = "gcp-auth"))]
+    #[cfg(not(feature = "credential-files"))]
     #[test]
     fn without_an_http_client_the_feature_is_named() {
         let error = TokenEndpoint::new(GOOGLE_TOKEN_URI, "token_uri").unwrap_err();
-        assert!(error.to_string().contains("gcp-auth"), "{error}");
+        assert!(error.to_string().contains("credential-files"), "{error}");
     }
 
-    #[cfg(feature = "gcp-auth")]
+    #[cfg(feature = "credential-files")]
     mod sockets {
         use tokio::net::TcpListener;
 
@@ -275,7 +201,7 @@ mod tests {
             let grant = Grant::JwtBearer { assertion: "a.b.c" };
             let error = endpoint.exchange(grant, start + Duration::from_millis(200)).await.unwrap_err();
             assert!(error.is_transient() && error.is_retried(), "{error:?}");
-            assert!(error.to_string().contains("no answer from 127.0.0.1 within"), "{error}");
+            assert!(error.to_string().contains("no reply from 127.0.0.1 within"), "{error}");
             assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         }
 
@@ -288,7 +214,7 @@ mod tests {
             let grant = Grant::JwtBearer { assertion: "a.b.c" };
             let error = endpoint.exchange(grant, Instant::now() + Duration::from_secs(20)).await.unwrap_err();
             assert!(error.is_transient() && error.is_retried(), "{error:?}");
-            assert!(error.to_string().contains("cannot connect to 127.0.0.1"), "{error}");
+            assert!(error.to_string().contains("can't connect to 127.0.0.1"), "{error}");
         }
     }
 }

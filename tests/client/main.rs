@@ -9,7 +9,7 @@ mod invalid_input;
 mod replies;
 mod requests;
 mod retry;
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[cfg(feature = "_tls")]
 mod tls;
 mod transport;
 mod wire;

@@ -4,11 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[cfg(feature = "gcp-auth")]
+#[cfg(feature = "credential-files")]
 mod credential_files;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth_provider;
 mod log_of_fetches;
 mod runtimes;
-#[cfg(feature = "gcp-auth")]
+#[cfg(feature = "credential-files")]
 mod token_endpoint;

@@ -66,7 +66,7 @@ async fn after_the_retries_an_html_page_of_a_proxy_is_a_transient_error() {
     let (server, credentials) = user_of([page]).await;
     let error = credentials.token().await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
-    assert!(error.to_string().contains("502 with a page of HTML: a proxy"), "{error}");
+    assert!(error.to_string().contains("502 and a page of HTML, so a proxy"), "{error}");
     assert!(!format!("{error:?}").contains("hidden"), "{error:?}");
     assert_eq!(server.requests(), 3);
 }

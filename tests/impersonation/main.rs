@@ -9,7 +9,7 @@ use std::time::Duration;
 mod diagnosis;
 mod options;
 mod pool;
-#[cfg(all(feature = "gcp-auth", any(feature = "tls-ring", feature = "tls-aws-lc")))]
+#[cfg(feature = "_tls")]
 mod public_keys;
 mod signer;
 mod tokens;

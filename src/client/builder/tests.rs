@@ -28,7 +28,7 @@ impl TokenSource for Of {
     }
 }
 
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[cfg(feature = "_tls")]
 mod endpoints {
     use super::*;
 

@@ -14,12 +14,12 @@ impl ClientBuilder {
         if self.root_certificates.is_some() { "root_certificates" } else { "client_identity" }
     }
 
-    #[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
+    #[cfg(not(feature = "_tls"))]
     pub(super) fn with_tls(&self, _endpoint: Endpoint) -> Result<Endpoint, Error> {
-        Err(Error::invalid("endpoint", crate::tls::NOT_BUILT_IN))
+        Err(crate::tls::not_built_in("endpoint"))
     }
 
-    #[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+    #[cfg(feature = "_tls")]
     pub(super) fn with_tls(&self, endpoint: Endpoint) -> Result<Endpoint, Error> {
         use tonic::transport::{ClientTlsConfig, Identity};
 
@@ -38,7 +38,7 @@ impl ClientBuilder {
     }
 }
 
-#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
+#[cfg(feature = "_tls")]
 mod enabled {
     use std::error::Error as StdError;
     use std::time::Duration;
@@ -68,20 +68,24 @@ mod enabled {
     }
 
     /// Trusts the roots that the features name. Errors name `field`.
+    #[cfg_attr(
+        not(any(feature = "tls-native-roots", feature = "tls-webpki-roots")),
+        expect(unused_variables, reason = "without roots there is nothing to configure")
+    )]
     pub(super) fn with_usual_roots(
         endpoint: &Endpoint,
         config: &ClientTlsConfig,
         field: &'static str,
     ) -> Result<Endpoint, Error> {
-        let outcome = Roots::first_usable(|roots| {
-            let config = match roots {
+        let with_roots = |roots: Roots| -> ClientTlsConfig {
+            match roots {
                 #[cfg(feature = "tls-native-roots")]
                 Roots::Machine => config.clone().with_native_roots(),
                 #[cfg(feature = "tls-webpki-roots")]
                 Roots::CompiledIn => config.clone().with_webpki_roots(),
-            };
-            endpoint.clone().tls_config(config)
-        });
+            }
+        };
+        let outcome = Roots::first_usable(|roots| endpoint.clone().tls_config(with_roots(roots)));
         match outcome {
             Some(outcome) => outcome.map_err(|error| unusable(field, &error)),
             None => {
