@@ -213,9 +213,8 @@ async fn a_diagnosis_of_a_complete_chain_is_allowed() {
 /// conf: M30
 #[tokio::test]
 async fn a_diagnosis_finds_the_missing_grant_and_its_command_adds_it() {
-    for missing in 0..3 {
+    for (missing, (member, account)) in chain().iter().zip(ACCOUNTS).enumerate() {
         let (emulator, client) = chain_without(Some(missing)).await;
-        let (member, account) = (&chain()[missing], ACCOUNTS[missing]);
         let diagnosis = diagnose(&client).await.unwrap();
         let failure = diagnosis.failure().unwrap();
         assert_eq!(failure.account(), account, "{diagnosis}");
