@@ -17,77 +17,85 @@ use crate::source::SourceInfo;
 use crate::{Credentials, Error, headers};
 
 impl Credentials {
-    /// Application default credentials: what the environment provides.
+    /// Creates application default credentials: those that the environment provides. Sends
+    /// nothing.
     ///
-    /// Looks, in this order, at
+    /// The first of these that exists is used:
+    ///
     /// 1. the file that the variable `GOOGLE_APPLICATION_CREDENTIALS` names,
-    /// 2. the well-known file of `gcloud auth application-default login`, in the folder that
-    ///    `CLOUDSDK_CONFIG` names or in gcloud's usual one,
-    /// 3. the metadata server, else the `gcloud` command: not before the first token is needed.
+    /// 2. the file that `gcloud auth application-default login` writes, in the folder that
+    ///    `CLOUDSDK_CONFIG` names or in gcloud's usual folder,
+    /// 3. the metadata server, or else the `gcloud` command. They are asked when the first token is
+    ///    needed.
     ///
-    /// A file may hold a service account's key (`service_account`), a user's login
-    /// (`authorized_user`), or say how to act as a service account from credentials inside it
-    /// (`impersonated_service_account`, up to eight in one another). [`builder`](Self::builder) has
-    /// options; [`explain`](Self::explain) says what was chosen.
+    /// A file contains a service account's key (`service_account`), a user's login
+    /// (`authorized_user`), or an impersonation of a service account with the source credentials
+    /// (`impersonated_service_account`, up to eight in one another).
+    ///
+    /// To set options, use [`builder`](Self::builder). To see what was chosen, use
+    /// [`explain`](Self::explain).
     ///
     /// # Errors
     ///
-    /// A file that is found but cannot be used is an error that names it; no other identity is
-    /// picked in its place. Nothing is sent.
+    /// Returns `InvalidInput` if a file is found but can't be used. The error names the file. The
+    /// next place in the list is not tried then, because it may have another identity.
+    ///
+    /// ```no_run
+    /// use gcp_iam_credentials::Credentials;
+    ///
+    /// let credentials = Credentials::application_default()?;
+    /// println!("{}", credentials.explain());
+    /// # Ok::<(), gcp_iam_credentials::Error>(())
+    /// ```
     pub fn application_default() -> Result<Self, Error> {
         Self::builder().application_default()
     }
 
-    /// Credentials from a credential file of any type that
-    /// [`application_default`](Self::application_default) knows.
+    /// Creates credentials from a credential file of any type that
+    /// [`application_default`](Self::application_default) knows. Sends nothing.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read or used. Nothing is sent.
+    /// Returns `InvalidInput` if the file can't be read or used.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::builder().file(path)
     }
 
-    /// Credentials from the content of a credential file of any type that
-    /// [`application_default`](Self::application_default) knows.
+    /// Creates credentials from the content of a credential file of any type that
+    /// [`application_default`](Self::application_default) knows. Sends nothing.
     ///
     /// # Errors
     ///
-    /// Where the content cannot be used. Nothing is sent.
+    /// Returns `InvalidInput` if the content can't be used.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         Self::builder().json(json)
     }
 
-    /// Credentials from a service account's key file, and from no file of another type.
+    /// Creates credentials from a service account's key file. Accepts no other type of file, and
+    /// sends nothing.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, or is not a usable key file. Nothing is sent.
+    /// Returns `InvalidInput` if the file can't be read or isn't a usable key file.
     pub fn from_service_account_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let file = CredentialFile::read(path)?;
         Self::builder().read(&file, Some(path), NAMED, Reader::service_account)
     }
 
-    /// Credentials from the content of a service account's key file.
+    /// Creates credentials from the content of a service account's key file. Accepts no other type
+    /// of file, and sends nothing.
     ///
     /// # Errors
     ///
-    /// Where the content is not that of a usable key file. Nothing is sent.
+    /// Returns `InvalidInput` if the content isn't that of a usable key file.
     pub fn from_service_account_json(json: &str) -> Result<Self, Error> {
         let file = CredentialFile::parse(json.as_bytes(), "the key file's content")?;
         Self::builder().read(&file, None, HELD, Reader::service_account)
     }
 
-    /// Credentials from a file or from the environment, with options.
-    ///
-    /// ```no_run
-    /// use gcp_iam_credentials::{Credentials, scopes};
-    ///
-    /// let credentials = Credentials::builder().scopes([scopes::PUBSUB]).application_default()?;
-    /// println!("{}", credentials.explain());
-    /// # Ok::<(), gcp_iam_credentials::Error>(())
-    /// ```
+    /// Returns a builder, which creates credentials from a file or from the environment, with
+    /// options.
     pub fn builder() -> CredentialsBuilder {
         CredentialsBuilder::new()
     }
@@ -96,10 +104,21 @@ impl Credentials {
 const NAMED: &str = "the program names it";
 const HELD: &str = "the program holds its content";
 
-/// Finds or reads credentials, with options.
+/// Creates [`Credentials`] from a file or from the environment, with options. Made by
+/// [`Credentials::builder`].
 ///
-/// Made by [`Credentials::builder`]. Nothing is read or checked before
-/// [`application_default`](Self::application_default), [`file`](Self::file) or [`json`](Self::json).
+/// Nothing is read or checked before [`application_default`](Self::application_default),
+/// [`file`](Self::file) or [`json`](Self::json) is called.
+///
+/// ```no_run
+/// use gcp_iam_credentials::{Credentials, scopes};
+///
+/// let credentials = Credentials::builder()
+///     .scopes([scopes::PUBSUB])
+///     .quota_project("billing-project")
+///     .application_default()?;
+/// # Ok::<(), gcp_iam_credentials::Error>(())
+/// ```
 #[must_use = "a builder does nothing until it reads"]
 #[derive(Clone, Debug)]
 pub struct CredentialsBuilder {
@@ -122,48 +141,50 @@ impl CredentialsBuilder {
         }
     }
 
-    /// What the tokens are good for. Default: the scopes that an `impersonated_service_account` file
-    /// names, else [`CLOUD_PLATFORM`](crate::scopes::CLOUD_PLATFORM); a user's tokens have all that
-    /// the user consented to.
+    /// Sets the scopes of the tokens. Default: the scopes in an `impersonated_service_account`
+    /// file, or else [`CLOUD_PLATFORM`](crate::scopes::CLOUD_PLATFORM). A user's tokens have all
+    /// scopes that the user consented to.
     ///
-    /// They are the scopes of the tokens in the end: the source of an impersonation keeps its own.
-    /// The metadata server and `gcloud` do not go by them.
+    /// For an impersonation, these are the scopes of the target's tokens. The metadata server and
+    /// `gcloud` ignore them.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.scopes = Some(scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect());
         self
     }
 
-    /// The universe, besides `googleapis.com`, that a file may belong to. Default: the variable
-    /// `GOOGLE_CLOUD_UNIVERSE_DOMAIN`.
+    /// Sets the universe, besides `googleapis.com`, that a file may belong to. Default: the variable
+    /// `GOOGLE_CLOUD_UNIVERSE_DOMAIN`, or else none.
     pub fn universe_domain(mut self, domain: impl Into<String>) -> Self {
         self.universe_domain = Some(domain.into());
         self
     }
 
-    /// The project that calls with the tokens are counted against (`x-goog-user-project`). Default:
-    /// the variable `GOOGLE_CLOUD_QUOTA_PROJECT`, else the one that the file names, else none.
+    /// Sets the quota project: the project that requests with the tokens are counted against
+    /// (`x-goog-user-project`). Default: the variable `GOOGLE_CLOUD_QUOTA_PROJECT`, or else the
+    /// project in the file, or else none.
     ///
-    /// The source of an impersonation keeps its own.
+    /// For an impersonation, it applies to requests with the target's tokens.
     pub fn quota_project(mut self, project: impl Into<String>) -> Self {
         self.quota_project = Some(project.into());
         self
     }
 
-    /// Lets the URLs in a file lead to these hosts too, over https. Calls add up. Without it they
-    /// may lead to hosts under `googleapis.com` and the
-    /// [universe domain](Self::universe_domain), and to loopback addresses.
+    /// Allows the URLs in a file to name these hosts too, over https. Several calls add up.
+    /// Default: only hosts under `googleapis.com` and the [universe domain](Self::universe_domain),
+    /// and loopback addresses.
     ///
-    /// A pattern is a host name, or `*.` before a domain for all hosts under it.
+    /// A pattern is a host name. With `*.` in front of a domain it stands for all hosts under that
+    /// domain.
     pub fn allow_hosts(mut self, patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.hosts.extend(patterns.into_iter().map(|pattern| HostPattern::new(pattern.as_ref())));
         self
     }
 
-    /// Application default credentials, as [`Credentials::application_default`] finds them.
+    /// Creates application default credentials, as [`Credentials::application_default`] does.
     ///
     /// # Errors
     ///
-    /// Where an option is wrong, or the file that is found cannot be used. Nothing is sent.
+    /// Returns `InvalidInput` if an option is invalid, or if the file that is found can't be used.
     pub fn application_default(self) -> Result<Credentials, Error> {
         let environment = self.environment();
         match environment.find() {
@@ -179,22 +200,22 @@ impl CredentialsBuilder {
         }
     }
 
-    /// Credentials from a file.
+    /// Creates credentials from a file, as [`Credentials::from_file`] does.
     ///
     /// # Errors
     ///
-    /// Where an option is wrong, or the file cannot be read or used. Nothing is sent.
+    /// Returns `InvalidInput` if an option is invalid, or if the file can't be read or used.
     pub fn file(self, path: impl AsRef<Path>) -> Result<Credentials, Error> {
         let path = path.as_ref();
         let file = CredentialFile::read(path)?;
         self.read(&file, Some(path), NAMED, Reader::credentials)
     }
 
-    /// Credentials from a file's content.
+    /// Creates credentials from a file's content, as [`Credentials::from_json`] does.
     ///
     /// # Errors
     ///
-    /// Where an option is wrong, or the content cannot be used. Nothing is sent.
+    /// Returns `InvalidInput` if an option is invalid, or if the content can't be used.
     pub fn json(self, json: &str) -> Result<Credentials, Error> {
         let file = CredentialFile::parse(json.as_bytes(), "the credential file's content")?;
         self.read(&file, None, HELD, Reader::credentials)

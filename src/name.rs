@@ -24,8 +24,8 @@ const MAX_LEN: usize = 512;
 /// ```
 /// use gcp_iam_credentials::service_account_path;
 ///
-/// let path = service_account_path("-", "sa@project.iam.gserviceaccount.com");
-/// assert_eq!(path, "projects/-/serviceAccounts/sa@project.iam.gserviceaccount.com");
+/// let path = service_account_path("-", "sa@p.iam.gserviceaccount.com");
+/// assert_eq!(path, "projects/-/serviceAccounts/sa@p.iam.gserviceaccount.com");
 /// ```
 pub fn service_account_path(project: &str, account: &str) -> String {
     [PROJECTS, project, SERVICE_ACCOUNTS, account].concat()
@@ -37,8 +37,10 @@ pub fn service_account_path(project: &str, account: &str) -> String {
 /// ```
 /// use gcp_iam_credentials::parse_service_account_path;
 ///
-/// let path = "projects/-/serviceAccounts/sa@project.iam.gserviceaccount.com";
-/// assert_eq!(parse_service_account_path(path), Some(("-", "sa@project.iam.gserviceaccount.com")));
+/// let path = "projects/-/serviceAccounts/sa@p.iam.gserviceaccount.com";
+/// let (project, account) = parse_service_account_path(path).unwrap();
+/// assert_eq!((project, account), ("-", "sa@p.iam.gserviceaccount.com"));
+///
 /// assert_eq!(parse_service_account_path("projects/p/topics/t"), None);
 /// ```
 pub fn parse_service_account_path(path: &str) -> Option<(&str, &str)> {
@@ -55,9 +57,10 @@ pub fn parse_service_account_path(path: &str) -> Option<(&str, &str)> {
 /// ```
 /// use gcp_iam_credentials::ServiceAccountName;
 ///
-/// let name: ServiceAccountName = "sa@project.iam.gserviceaccount.com".parse()?;
-/// assert_eq!(name.to_string(), "projects/-/serviceAccounts/sa@project.iam.gserviceaccount.com");
-/// assert_eq!(name.account(), "sa@project.iam.gserviceaccount.com");
+/// let name: ServiceAccountName = "sa@p.iam.gserviceaccount.com".parse()?;
+/// let path = "projects/-/serviceAccounts/sa@p.iam.gserviceaccount.com";
+/// assert_eq!(name.to_string(), path);
+/// assert_eq!(name.account(), "sa@p.iam.gserviceaccount.com");
 /// # Ok::<(), gcp_iam_credentials::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
