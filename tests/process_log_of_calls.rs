@@ -114,7 +114,7 @@ fn no_secret_is_shown_or_logged_at_any_level() {
         &call,
         "attempt succeeded attempt=1 took=",
         "attempt failed attempt=1 took=",
-        "trying again attempt=2 wait=",
+        "next attempt attempt=2 wait=",
         "token fetched",
         "TRACE",
         "h2",
