@@ -259,7 +259,9 @@ impl FetchOwner for Cache {
         let mut inner = self.lock();
         let now = self.clock.now();
         let took = inner.state.fetching_for(now);
-        let result = inner.state.complete(id, now, result, jitter)?;
+        // Kept until the lock is released, like `result`: dropping a source's error runs its code.
+        let _last_error = inner.state.last_error().cloned();
+        let result = inner.state.complete(id, now, &result, jitter)?;
         let fetch = inner.fetch.take();
         self.publish(&inner, now);
         let next_in = inner.state.next_fetch(now).map(|next| next.saturating_sub(now.mono));

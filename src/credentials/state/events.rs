@@ -39,14 +39,15 @@ impl State {
         &mut self,
         id: u64,
         now: Now,
-        result: Result<Token, Failure>,
+        result: &Result<Token, Failure>,
         jitter: f64,
     ) -> Option<Result<Token, Error>> {
         let fetch = self.fetch.take_if(|fetch| fetch.id == id)?;
-        let received = result.and_then(|token| {
-            let token = CachedToken::new(token, fetch.began, now, self.hints, jitter);
-            token.map_err(Failure::Reported)
-        });
+        let received = match result {
+            Ok(token) => CachedToken::new(token.clone(), fetch.began, now, self.hints, jitter)
+                .map_err(Failure::Reported),
+            Err(failure) => Err(failure.clone()),
+        };
         Some(match received {
             Ok(received) => {
                 let token = received.token().clone();

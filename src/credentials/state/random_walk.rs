@@ -111,7 +111,7 @@ impl Walk {
         // Now and then the source returns the same token again.
         let name = format!("t{}", self.tokens / 3);
         let token = Token::new(name, self.now.wall + life).unwrap();
-        assert!(self.state.complete(id, self.now, Ok(token), amount).is_some());
+        assert!(self.state.complete(id, self.now, &Ok(token), amount).is_some());
     }
 
     fn fail(&mut self, id: u64, amount: f64) {
@@ -121,7 +121,7 @@ impl Walk {
             2 => Failure::Reported(Error::transient("x")),
             _ => Failure::Reported(Error::permanent("x")),
         };
-        let result = self.state.complete(id, self.now, Err(failure), amount);
+        let result = self.state.complete(id, self.now, &Err(failure), amount);
         assert!(result.is_some_and(|result| result.is_err()));
     }
 
