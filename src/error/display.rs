@@ -241,7 +241,7 @@ mod tests {
         let mut local = Status::new(Code::Unknown, "cable cut");
         local.set_source(std::sync::Arc::new(ConnectError(Box::new(io()))));
         let lost = Error::transport("the connection to https://a.test broke", true)
-            .from_local(local, |error| error.is::<ConnectError>());
+            .with_status(local, |error| error.is::<ConnectError>());
         let refused = || refused().during("generate_access_token", "middle@example.com", 1);
         for (error, parts) in [
             (refused(), vec!["no such grant", "for middle@example.com: ", "PERMISSION_DENIED: ", "fix: "]),

@@ -18,7 +18,7 @@ use crate::error::ServiceError;
 /// is a reply of the service.
 pub(super) fn classify(status: Status, head: &ReplyHead, origin: &Uri) -> Error {
     if let Some(error) = reply_of_another_server(&status, head, origin) {
-        return error.from_local(status, is_wrapper);
+        return error.with_status(status, is_wrapper);
     }
     if let Some(error) = failure_of_the_source(&status) {
         return error;
@@ -27,10 +27,10 @@ pub(super) fn classify(status: Status, head: &ReplyHead, origin: &Uri) -> Error 
         return error;
     }
     if let Some(error) = lost_connection(&status, origin) {
-        return error.from_local(status, is_wrapper);
+        return error.with_status(status, is_wrapper);
     }
     if let Some(error) = truncated_reply(&status, origin) {
-        return error.from_local(status, is_wrapper);
+        return error.with_status(status, is_wrapper);
     }
     let transient = is_transient(status.code());
     Error::status(ServiceError::new(status), transient)
