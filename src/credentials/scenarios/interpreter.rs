@@ -150,76 +150,23 @@ impl World {
             Step::WallBack(time) => self.time.jump(|wall| wall - time),
 
             Step::Get(expected) => self.get(expected).await,
-            Step::ForRetry(expected) => {
-                let outcome = self.credentials().token_for_retry_within(later(secs(600))).await;
-                self.check(outcome, expected);
-            }
-            Step::Other(expected) => {
-                let last = self.source.last_given();
-                match self.credentials().token_instead_of(&last, later(secs(600))).await.transpose() {
-                    Some(outcome) => self.check(outcome, expected),
-                    None => assert_eq!(expected, Expect::NoOther, "{}", self.context),
-                }
-            }
-            Step::Refresh(expected) => {
-                let outcome = self.credentials().refresh().await;
-                self.check(outcome, expected);
-            }
-            Step::Cached(expected) => {
-                let cached = self.credentials().cached();
-                assert_eq!(self.credentials().is_valid(), expected.is_some(), "{}", self.context);
-                let secret = cached.as_ref().map(Token::secret);
-                assert_eq!(secret.map(str::to_owned), expected.map(secret_of), "{}", self.context);
-            }
-            Step::Every(interval, times, expected) => {
-                for _ in 0..times {
-                    sleep(interval).await;
-                    settle().await;
-                    self.get(expected).await;
-                }
-            }
-            Step::Many(size, expected) => {
-                let tasks: Vec<_> = (0..size).map(|_| self.spawn_token(None)).collect();
-                for task in tasks {
-                    let outcome = task.await.unwrap();
-                    self.check(outcome, expected);
-                }
-            }
+            Step::ForRetry(expected) => self.for_retry(expected).await,
+            Step::Other(expected) => self.other(expected).await,
+            Step::Refresh(expected) => self.refresh(expected).await,
+            Step::Cached(expected) => self.cached(expected),
+            Step::Every(interval, times, expected) => self.every(interval, times, expected).await,
+            Step::Many(size, expected) => self.many(size, expected).await,
 
-            Step::Wait(who) => {
-                let task = self.spawn_token(None);
-                self.waiters.insert(who, task);
-            }
-            Step::WaitWithin(who, time) => {
-                let task = self.spawn_token(Some(later(time)));
-                self.waiters.insert(who, task);
-            }
+            Step::Wait(who) => self.wait(who, None),
+            Step::WaitWithin(who, time) => self.wait(who, Some(later(time))),
             Step::StillWaiting(who) => assert!(!self.waiters[who].is_finished(), "{}", self.context),
-            Step::Got(who, expected) => {
-                let task = self.waiters.remove(who).expect("no caller with this name waits");
-                assert!(task.is_finished(), "still waiting at {}", self.context);
-                let outcome = task.await.unwrap();
-                self.check(outcome, expected);
-            }
-            Step::Leave(who) => self.waiters.remove(who).expect("no caller with this name waits").abort(),
+            Step::Got(who, expected) => self.got(who, expected).await,
+            Step::Leave(who) => self.waiter(who).abort(),
 
-            Step::Reject => self.credentials().invalidate(&self.source.last_given()),
-            Step::RejectBurst(times) => {
-                for _ in 0..times {
-                    self.credentials().invalidate(&self.source.last_given());
-                }
-            }
-            Step::RejectEvery(interval, times) => {
-                for _ in 0..times {
-                    sleep(interval).await;
-                    let token = self.credentials().token().await.expect(&self.context);
-                    self.credentials().invalidate(&token);
-                }
-            }
-            Step::RejectFirst => {
-                let first = self.first.clone().expect("no token so far");
-                self.credentials().invalidate(&first);
-            }
+            Step::Reject => self.reject(),
+            Step::RejectBurst(times) => (0..times).for_each(|_| self.reject()),
+            Step::RejectEvery(interval, times) => self.reject_every(interval, times).await,
+            Step::RejectFirst => self.reject_first(),
 
             Step::KeepWarm => self.warm = Some(self.credentials().keep_warm()),
             Step::CoolDown => self.warm = None,
@@ -230,10 +177,7 @@ impl World {
             }
 
             Step::Fetches(count) => assert_eq!(self.source.fetches(), count, "{}", self.context),
-            Step::FetchesBetween(least, most) => {
-                let fetches = self.source.fetches();
-                assert!((least..=most).contains(&fetches), "{fetches} fetches at {}", self.context);
-            }
+            Step::FetchesBetween(least, most) => self.fetches_between(least, most),
             Step::Asked(reason, rejected) => {
                 assert_eq!(self.source.last_asked(), (reason, rejected.map(secret_of)), "{}", self.context);
             }
@@ -242,6 +186,85 @@ impl World {
             }
         }
         settle().await;
+    }
+
+    async fn for_retry(&mut self, expected: Expect) {
+        let outcome = self.credentials().token_for_retry_within(later(secs(600))).await;
+        self.check(outcome, expected);
+    }
+
+    async fn other(&mut self, expected: Expect) {
+        let last = self.source.last_given();
+        match self.credentials().token_instead_of(&last, later(secs(600))).await.transpose() {
+            Some(outcome) => self.check(outcome, expected),
+            None => assert_eq!(expected, Expect::NoOther, "{}", self.context),
+        }
+    }
+
+    async fn refresh(&mut self, expected: Expect) {
+        let outcome = self.credentials().refresh().await;
+        self.check(outcome, expected);
+    }
+
+    fn cached(&self, expected: Option<u32>) {
+        let cached = self.credentials().cached();
+        assert_eq!(self.credentials().is_valid(), expected.is_some(), "{}", self.context);
+        let secret = cached.as_ref().map(Token::secret);
+        assert_eq!(secret.map(str::to_owned), expected.map(secret_of), "{}", self.context);
+    }
+
+    async fn every(&mut self, interval: Duration, times: u32, expected: Expect) {
+        for _ in 0..times {
+            sleep(interval).await;
+            settle().await;
+            self.get(expected).await;
+        }
+    }
+
+    async fn many(&mut self, size: usize, expected: Expect) {
+        let tasks: Vec<_> = (0..size).map(|_| self.spawn_token(None)).collect();
+        for task in tasks {
+            let outcome = task.await.unwrap();
+            self.check(outcome, expected);
+        }
+    }
+
+    fn wait(&mut self, who: &'static str, deadline: Option<Instant>) {
+        let task = self.spawn_token(deadline);
+        self.waiters.insert(who, task);
+    }
+
+    async fn got(&mut self, who: &'static str, expected: Expect) {
+        let task = self.waiter(who);
+        assert!(task.is_finished(), "still waiting at {}", self.context);
+        let outcome = task.await.unwrap();
+        self.check(outcome, expected);
+    }
+
+    fn waiter(&mut self, who: &'static str) -> JoinHandle<Result<Token, Error>> {
+        self.waiters.remove(who).expect("no caller with this name waits")
+    }
+
+    fn reject(&self) {
+        self.credentials().invalidate(&self.source.last_given());
+    }
+
+    async fn reject_every(&mut self, interval: Duration, times: u32) {
+        for _ in 0..times {
+            sleep(interval).await;
+            let token = self.credentials().token().await.expect(&self.context);
+            self.credentials().invalidate(&token);
+        }
+    }
+
+    fn reject_first(&self) {
+        let first = self.first.as_ref().expect("no token so far");
+        self.credentials().invalidate(first);
+    }
+
+    fn fetches_between(&self, least: usize, most: usize) {
+        let fetches = self.source.fetches();
+        assert!((least..=most).contains(&fetches), "{fetches} fetches at {}", self.context);
     }
 
     async fn get(&mut self, expected: Expect) {
