@@ -5,6 +5,7 @@ mod grant;
 mod http_client;
 #[cfg(not(feature = "credential-files"))]
 mod no_http_client;
+mod outcome;
 mod refusal;
 mod reply;
 

@@ -92,9 +92,9 @@ async fn a_user_file_yields_tokens_until_the_login_is_revoked() {
 /// [`FIRST`] and [`SECOND`], with every option set.
 async fn impersonation_file() -> (Emulator, String) {
     let policy = Policy::new()
-        .grant(&member(KEY), Role::TOKEN_CREATOR, FIRST)
-        .grant(&member(FIRST), Role::TOKEN_CREATOR, SECOND)
-        .grant(&member(SECOND), Role::TOKEN_CREATOR, TARGET)
+        .grant(member(KEY), Role::TOKEN_CREATOR, FIRST)
+        .grant(member(FIRST), Role::TOKEN_CREATOR, SECOND)
+        .grant(member(SECOND), Role::TOKEN_CREATOR, TARGET)
         .account(KEY);
     let emulator = Emulator::builder().policy(policy).start().await.unwrap();
     let key = emulator.service_account_key_json(KEY);
@@ -157,9 +157,9 @@ async fn an_impersonation_file_explains_its_chain() {
 async fn impersonation_files_nest_three_deep() {
     let policy = Policy::new()
         .user(USER, "refresh")
-        .grant(&format!("user:{USER}"), Role::TOKEN_CREATOR, FIRST)
-        .grant(&member(FIRST), Role::TOKEN_CREATOR, SECOND)
-        .grant(&member(SECOND), Role::TOKEN_CREATOR, TARGET);
+        .grant(format!("user:{USER}"), Role::TOKEN_CREATOR, FIRST)
+        .grant(member(FIRST), Role::TOKEN_CREATOR, SECOND)
+        .grant(member(SECOND), Role::TOKEN_CREATOR, TARGET);
     let emulator = Emulator::builder().policy(policy).start().await.unwrap();
     let mut file = with(&emulator.authorized_user_json(USER), json!({"refresh_token": "refresh"}));
     for target in [FIRST, SECOND, TARGET] {
