@@ -1,44 +1,35 @@
-//! Finds and reads credential files.
+//! Application default credentials: finds and reads credential files.
 
 mod credential_file;
 mod found_file;
 mod impersonated_service_account;
 mod reader;
+mod settings;
 
 use std::path::Path;
 
 use self::credential_file::CredentialFile;
-use self::found_file::Environment;
-use self::reader::{Purpose, Reader, default_scopes};
-use crate::environment::{QUOTA_VARIABLE, UNIVERSE_VARIABLE};
-use crate::host::{DEFAULT_UNIVERSE, HostPattern, Trust, check_universe};
-use crate::scopes::check::checked_scopes;
-use crate::source::SourceInfo;
-use crate::{Credentials, Error, headers};
+use self::found_file::FoundFile;
+use self::reader::{Purpose, Reader};
+use self::settings::Settings;
+use crate::credentials::CredentialsBuilder;
+use crate::environment::Environment;
+use crate::{Credentials, Error};
 
 impl Credentials {
-    /// Creates application default credentials: those that the environment provides. Sends
-    /// nothing.
+    /// Finds application default credentials: those that the environment provides.
     ///
-    /// The first of these that exists is used:
-    ///
+    /// It looks for them in this order:
     /// 1. the file that the variable `GOOGLE_APPLICATION_CREDENTIALS` names,
-    /// 2. the file that `gcloud auth application-default login` writes, in the folder that
-    ///    `CLOUDSDK_CONFIG` names or in gcloud's usual folder,
-    /// 3. the metadata server, or else the `gcloud` command. They are asked when the first token is
-    ///    needed.
+    /// 2. the file that `gcloud auth application-default login` writes, in the folder that the
+    ///    variable `CLOUDSDK_CONFIG` names, else in gcloud's default folder,
+    /// 3. the metadata server, then the `gcloud` command (feature `gcp-auth`). They are asked when
+    ///    the first token is needed.
     ///
-    /// A file contains a service account's key (`service_account`), a user's login
-    /// (`authorized_user`), or an impersonation of a service account with the source credentials
-    /// (`impersonated_service_account`, up to eight in one another).
-    ///
-    /// To set options, use [`builder`](Self::builder). To see what was chosen, use
-    /// [`explain`](Self::explain).
-    ///
-    /// # Errors
-    ///
-    /// Returns `InvalidInput` if a file is found but can't be used. The error names the file. The
-    /// next place in the list is not tried then, because it may have another identity.
+    /// The file contains a service account's key (`service_account`), a user's login
+    /// (`authorized_user`), or the account to impersonate and the credentials to do so with
+    /// (`impersonated_service_account`, nested up to eight times). [`builder`](Self::builder) has
+    /// options, and [`explain`](Self::explain) says what was found.
     ///
     /// ```no_run
     /// use gcp_iam_credentials::Credentials;
@@ -47,178 +38,114 @@ impl Credentials {
     /// println!("{}", credentials.explain());
     /// # Ok::<(), gcp_iam_credentials::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a file is found that can't be used: no other identity is tried. Nothing is
+    /// sent.
     pub fn application_default() -> Result<Self, Error> {
         Self::builder().application_default()
     }
 
-    /// Creates credentials from a credential file of any type that
-    /// [`application_default`](Self::application_default) knows. Sends nothing.
+    /// Reads a credential file of any type that
+    /// [`application_default`](Self::application_default) supports.
+    ///
+    /// ```no_run
+    /// use gcp_iam_credentials::Credentials;
+    ///
+    /// let credentials = Credentials::from_file("adc.json")?;
+    /// # Ok::<(), gcp_iam_credentials::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// Returns `InvalidInput` if the file can't be read or used.
+    /// `InvalidInput` if the file can't be read or used. Nothing is sent.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::builder().file(path)
     }
 
-    /// Creates credentials from the content of a credential file of any type that
-    /// [`application_default`](Self::application_default) knows. Sends nothing.
+    /// Reads the content of a credential file of any type that
+    /// [`application_default`](Self::application_default) supports.
     ///
     /// # Errors
     ///
-    /// Returns `InvalidInput` if the content can't be used.
+    /// `InvalidInput` if the content can't be used. Nothing is sent.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         Self::builder().json(json)
     }
 
-    /// Creates credentials from a service account's key file. Accepts no other type of file, and
-    /// sends nothing.
+    /// Reads a service account's key file, and no file of another type.
+    ///
+    /// ```no_run
+    /// use gcp_iam_credentials::Credentials;
+    ///
+    /// let credentials = Credentials::from_service_account_file("key.json")?;
+    /// # Ok::<(), gcp_iam_credentials::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// Returns `InvalidInput` if the file can't be read or isn't a usable key file.
+    /// `InvalidInput` if the file can't be read, or isn't a usable key file. Nothing is sent.
     pub fn from_service_account_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let file = CredentialFile::read(path)?;
-        Self::builder().read(&file, Some(path), NAMED, Reader::service_account)
+        Self::builder().read_file(path.as_ref(), PROGRAM_NAMES_FILE, Reader::service_account)
     }
 
-    /// Creates credentials from the content of a service account's key file. Accepts no other type
-    /// of file, and sends nothing.
+    /// Reads the content of a service account's key file, and of no file of another type.
     ///
     /// # Errors
     ///
-    /// Returns `InvalidInput` if the content isn't that of a usable key file.
+    /// `InvalidInput` if the content isn't that of a usable key file. Nothing is sent.
     pub fn from_service_account_json(json: &str) -> Result<Self, Error> {
         let file = CredentialFile::parse(json.as_bytes(), "the key file's content")?;
-        Self::builder().read(&file, None, HELD, Reader::service_account)
-    }
-
-    /// Returns a builder, which creates credentials from a file or from the environment, with
-    /// options.
-    pub fn builder() -> CredentialsBuilder {
-        CredentialsBuilder::new()
+        Self::builder().read(&file, None, PROGRAM_HAS_CONTENT, Reader::service_account)
     }
 }
 
-const NAMED: &str = "the program names it";
-const HELD: &str = "the program holds its content";
+/// Why a file is used, for [`Credentials::explain`].
+const PROGRAM_NAMES_FILE: &str = "the program names it";
+const PROGRAM_HAS_CONTENT: &str = "the program contains its content";
 
-/// Creates [`Credentials`] from a file or from the environment, with options. Made by
-/// [`Credentials::builder`].
-///
-/// Nothing is read or checked before [`application_default`](Self::application_default),
-/// [`file`](Self::file) or [`json`](Self::json) is called.
-///
-/// ```no_run
-/// use gcp_iam_credentials::{Credentials, scopes};
-///
-/// let credentials = Credentials::builder()
-///     .scopes([scopes::PUBSUB])
-///     .quota_project("billing-project")
-///     .application_default()?;
-/// # Ok::<(), gcp_iam_credentials::Error>(())
-/// ```
-#[must_use = "a builder does nothing until it reads"]
-#[derive(Clone, Debug)]
-pub struct CredentialsBuilder {
-    scopes: Option<Vec<String>>,
-    universe_domain: Option<String>,
-    quota_project: Option<String>,
-    hosts: Vec<HostPattern>,
-    /// `None` is that of the process.
-    environment: Option<Environment>,
-}
+/// How one type of file is read, or any type.
+type Read = fn(&Reader, credential_file::Fields<'_>, Purpose) -> Result<Credentials, Error>;
 
 impl CredentialsBuilder {
-    fn new() -> Self {
-        Self {
-            scopes: None,
-            universe_domain: None,
-            quota_project: None,
-            hosts: Vec::new(),
-            environment: None,
-        }
-    }
-
-    /// Sets the scopes of the tokens. Default: the scopes in an `impersonated_service_account`
-    /// file, or else [`CLOUD_PLATFORM`](crate::scopes::CLOUD_PLATFORM). A user's tokens have all
-    /// scopes that the user consented to.
-    ///
-    /// For an impersonation, these are the scopes of the target's tokens. The metadata server and
-    /// `gcloud` ignore them.
-    pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        self.scopes = Some(scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect());
-        self
-    }
-
-    /// Sets the universe, besides `googleapis.com`, that a file may belong to. Default: the variable
-    /// `GOOGLE_CLOUD_UNIVERSE_DOMAIN`, or else none.
-    pub fn universe_domain(mut self, domain: impl Into<String>) -> Self {
-        self.universe_domain = Some(domain.into());
-        self
-    }
-
-    /// Sets the quota project: the project that requests with the tokens are counted against
-    /// (`x-goog-user-project`). Default: the variable `GOOGLE_CLOUD_QUOTA_PROJECT`, or else the
-    /// project in the file, or else none.
-    ///
-    /// For an impersonation, it applies to requests with the target's tokens.
-    pub fn quota_project(mut self, project: impl Into<String>) -> Self {
-        self.quota_project = Some(project.into());
-        self
-    }
-
-    /// Allows the URLs in a file to name these hosts too, over https. Several calls add up.
-    /// Default: only hosts under `googleapis.com` and the [universe domain](Self::universe_domain),
-    /// and loopback addresses.
-    ///
-    /// A pattern is a host name. With `*.` in front of a domain it stands for all hosts under that
-    /// domain.
-    pub fn allow_hosts(mut self, patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        self.hosts.extend(patterns.into_iter().map(|pattern| HostPattern::new(pattern.as_ref())));
-        self
-    }
-
-    /// Creates application default credentials, as [`Credentials::application_default`] does.
+    /// Finds application default credentials, like [`Credentials::application_default`].
     ///
     /// # Errors
     ///
-    /// Returns `InvalidInput` if an option is invalid, or if the file that is found can't be used.
+    /// `InvalidInput` if an option is invalid, or if a file is found that can't be used. Nothing is
+    /// sent.
     pub fn application_default(self) -> Result<Credentials, Error> {
         let environment = self.environment();
-        match environment.find() {
-            Some(found) => {
-                let file = CredentialFile::read(&found.path)?;
-                self.read(&file, Some(&found.path), found.reason, Reader::credentials)
-            }
-            None => {
-                let (_, scopes, quota_project) = self.settings(&environment)?;
-                let info = quota_project.map(|project| SourceInfo::new().with_quota_project(project));
-                machine(scopes.unwrap_or_else(default_scopes), info.unwrap_or_default())
-            }
+        match FoundFile::search(&environment) {
+            Some(found) => self.read_file(&found.path, found.reason, Reader::credentials),
+            None => without_file(Settings::new(self, &environment)?),
         }
     }
 
-    /// Creates credentials from a file, as [`Credentials::from_file`] does.
+    /// Reads a credential file.
     ///
     /// # Errors
     ///
-    /// Returns `InvalidInput` if an option is invalid, or if the file can't be read or used.
+    /// `InvalidInput` if an option is invalid, or if the file can't be read or used. Nothing is
+    /// sent.
     pub fn file(self, path: impl AsRef<Path>) -> Result<Credentials, Error> {
-        let path = path.as_ref();
-        let file = CredentialFile::read(path)?;
-        self.read(&file, Some(path), NAMED, Reader::credentials)
+        self.read_file(path.as_ref(), PROGRAM_NAMES_FILE, Reader::credentials)
     }
 
-    /// Creates credentials from a file's content, as [`Credentials::from_json`] does.
+    /// Reads the content of a credential file.
     ///
     /// # Errors
     ///
-    /// Returns `InvalidInput` if an option is invalid, or if the content can't be used.
+    /// `InvalidInput` if an option is invalid, or if the content can't be used. Nothing is sent.
     pub fn json(self, json: &str) -> Result<Credentials, Error> {
         let file = CredentialFile::parse(json.as_bytes(), "the credential file's content")?;
-        self.read(&file, None, HELD, Reader::credentials)
+        self.read(&file, None, PROGRAM_HAS_CONTENT, Reader::credentials)
+    }
+
+    fn read_file(self, path: &Path, reason: &'static str, read: Read) -> Result<Credentials, Error> {
+        let file = CredentialFile::read(path)?;
+        self.read(&file, Some(path), reason, read)
     }
 
     fn read(
@@ -226,69 +153,39 @@ impl CredentialsBuilder {
         file: &CredentialFile,
         path: Option<&Path>,
         reason: &'static str,
-        read: impl Fn(&Reader, credential_file::Fields<'_>, Purpose<'_>) -> Result<Credentials, Error>,
+        read: Read,
     ) -> Result<Credentials, Error> {
-        let (mut reader, scopes, quota_project) = self.settings(&self.environment())?;
-        (reader.file, reader.reason) = (path.map(Path::to_owned), reason);
-        let purpose = Purpose::Use { scopes: scopes.as_deref(), quota_project: quota_project.as_deref() };
-        read(&reader, file.fields(), purpose)
+        let environment = self.environment();
+        let settings = Settings::new(self, &environment)?;
+        let reader = Reader { settings, path: path.map(Path::to_owned), reason };
+        read(&reader, file.fields(), Purpose::Program)
     }
 
     fn environment(&self) -> Environment {
-        self.environment.clone().unwrap_or_else(Environment::of_the_process)
-    }
-
-    /// The options, checked.
-    #[expect(clippy::type_complexity, reason = "read by two neighbours alone")]
-    fn settings(
-        &self,
-        environment: &Environment,
-    ) -> Result<(Reader, Option<Box<[Box<str>]>>, Option<String>), Error> {
-        let scopes = self.scopes.as_ref().map(checked_scopes).transpose()?;
-        let scopes = scopes.map(|scopes| scopes.into_iter().map(Into::into).collect());
-        let variables = environment.variables;
-
-        let usual_universe = variables(UNIVERSE_VARIABLE);
-        if let Some(domain) = &usual_universe {
-            check_universe(domain, UNIVERSE_VARIABLE)?;
-        }
-        if let Some(domain) = &self.universe_domain {
-            check_universe(domain, "universe_domain")?;
-        }
-        let usual_universe = usual_universe.unwrap_or_else(|| DEFAULT_UNIVERSE.to_owned());
-        let universe = self.universe_domain.as_ref().unwrap_or(&usual_universe).as_str().into();
-        let reader = Reader {
-            trust: Trust { universe, hosts: self.hosts.clone() },
-            usual_universe: usual_universe.into(),
-            file: None,
-            reason: HELD,
-            variables,
-        };
-
-        let quota_project = match (&self.quota_project, variables(QUOTA_VARIABLE)) {
-            (Some(project), _) => Some((project.clone(), "quota_project")),
-            (None, Some(project)) => Some((project, QUOTA_VARIABLE)),
-            (None, None) => None,
-        };
-        if let Some((project, field)) = &quota_project {
-            headers::quota_project(project, field)?;
-        }
-        Ok((reader, scopes, quota_project.map(|(project, _)| project)))
+        self.environment.clone().unwrap_or_else(Environment::of_process)
     }
 }
 
+/// Creates the credentials that are used if there is no file.
 #[cfg(feature = "gcp-auth")]
-fn machine(scopes: Box<[Box<str>]>, info: SourceInfo) -> Result<Credentials, Error> {
-    Ok(Credentials::from_source(crate::source::MetadataOrGcloud::new(scopes.into(), info)))
+fn without_file(settings: Settings) -> Result<Credentials, Error> {
+    use crate::source::{MetadataOrGcloud, SourceInfo};
+
+    let info = match settings.quota_project {
+        Some(project) => SourceInfo::new().with_quota_project(project),
+        None => SourceInfo::new(),
+    };
+    let scopes = settings.scopes.unwrap_or_else(reader::default_scopes);
+    Ok(Credentials::from_source(MetadataOrGcloud::new(scopes, info)))
 }
 
-#[allow(clippy::boxed_local, reason = "its twin keeps them")]
 #[cfg(not(feature = "gcp-auth"))]
-fn machine(_scopes: Box<[Box<str>]>, _info: SourceInfo) -> Result<Credentials, Error> {
+fn without_file(_settings: Settings) -> Result<Credentials, Error> {
     let expectation =
-        "must be set up: no credential file was found, and this build has no metadata server support";
+        "must be in a file, because this build can't ask the metadata server, but no file was found";
     Err(Error::invalid("credentials", expectation).fix_by(
-        "set GOOGLE_APPLICATION_CREDENTIALS to a credential file, or enable the feature gcp-auth of gcp-iam-credentials",
+        "set GOOGLE_APPLICATION_CREDENTIALS to a credential file, or enable the feature gcp-auth of \
+         gcp-iam-credentials",
     ))
 }
 

@@ -4,6 +4,7 @@
 //! types around it: [`CredentialsBuilder`] creates credentials from files with options,
 //! [`KeepWarm`] keeps a token cached, and [`CacheStatus`] reports how the cache is doing.
 
+mod builder;
 mod cache;
 mod cached_token;
 mod clock;
@@ -25,12 +26,12 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, header};
 use tokio::time::Instant;
 
+pub use self::builder::CredentialsBuilder;
 use self::cache::Cache;
 use self::clock::{SystemTimeSource, TimeSource};
 pub use self::keep_warm::KeepWarm;
 use self::state::Demand;
 pub use self::status::CacheStatus;
-pub use crate::adc::CredentialsBuilder;
 use crate::environment::{EMULATOR_VARIABLE, variable};
 use crate::source::{ClosureSource, Explanation, FetchRequest, FixedToken, SourceInfo};
 use crate::{Error, Token, TokenSource};
@@ -156,7 +157,7 @@ impl Credentials {
         provider: Arc<dyn gcp_auth::TokenProvider>,
         scopes: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Self {
-        let scopes = scopes.into_iter().map(|scope| scope.as_ref().into()).collect();
+        let scopes = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
         Self::from_source(crate::source::GcpAuthSource::new(provider, scopes))
     }
 

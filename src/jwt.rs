@@ -149,7 +149,7 @@ pub(crate) fn payload(claims: &impl Serialize, now: SystemTime) -> Result<String
         claims => (None, claims),
     };
     let Value::Object(object) = &claims else {
-        return Err(invalid(format!("must be a JSON object, got {}", kind(&claims))));
+        return Err(invalid(format!("must be a JSON object, got {}", json_type(&claims))));
     };
     if let Some(exp) = object.get("exp") {
         check_expiry(exp, now)?;
@@ -191,7 +191,8 @@ fn check_expiry(exp: &Value, now: SystemTime) -> Result<(), Error> {
     Ok(())
 }
 
-fn kind(value: &Value) -> &'static str {
+/// Names the type of a JSON value, for error messages.
+pub(crate) fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

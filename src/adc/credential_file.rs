@@ -3,24 +3,26 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::jwt::json_type;
 use crate::{Error, ServiceAccountName};
 
-/// No credential file comes near this size.
+/// Far more than a credential file needs, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
 pub(super) const SOURCE: &str = "source_credentials";
 const IMPERSONATION: &str = "service_account_impersonation";
 const LIFETIME: &str = "service_account_impersonation.token_lifetime_seconds";
 
-/// What Google's libraries take for the lifetime in a file, in seconds.
-const LIFETIMES: std::ops::RangeInclusive<u64> = 600..=43_200;
+/// The lifetimes that Google's libraries accept in a file, in seconds.
+const LIFETIMES: RangeInclusive<u64> = 600..=43_200;
 
-/// A JSON object, and where it came from.
+/// A JSON object, and where it comes from.
 #[derive(Debug)]
 pub(super) struct CredentialFile {
     object: Map<String, Value>,
@@ -30,26 +32,29 @@ pub(super) struct CredentialFile {
 impl CredentialFile {
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let origin = path.display().to_string();
-        let failed = |error: std::io::Error| {
-            Error::invalid("credential file", format!("{origin} cannot be read: {error}"))
-        };
+        let unreadable =
+            |error: std::io::Error| invalid_file(&origin, format_args!("can't be read: {error}"));
         let mut bytes = Vec::new();
-        let file = File::open(path).map_err(failed)?;
-        file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         Self::parse(&bytes, &origin)
     }
 
     pub(super) fn parse(bytes: &[u8], origin: &str) -> Result<Self, Error> {
-        let invalid = |problem: String| Err(Error::invalid("credential file", format!("{origin} {problem}")));
         if bytes.len() as u64 > MAX_SIZE {
-            return invalid("is too large for a credential file".to_owned());
+            return Err(invalid_file(origin, format_args!("must have at most {MAX_SIZE} bytes")));
         }
-        // The words of a parse error may quote the file, so only its place is told.
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => Ok(Self { object, origin: origin.into() }),
-            Ok(_) => invalid("is not a JSON object".to_owned()),
+            Ok(other) => {
+                let got = json_type(&other);
+                Err(invalid_file(origin, format_args!("must contain a JSON object, got {got}")))
+            }
+            // The text of a parse error may contain a part of the file, so only its position is shown.
             Err(error) => {
-                invalid(format!("is not JSON: error at line {}, column {}", error.line(), error.column()))
+                let (line, column) = (error.line(), error.column());
+                let problem = format_args!("must contain JSON, got an error at line {line}, column {column}");
+                Err(invalid_file(origin, problem))
             }
         }
     }
@@ -59,12 +64,17 @@ impl CredentialFile {
     }
 }
 
-/// The fields of one object in a credential file. Errors name file and field, and show no content.
+fn invalid_file(origin: &str, problem: std::fmt::Arguments<'_>) -> Error {
+    Error::invalid("credential file", format!("{origin} {problem}"))
+}
+
+/// The fields of one object in a credential file. Errors name the file and the field, and contain no
+/// values.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
     origin: &'a str,
-    /// How many objects are around this one.
+    /// How many objects this one is nested in.
     depth: usize,
 }
 
@@ -73,93 +83,101 @@ impl<'a> Fields<'a> {
         self.depth
     }
 
-    pub(super) fn text(&self, field: &'static str) -> Result<&'a str, Error> {
-        self.optional_text(field)?.ok_or_else(|| self.invalid(field, "is missing"))
+    /// Returns a value; `None` if it is missing or null.
+    fn value(&self, field: &str) -> Option<&'a Value> {
+        self.object.get(field).filter(|value| !value.is_null())
     }
 
+    /// Returns a string that must exist.
+    pub(super) fn text(&self, field: &'static str) -> Result<&'a str, Error> {
+        self.optional_text(field)?.ok_or_else(|| self.invalid(field, "must be a string, got nothing"))
+    }
+
+    /// Returns a string that may be missing, but not empty.
     pub(super) fn optional_text(&self, field: &'static str) -> Result<Option<&'a str>, Error> {
-        match self.object.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.is_empty() => Err(self.invalid(field, "is empty")),
+        match self.value(field) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => {
+                Err(self.invalid(field, "must not be an empty string"))
+            }
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.invalid(field, "is not a string")),
+            Some(other) => Err(self.wrong_type(field, "a string", other)),
         }
     }
 
-    /// A list of strings; one that is missing is empty.
+    /// Returns a list of strings. A missing list is empty.
     pub(super) fn texts(&self, field: &'static str) -> Result<Vec<&'a str>, Error> {
-        let items = match self.object.get(field) {
-            None | Some(Value::Null) => return Ok(Vec::new()),
+        let items = match self.value(field) {
+            None => return Ok(Vec::new()),
             Some(Value::Array(items)) => items,
-            Some(_) => return Err(self.invalid(field, "is not a list")),
+            Some(other) => return Err(self.wrong_type(field, "a list of strings", other)),
         };
         let text = |(index, item): (usize, &'a Value)| match item {
             Value::String(text) if !text.is_empty() => Ok(text.as_str()),
-            _ => Err(self.invalid(format!("{field}[{index}]"), "is not a string with something in it")),
+            _ => Err(self.invalid(format!("{field}[{index}]"), "must be a string that isn't empty")),
         };
         items.iter().enumerate().map(text).collect()
     }
 
-    /// The accounts in between, in any form of their names.
+    /// Returns the delegates, whose names may have any form.
     pub(super) fn delegates(&self) -> Result<Vec<ServiceAccountName>, Error> {
         let parse = |(index, name): (usize, &str)| {
             name.parse().map_err(|_| {
-                let field = format!("delegates[{index}]");
-                self.invalid(
-                    field,
-                    "is neither an e-mail address, a unique id nor a service account's full name",
-                )
+                let expectation =
+                    "must be an e-mail address, a unique id or the full name of a service account";
+                self.invalid(format!("delegates[{index}]"), expectation)
             })
         };
         self.texts("delegates")?.into_iter().enumerate().map(parse).collect()
     }
 
-    /// The lifetime of impersonated tokens. Not in the format of Google's libraries for this type
-    /// of file, but in that for external accounts.
+    /// Returns the lifetime of impersonated tokens, if the file sets one.
+    ///
+    /// Google's libraries know this field only in external account files.
     pub(super) fn lifetime(&self) -> Result<Option<Duration>, Error> {
-        let impersonation = match self.object.get(IMPERSONATION) {
-            None | Some(Value::Null) => return Ok(None),
+        let impersonation = match self.value(IMPERSONATION) {
+            None => return Ok(None),
             Some(Value::Object(impersonation)) => impersonation,
-            Some(_) => return Err(self.invalid(IMPERSONATION, "is not an object")),
+            Some(other) => return Err(self.wrong_type(IMPERSONATION, "an object", other)),
         };
-        match impersonation.get("token_lifetime_seconds") {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Number(seconds)) => {
-                match seconds.as_u64().filter(|seconds| LIFETIMES.contains(seconds)) {
-                    Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
-                    None => {
-                        let (least, most) = (LIFETIMES.start(), LIFETIMES.end());
-                        let problem = format!("is not a whole number of seconds between {least} and {most}");
-                        Err(self.invalid(LIFETIME, problem))
-                    }
-                }
+        let seconds = match impersonation.get("token_lifetime_seconds") {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::Number(seconds)) => seconds.as_u64(),
+            Some(other) => return Err(self.wrong_type(LIFETIME, "a number", other)),
+        };
+        match seconds.filter(|seconds| LIFETIMES.contains(seconds)) {
+            Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
+            None => {
+                let (least, most) = (LIFETIMES.start(), LIFETIMES.end());
+                let expectation = format!("must be a whole number of seconds from {least} to {most}");
+                Err(self.invalid(LIFETIME, expectation))
             }
-            Some(_) => Err(self.invalid(LIFETIME, "is not a number")),
         }
     }
 
-    /// The credentials inside these.
+    /// Returns the fields of the source's credentials.
     pub(super) fn source(&self) -> Result<Fields<'a>, Error> {
-        match self.object.get(SOURCE) {
-            None | Some(Value::Null) => Err(self.invalid(SOURCE, "is missing")),
+        match self.value(SOURCE) {
+            None => Err(self.invalid(SOURCE, "must be an object, got nothing")),
             Some(Value::Object(object)) => Ok(Fields { object, origin: self.origin, depth: self.depth + 1 }),
-            Some(_) => Err(self.invalid(
-                SOURCE,
-                "is not an object: it holds the source's own credentials, not a file's name",
-            )),
+            Some(other) => Err(self.wrong_type(SOURCE, "an object with the source's credentials", other)),
         }
     }
 
-    /// `field` is wrong: `problem` finishes the sentence.
+    fn wrong_type(&self, field: &'static str, expected: &str, got: &Value) -> Error {
+        self.invalid(field, format!("must be {expected}, got {}", json_type(got)))
+    }
+
+    /// Returns the error for an invalid `field`. `expectation` says what it must be.
     pub(super) fn invalid(
         &self,
         field: impl Into<Cow<'static, str>>,
-        problem: impl std::fmt::Display,
+        expectation: impl Into<Cow<'static, str>>,
     ) -> Error {
-        self.locate(Error::invalid(field, problem.to_string()))
+        self.locate(Error::invalid(field, expectation))
     }
 
-    /// Says where the field of `error` stands.
+    /// Adds the file and the path to this object to an error that names a field.
     pub(super) fn locate(&self, error: Error) -> Error {
         error.in_file(self.origin).in_object(&format!("{SOURCE}.").repeat(self.depth))
     }
@@ -181,7 +199,7 @@ mod tests {
 
     /// conf: M28
     #[test]
-    fn what_is_no_json_object_of_sensible_size_is_refused() {
+    fn content_that_is_not_a_json_object_of_credible_size_is_refused() {
         let deep = "[".repeat(100_000);
         let huge = vec![b' '; MAX_SIZE as usize + 1];
         for content in [
@@ -200,7 +218,7 @@ mod tests {
 
     /// conf: P56
     #[test]
-    fn no_delegates_and_an_empty_list_are_equal_and_order_is_kept() {
+    fn missing_delegates_equal_an_empty_list_and_their_order_is_kept() {
         for content in ["{}", r#"{"delegates":[]}"#, r#"{"delegates":null}"#] {
             let file = parse(content.as_bytes()).unwrap();
             assert_eq!(file.fields().delegates().unwrap(), []);
@@ -243,7 +261,7 @@ mod tests {
 
     /// conf: G61
     #[test]
-    fn a_lifetime_may_be_named() {
+    fn a_file_may_set_the_lifetime() {
         for (content, seconds) in [
             ("{}", None),
             (r#"{"service_account_impersonation":null}"#, None),

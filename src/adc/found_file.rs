@@ -1,78 +1,51 @@
-//! Where application default credentials are looked for.
+//! The search for a credential file.
 
-use std::io;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::environment::variable;
+use crate::environment::Environment;
 
-const FILE_VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
-const FOLDER_VARIABLE: &str = "CLOUDSDK_CONFIG";
-pub(super) const WELL_KNOWN_FILE: &str = "application_default_credentials.json";
+pub(super) const GCLOUD_FILE: &str = "application_default_credentials.json";
 
-/// What the search for credentials depends on.
-#[derive(Clone, Debug)]
-pub(super) struct Environment {
-    /// The file that is named outright.
-    pub(super) file: Option<PathBuf>,
-    /// The folder in which gcloud keeps the well-known file, where it is named.
-    pub(super) named_folder: Option<PathBuf>,
-    /// Where gcloud keeps it otherwise.
-    pub(super) usual_folder: Option<PathBuf>,
-    /// All other variables.
-    pub(super) variables: fn(&str) -> Option<String>,
-}
-
-/// A file that was found, and why it is the one.
+/// A credential file, and why it is used.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundFile {
     pub(super) path: PathBuf,
     pub(super) reason: &'static str,
 }
 
-impl Environment {
-    pub(super) fn of_the_process() -> Self {
-        let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let usual_folder = if cfg!(windows) {
-            path("APPDATA").map(|folder| folder.join("gcloud"))
-        } else {
-            path("HOME").map(|folder| folder.join(".config/gcloud"))
-        };
-        Self {
-            file: path(FILE_VARIABLE),
-            named_folder: path(FOLDER_VARIABLE),
-            usual_folder,
-            variables: variable,
-        }
-    }
-
-    /// The credential file to use, or `None` where there is none. It is not opened, so it may turn
-    /// out to be of no use; another one is then not looked for.
-    pub(super) fn find(&self) -> Option<Found> {
-        if let Some(path) = &self.file {
+impl FoundFile {
+    /// Returns the credential file to use, or `None` if there is none.
+    ///
+    /// The file isn't opened. If it later turns out to be unusable, no other one is tried.
+    pub(super) fn search(environment: &Environment) -> Option<Self> {
+        if let Some(path) = &environment.credential_file {
             let reason = "GOOGLE_APPLICATION_CREDENTIALS names it";
-            return Some(Found { path: path.clone(), reason });
+            return Some(Self { path: path.clone(), reason });
         }
-        let (folder, named, reason) = match (&self.named_folder, &self.usual_folder) {
+        match (&environment.chosen_folder, &environment.default_folder) {
             (Some(folder), _) => {
-                let reason = "it is gcloud's own file (CLOUDSDK_CONFIG names the folder), and \
+                let path = folder.join(GCLOUD_FILE);
+                let reason = "gcloud stores its login there (CLOUDSDK_CONFIG names the folder), and \
                               GOOGLE_APPLICATION_CREDENTIALS is not set";
-                (folder, true, reason)
+                // If the folder can't be read, its file is an error that the user must see.
+                may_exist(&path).then_some(Self { path, reason })
             }
             (None, Some(folder)) => {
-                let reason = "it is gcloud's own file, and GOOGLE_APPLICATION_CREDENTIALS is not set";
-                (folder, false, reason)
+                let path = folder.join(GCLOUD_FILE);
+                let reason = "gcloud stores its login there, and GOOGLE_APPLICATION_CREDENTIALS is not set";
+                // A home folder that this program can't read contains no login for it.
+                path.symlink_metadata().is_ok().then_some(Self { path, reason })
             }
-            (None, None) => return None,
-        };
-        let path = folder.join(WELL_KNOWN_FILE);
-        let found = match path.symlink_metadata() {
-            Ok(_) => true,
-            // A home that is closed to the program has no login for it; a folder that somebody
-            // named is another matter.
-            Err(error) => {
-                named && !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-            }
-        };
-        found.then_some(Found { path, reason })
+            (None, None) => None,
+        }
+    }
+}
+
+/// Returns false only if there is certainly no such file.
+fn may_exist(path: &std::path::Path) -> bool {
+    match path.symlink_metadata() {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     }
 }

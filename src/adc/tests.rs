@@ -6,18 +6,19 @@ mod impersonation;
 
 use serde_json::{Value, json};
 
-use super::found_file::WELL_KNOWN_FILE;
+use super::found_file::GCLOUD_FILE;
 use super::*;
+use crate::environment::{QUOTA_VARIABLE, UNIVERSE_VARIABLE};
 
 const USER: &str = "me@example.com";
 const TARGET: &str = "target@p.iam.gserviceaccount.com";
 
 fn nothing() -> Environment {
-    Environment { file: None, named_folder: None, usual_folder: None, variables: |_| None }
+    Environment { credential_file: None, chosen_folder: None, default_folder: None, variables: |_| None }
 }
 
 fn builder() -> CredentialsBuilder {
-    CredentialsBuilder { environment: Some(nothing()), ..CredentialsBuilder::new() }
+    Credentials::builder().in_environment(nothing())
 }
 
 fn user() -> Value {
@@ -73,19 +74,19 @@ mod search {
     fn places(file: Option<&Path>, named: Option<&Path>, usual: Option<&Path>) -> CredentialsBuilder {
         let owned = |path: Option<&Path>| path.map(Path::to_owned);
         let environment = Environment {
-            file: owned(file),
-            named_folder: owned(named),
-            usual_folder: owned(usual),
+            credential_file: owned(file),
+            chosen_folder: owned(named),
+            default_folder: owned(usual),
             variables: |_| None,
         };
-        CredentialsBuilder { environment: Some(environment), ..CredentialsBuilder::new() }
+        Credentials::builder().in_environment(environment)
     }
 
     /// conf: M34
     #[test]
     fn a_file_that_cannot_be_used_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
-        let well_known = folder.path().join(WELL_KNOWN_FILE);
+        let well_known = folder.path().join(GCLOUD_FILE);
         for content in ["", "{", "[]", "{}", r#"{"type":"authorized_user"}"#, r#"{"type":"magic"}"#] {
             std::fs::write(&well_known, content).unwrap();
             for builder in [
@@ -94,7 +95,7 @@ mod search {
                 places(Some(&well_known), None, None),
             ] {
                 let error = builder.application_default().unwrap_err();
-                assert!(error.to_string().contains(WELL_KNOWN_FILE), "{content:?}: {error}");
+                assert!(error.to_string().contains(GCLOUD_FILE), "{content:?}: {error}");
                 assert!(!error.is_transient());
             }
         }
@@ -108,18 +109,18 @@ mod search {
         let error = places(Some(&missing), None, None).application_default().unwrap_err();
         assert!(error.to_string().contains("missing.json"), "{error}");
 
-        std::fs::create_dir(folder.path().join(WELL_KNOWN_FILE)).unwrap();
+        std::fs::create_dir(folder.path().join(GCLOUD_FILE)).unwrap();
         let error = places(None, None, Some(folder.path())).application_default().unwrap_err();
-        assert!(error.to_string().contains(WELL_KNOWN_FILE), "{error}");
+        assert!(error.to_string().contains(GCLOUD_FILE), "{error}");
     }
 
     #[cfg(unix)]
     #[test]
     fn a_link_to_nowhere_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/nowhere/adc.json", folder.path().join(WELL_KNOWN_FILE)).unwrap();
+        std::os::unix::fs::symlink("/nowhere/adc.json", folder.path().join(GCLOUD_FILE)).unwrap();
         let error = places(None, None, Some(folder.path())).application_default().unwrap_err();
-        assert!(error.to_string().contains(WELL_KNOWN_FILE), "{error}");
+        assert!(error.to_string().contains(GCLOUD_FILE), "{error}");
     }
 
     /// conf: P55
@@ -130,7 +131,7 @@ mod search {
         let place = |name: &str| {
             let path = folder.path().join(name);
             std::fs::create_dir(&path).unwrap();
-            let file = path.join(WELL_KNOWN_FILE);
+            let file = path.join(GCLOUD_FILE);
             let user = with(user(), json!({"account": name, "token_uri": "http://127.0.0.1:1/token"}));
             std::fs::write(&file, user.to_string()).unwrap();
             (path, file)
@@ -148,7 +149,7 @@ mod search {
             let explained = builder.application_default().unwrap().explain();
             assert_eq!(explained.info().principal(), Some(principal));
             assert!(explained.info().reason().unwrap().contains(reason), "{explained}");
-            assert!(explained.info().file().unwrap().ends_with(format!("{principal}/{WELL_KNOWN_FILE}")));
+            assert!(explained.info().file().unwrap().ends_with(format!("{principal}/{GCLOUD_FILE}")));
         }
         let explained = builder().file(&usual_file).unwrap().explain();
         assert_eq!(
@@ -180,8 +181,7 @@ mod options {
             Environment { variables: |name| (name == QUOTA_VARIABLE).then(|| "a b".into()), ..nothing() };
         let universe =
             Environment { variables: |name| (name == UNIVERSE_VARIABLE).then(|| "a/b".into()), ..nothing() };
-        let of =
-            |environment| CredentialsBuilder { environment: Some(environment), ..CredentialsBuilder::new() };
+        let of = |environment| Credentials::builder().in_environment(environment);
         for (builder, field) in [
             (builder().scopes([""; 0]), "scopes"),
             (builder().scopes(["good", "not good"]), "scopes[1]"),
@@ -203,8 +203,7 @@ mod options {
             variables: |name| (name == QUOTA_VARIABLE).then(|| "variable".into()),
             ..nothing()
         };
-        let with_variable =
-            CredentialsBuilder { environment: Some(environment), ..CredentialsBuilder::new() };
+        let with_variable = Credentials::builder().in_environment(environment);
         let bare = user().to_string();
         let billed = with(user(), json!({"quota_project_id": "file"})).to_string();
         for (builder, json, expected) in [

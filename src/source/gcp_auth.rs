@@ -28,11 +28,11 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A caller's own provider, which has a cache of its own.
 pub(crate) struct GcpAuthSource {
     provider: Provider,
-    scopes: Arc<[Box<str>]>,
+    scopes: Vec<String>,
 }
 
 impl GcpAuthSource {
-    pub(crate) fn new(provider: Provider, scopes: Arc<[Box<str>]>) -> Self {
+    pub(crate) fn new(provider: Provider, scopes: Vec<String>) -> Self {
         Self { provider, scopes }
     }
 }
@@ -49,7 +49,7 @@ impl TokenSource for GcpAuthSource {
     }
 
     fn info(&self) -> SourceInfo {
-        SourceInfo::new().with_description("a gcp_auth provider of the program").with_scopes(&*self.scopes)
+        SourceInfo::new().with_description("a gcp_auth provider of the program").with_scopes(&self.scopes)
     }
 
     fn cache_hints(&self) -> CacheHints {
@@ -76,8 +76,8 @@ pub(super) fn no_answer(allowed: Duration) -> Error {
     Error::timeout(format!("no answer within {allowed:?}"), None).retried()
 }
 
-pub(super) async fn token(provider: Provider, scopes: &[Box<str>]) -> Result<Token, Error> {
-    let scopes: Vec<&str> = scopes.iter().map(AsRef::as_ref).collect();
+pub(super) async fn token(provider: Provider, scopes: &[String]) -> Result<Token, Error> {
+    let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
     let token = provider.token(&scopes).with_subscriber(NoSubscriber::default()).await;
     let token = token.map_err(|error| failure(&error))?;
     Token::new(token.as_str(), SystemTime::from(token.expires_at()))

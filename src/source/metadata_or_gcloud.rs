@@ -24,7 +24,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// program is.
 #[derive(Debug)]
 pub(crate) struct MetadataOrGcloud {
-    scopes: Arc<[Box<str>]>,
+    scopes: Vec<String>,
     info: SourceInfo,
     found: OnceLock<Machine>,
 }
@@ -44,7 +44,7 @@ struct NoMetadata {
 
 impl MetadataOrGcloud {
     /// `info` holds what the program says of them: the machine tells nothing without a call.
-    pub(crate) fn new(scopes: Arc<[Box<str>]>, info: SourceInfo) -> Self {
+    pub(crate) fn new(scopes: Vec<String>, info: SourceInfo) -> Self {
         Self { scopes, info, found: OnceLock::new() }
     }
 

@@ -70,7 +70,7 @@ impl ServiceAccountSource {
         key: ServiceAccountKey,
         endpoint: TokenEndpoint,
         audience: &str,
-        scopes: &[Box<str>],
+        scopes: &[String],
         info: SourceInfo,
     ) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl ServiceAccountSource {
     }
 
     /// Signs the tokens by itself.
-    pub(crate) fn self_signing(key: ServiceAccountKey, scopes: &[Box<str>], info: SourceInfo) -> Self {
+    pub(crate) fn self_signing(key: ServiceAccountKey, scopes: &[String], info: SourceInfo) -> Self {
         Self { key, scope: scopes.join(" ").into(), endpoint: None, audience: "".into(), info }
     }
 

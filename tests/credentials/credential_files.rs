@@ -289,7 +289,7 @@ async fn every_kind_of_impersonation_explains_its_chain() {
         (access.scopes(), access.hops()[0].delegates()),
         (&[scopes::PUBSUB.to_owned()][..], &[FIRST.to_owned()][..])
     );
-    assert_eq!(access.reason(), Some("the program holds its content"));
+    assert_eq!(access.reason(), Some("the program contains its content"));
 
     let id = through.id_token("https://service.run.app").unwrap().info();
     assert_eq!((id.hops()[0].audience(), id.scopes()), (Some("https://service.run.app"), &[][..]));

@@ -28,7 +28,7 @@ fn a_file_says_all_of_the_chain() {
         (Some(TARGET), Some(USER))
     );
     assert_eq!(explained.info().universe_domain(), Some("googleapis.com"));
-    assert_eq!(explained.info().reason(), Some("the program holds its content"));
+    assert_eq!(explained.info().reason(), Some("the program contains its content"));
     assert!(explained.info().description().unwrap().contains("authorized_user"), "{explained}");
 
     let full = with(
@@ -77,7 +77,7 @@ fn eight_impersonations_nest_and_a_ninth_is_an_error() {
     assert_eq!(explained.info().source_principal(), Some(USER));
     for depth in [9, 20, 30] {
         let text = assert_refused(&nested(depth), &format!("{}type", "source_credentials.".repeat(8)));
-        assert!(text.contains("8 are the most"), "{text}");
+        assert!(text.contains("at most 8"), "{text}");
     }
     let deepest = read(&nested(100)).unwrap_err();
     assert!(!deepest.is_transient(), "{deepest}");
@@ -182,7 +182,7 @@ fn the_universe_is_the_sources_and_the_programs() {
         variables: |name| (name == UNIVERSE_VARIABLE).then(|| "tpc.example".into()),
         ..nothing()
     };
-    let builder = CredentialsBuilder { environment: Some(environment), ..CredentialsBuilder::new() };
+    let builder = Credentials::builder().in_environment(environment);
     let credentials = builder.json(&of(json!({}), tpc).to_string()).unwrap();
     assert_eq!(only_hop(&credentials).endpoint().unwrap(), "https://iamcredentials.tpc.example");
 }
@@ -195,7 +195,7 @@ fn the_emulators_variable_takes_the_place_of_the_usual_server_alone() {
         ..nothing()
     };
     let read = |object: &Value, environment: Environment| {
-        let builder = CredentialsBuilder { environment: Some(environment), ..CredentialsBuilder::new() };
+        let builder = Credentials::builder().in_environment(environment);
         builder.json(&object.to_string())
     };
     let usual = impersonated(user());

@@ -1,0 +1,58 @@
+//! The builder's options and the environment, checked.
+
+use crate::credentials::CredentialsBuilder;
+use crate::environment::{Environment, QUOTA_VARIABLE, UNIVERSE_VARIABLE};
+use crate::host::{DEFAULT_UNIVERSE, Trust, check_universe};
+use crate::scopes::check::checked_scopes;
+use crate::{Error, headers};
+
+/// What the program and its environment say about all credentials in a file.
+pub(super) struct Settings {
+    /// The scopes that the program requests.
+    pub(super) scopes: Option<Vec<String>>,
+    /// The quota project that the program or the environment names.
+    pub(super) quota_project: Option<String>,
+    /// What a file may name.
+    pub(super) trust: Trust,
+    /// The universe that a client uses by default in this environment.
+    pub(super) default_universe: String,
+    /// Returns a variable of the environment.
+    pub(super) variables: fn(&str) -> Option<String>,
+}
+
+impl Settings {
+    /// Checks the options. Errors name the option or the variable.
+    pub(super) fn new(builder: CredentialsBuilder, environment: &Environment) -> Result<Self, Error> {
+        let variables = environment.variables;
+        let scopes = builder.scopes.map(checked_scopes).transpose()?;
+        let default_universe = default_universe(variables)?;
+        if let Some(domain) = &builder.universe_domain {
+            check_universe(domain, "universe_domain")?;
+        }
+        let quota_project = quota_project(builder.quota_project, variables)?;
+        let universe = builder.universe_domain.unwrap_or_else(|| default_universe.clone()).into();
+        let trust = Trust { universe, hosts: builder.allowed_hosts };
+        Ok(Self { scopes, quota_project, trust, default_universe, variables })
+    }
+}
+
+fn default_universe(variables: fn(&str) -> Option<String>) -> Result<String, Error> {
+    match variables(UNIVERSE_VARIABLE) {
+        Some(domain) => check_universe(&domain, UNIVERSE_VARIABLE).map(|()| domain),
+        None => Ok(DEFAULT_UNIVERSE.to_owned()),
+    }
+}
+
+fn quota_project(
+    option: Option<String>,
+    variables: fn(&str) -> Option<String>,
+) -> Result<Option<String>, Error> {
+    let (project, field) = match option {
+        Some(project) => (Some(project), "quota_project"),
+        None => (variables(QUOTA_VARIABLE), QUOTA_VARIABLE),
+    };
+    if let Some(project) = &project {
+        headers::quota_project(project, field)?;
+    }
+    Ok(project)
+}
