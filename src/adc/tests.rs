@@ -166,7 +166,10 @@ mod search {
             places(None, None, Some(folder.path())).quota_project("billing").application_default().unwrap();
         assert!(!credentials.is_valid());
         let explained = credentials.explain();
-        assert_eq!(explained.info().description().unwrap(), "the metadata server, else the gcloud command");
+        assert_eq!(
+            explained.info().description().unwrap(),
+            "the metadata server, or the gcloud command if there is none"
+        );
         assert_eq!((explained.info().file(), explained.info().principal()), (None, None));
         assert_eq!(explained.info().quota_project(), Some("billing"));
     }
@@ -263,6 +266,55 @@ mod types {
         ] {
             assert_refused(&with(user(), changes), field);
         }
+    }
+
+    /// conf: M28
+    #[test]
+    fn a_token_uri_of_another_host_is_refused_in_every_spelling() {
+        for uri in [
+            "https://evil.example",
+            "https://oauth2.googleapis.com.evil.example/token",
+            "https://evilgoogleapis.com/token",
+            "https://oauth2.googleapis.com@evil.example/token",
+            "https://evil.example#.googleapis.com",
+            "https://evil.example?.googleapis.com",
+            "https://evil.example\\.googleapis.com/",
+            "https://evil.example%2f.googleapis.com/",
+            "https://oauth2.googleapis.com\n.evil.example/",
+            "https://127.0.0.1.evil.example/token",
+            "https://127.1/token",
+            "https://[::ffff:10.0.0.1]/token",
+            "http://localhost.evil.example/token",
+            "http://127.0.0.1@evil.example/token",
+            "HTTP://oauth2.googleapis.com/token",
+            "//oauth2.googleapis.com/token",
+            "oauth2.googleapis.com/token",
+            "https://",
+            "https://:443/token",
+            "file:///etc/passwd",
+        ] {
+            assert_refused(&with(user(), json!({"token_uri": uri})), "token_uri");
+        }
+    }
+
+    /// conf: M28
+    #[test]
+    fn content_that_no_tool_writes_is_refused_or_harmless() {
+        let duplicate = user().to_string().replacen('{', r#"{"token_uri":"http://127.0.0.1:1/t","#, 1);
+        let duplicate = duplicate.replacen('}', r#","token_uri":"https://evil.example/"}"#, 1);
+        assert_eq!(builder().json(&duplicate).unwrap_err().field(), Some("token_uri"));
+        for object in [
+            json!({"type": "authorized_user\u{0}"}),
+            json!({"type": "AUTHORIZED_USER"}),
+            json!({"type": "x".repeat(100_000)}),
+            json!({"type": ["authorized_user"]}),
+            json!({"Type": "authorized_user"}),
+        ] {
+            let text = assert_refused(&object, "type");
+            assert!(text.len() < 300, "{text}");
+        }
+        let error = builder().json(&format!("\u{feff}{}", user())).unwrap_err();
+        assert_eq!(error.field(), Some("credential file"), "{error}");
     }
 
     /// conf: M28

@@ -1,5 +1,5 @@
-//! A user's consent as a source: the refresh token that `gcloud auth application-default login`
-//! leaves behind.
+//! A user's login as a source: the refresh token that `gcloud auth application-default login`
+//! stores.
 
 use std::fmt;
 
@@ -7,12 +7,13 @@ use super::token_endpoint::{Grant, TokenEndpoint};
 use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
+/// Exchanges the refresh token for an access token.
 pub(crate) struct AuthorizedUserSource {
     pub(crate) endpoint: TokenEndpoint,
     pub(crate) client_id: Box<str>,
     pub(crate) client_secret: Box<str>,
     pub(crate) refresh_token: Box<str>,
-    /// Narrows what the user consented to; `None` takes all of it.
+    /// Narrows what the user consented to; `None` means all of it.
     pub(crate) scope: Option<Box<str>>,
     pub(crate) info: SourceInfo,
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
-/// Calls a closure for every token.
+/// Calls a closure for each fetch.
 pub(crate) struct ClosureSource<F>(pub(crate) F);
 
 impl<F, T> TokenSource for ClosureSource<F>
@@ -18,6 +18,6 @@ where
     }
 
     fn info(&self) -> SourceInfo {
-        SourceInfo::new().with_description("a closure of the program")
+        SourceInfo::new().with_description("a closure in the program")
     }
 }

@@ -1,11 +1,11 @@
-//! One token, handed out for ever.
+//! A token that never changes, as a source.
 
 use std::time::Duration;
 
 use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
-/// A token that somebody else got.
+/// Returns the same token at each fetch.
 #[derive(Debug)]
 pub(crate) struct FixedToken(pub(crate) Token);
 

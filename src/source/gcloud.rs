@@ -1,7 +1,7 @@
-//! The `gcloud` command as a source of tokens.
+//! Tokens from the `gcloud` command.
 //!
-//! gcp_auth has the same, but waits on the calling thread for as long as the command runs: one
-//! that hangs would hold up the end of the program's runtime.
+//! gcp_auth supports it too, but blocks the calling thread while the command runs. A command that
+//! hangs would then delay the shutdown of the program's runtime.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -13,18 +13,16 @@ use crate::{Error, Token};
 
 const COMMAND: &str = if cfg!(windows) { "gcloud.cmd" } else { "gcloud" };
 
-/// gcloud tells no expiry. It renews its token each time it is asked to print it, and new ones
-/// live for an hour.
+/// gcloud doesn't print the expiry. It prints a new token each time, which lives for an hour.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
-/// How often to see whether the command has ended, or nobody waits for it any more.
+/// How often to check whether the command has ended, and whether somebody still waits for it.
 const POLL: Duration = Duration::from_millis(20);
 
-/// No token comes near this size.
+/// Far more than a token needs, in bytes.
 const MAX_OUTPUT: u64 = 64 << 10;
 
-/// The access token of the account that gcloud is logged in with. The command is ended when the
-/// future is dropped.
+/// Returns an access token of gcloud's active account. Dropping the future ends the command.
 pub(super) async fn token() -> Result<Token, Error> {
     let asked = SystemTime::now();
     let (sender, receiver) = oneshot::channel();
@@ -33,34 +31,34 @@ pub(super) async fn token() -> Result<Token, Error> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let started = std::thread::Builder::new().name("gcloud".to_owned()).spawn(move || {
         if let Some(outcome) = run(command, || sender.is_closed()) {
-            // Whoever waited may have left by now.
+            // Nobody may wait any longer.
             let _ = sender.send(outcome);
         }
     });
-    started.map_err(|error| failure(format!("no thread for the gcloud command: {error}")))?;
-    let output = receiver.await.map_err(|_| failure("the gcloud command was lost"))??;
+    started.map_err(|error| failure(format!("can't start a thread for the gcloud command: {error}")))?;
+    let output = receiver.await.map_err(|_| failure("the thread of the gcloud command ended"))??;
     Token::new(output.trim_ascii(), asked.checked_add(LIFETIME))
-        .map_err(|_| failure("the gcloud command printed something that is no token"))
+        .map_err(|_| failure("the gcloud command printed something that isn't a token"))
 }
 
-/// What the command prints; `None` where it was ended since nobody waits for it.
+/// Returns what the command prints; `None` if it was ended because nobody waits for it.
 fn run(mut command: Command, nobody_waits: impl Fn() -> bool) -> Option<Result<String, Error>> {
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return Some(Err(failure(format!("the gcloud command cannot be run: {error}")))),
+        Err(error) => return Some(Err(failure(format!("can't run the gcloud command: {error}")))),
     };
     loop {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Some(output(child)),
             Ok(Some(status)) => return Some(Err(failure(format!("the gcloud command failed ({status})")))),
             Ok(None) if nobody_waits() => {
-                // It has ended by itself if it cannot be killed; either way it is waited for.
+                // If the kill fails, the command has ended by itself.
                 let _ = child.kill();
                 let _ = child.wait();
                 return None;
             }
             Ok(None) => std::thread::sleep(POLL),
-            Err(error) => return Some(Err(failure(format!("the gcloud command was lost: {error}")))),
+            Err(error) => return Some(Err(failure(format!("can't wait for the gcloud command: {error}")))),
         }
     }
 }
@@ -70,7 +68,7 @@ fn output(mut child: Child) -> Result<String, Error> {
     let read = child.stdout.take().map(|stdout| stdout.take(MAX_OUTPUT).read_to_string(&mut text));
     match read {
         Some(Ok(_)) => Ok(text),
-        Some(Err(_)) | None => Err(failure("what the gcloud command printed cannot be read")),
+        Some(Err(_)) | None => Err(failure("can't read the output of the gcloud command")),
     }
 }
 

@@ -1,8 +1,8 @@
 //! gcp_auth's providers as sources.
 //!
-//! gcp_auth logs the bodies of refused replies, so it runs with tracing off, and its own words are
-//! passed on only where they cannot hold a reply's content. And it waits for an answer for ever:
-//! what it does is bounded here, and done again while the fetch has time left.
+//! gcp_auth logs the bodies of error replies, so it runs with tracing disabled. Its error texts are
+//! used only if they can't contain a part of a reply. It has no time limits, so they are set here:
+//! an attempt without a reply is repeated while the fetch has time left.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,12 +20,12 @@ use crate::{Error, Token};
 
 type Provider = Arc<dyn TokenProvider>;
 
-/// What is left of a token's life when gcp_auth replaces it (`Token::has_expired`).
+/// How much of a token's life is left when gcp_auth replaces it (`Token::has_expired`).
 const RENEWAL: Duration = Duration::from_secs(20);
-/// How long to wait for an answer before asking anew, over another connection.
+/// How long one attempt waits for a reply. The next one uses another connection.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A caller's own provider, which has a cache of its own.
+/// A provider that the program created. It has a cache of its own.
 pub(crate) struct GcpAuthSource {
     provider: Provider,
     scopes: Vec<String>,
@@ -49,7 +49,7 @@ impl TokenSource for GcpAuthSource {
     }
 
     fn info(&self) -> SourceInfo {
-        SourceInfo::new().with_description("a gcp_auth provider of the program").with_scopes(&self.scopes)
+        SourceInfo::new().with_description("a gcp_auth provider in the program").with_scopes(&self.scopes)
     }
 
     fn cache_hints(&self) -> CacheHints {
@@ -57,7 +57,7 @@ impl TokenSource for GcpAuthSource {
     }
 }
 
-/// Asks, and asks anew whenever no answer has come for [`ATTEMPT_TIMEOUT`].
+/// Calls `ask`, and calls it again after each [`ATTEMPT_TIMEOUT`] without a reply.
 pub(super) async fn until_answered<F>(request: FetchRequest<'_>, ask: impl Fn() -> F) -> Result<Token, Error>
 where
     F: Future<Output = Result<Token, Error>>,
@@ -66,14 +66,14 @@ where
         let allowed = ATTEMPT_TIMEOUT.min(request.time_left());
         match timeout(allowed, ask()).await {
             Ok(outcome) => return outcome,
-            Err(_) if request.time_left().is_zero() => return Err(no_answer(allowed)),
-            Err(_) => tracing::debug!(?allowed, "gcp_auth got no answer, and asks anew"),
+            Err(_) if request.time_left().is_zero() => return Err(no_reply(allowed)),
+            Err(_) => tracing::debug!(?allowed, "gcp_auth got no reply, so it is asked again"),
         }
     }
 }
 
-pub(super) fn no_answer(allowed: Duration) -> Error {
-    Error::timeout(format!("no answer within {allowed:?}"), None).retried()
+pub(super) fn no_reply(allowed: Duration) -> Error {
+    Error::timeout(format!("no reply within {allowed:?}"), None).retried()
 }
 
 pub(super) async fn token(provider: Provider, scopes: &[String]) -> Result<Token, Error> {
@@ -83,21 +83,21 @@ pub(super) async fn token(provider: Provider, scopes: &[String]) -> Result<Token
     Token::new(token.as_str(), SystemTime::from(token.expires_at()))
 }
 
-/// gcp_auth has retried already, and does not tell passing failures from lasting ones.
+/// gcp_auth has retried already. Its errors don't say whether they are transient.
 pub(super) fn failure(error: &gcp_auth::Error) -> Error {
     let message: Cow<'static, str> = match error {
-        // serde_json quotes what it could not read, and that may be a token.
+        // serde_json's text contains what it couldn't read, which may be a token.
         gcp_auth::Error::Json(what, cause) => format!("{what} (a {:?} error)", cause.classify()).into(),
         gcp_auth::Error::Http(what, cause) => format!("{what}: {}", with_causes(cause)).into(),
         gcp_auth::Error::Other(what, cause) => format!("{what}: {}", with_causes(&**cause)).into(),
         gcp_auth::Error::Io(what, cause) => format!("{what}: {cause}").into(),
         other => other.to_string().into(),
     };
-    tracing::debug!(%message, "gcp_auth gave no token");
+    tracing::debug!(%message, "gcp_auth returned no token");
     Error::credentials(message, true).retried()
 }
 
-/// hyper's errors tell the reason only further down.
+/// hyper's errors show the reason only in their causes.
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")

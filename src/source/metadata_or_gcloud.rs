@@ -1,4 +1,4 @@
-//! What the machine itself offers: the metadata server, else the `gcloud` command.
+//! The metadata server, or the `gcloud` command if there is no metadata server.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,95 +9,94 @@ use tokio::time::timeout;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::gcp_auth::{failure, no_answer, token, until_answered};
+use super::gcp_auth::{failure, no_reply, token, until_answered};
 use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource, gcloud};
 use crate::{Error, Token};
 
-/// How long to wait for a metadata server that has never answered: many networks swallow what is
-/// sent there.
+/// How long the first fetch waits for the metadata server. Many networks drop packets to it.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The metadata server, else the `gcloud` command.
+/// The metadata server, or the `gcloud` command if there is no metadata server.
 ///
-/// The first fetch that succeeds decides between the two for good, and a metadata server that
-/// answers is the one even if it has no token now: so a passing failure never changes who the
-/// program is.
+/// The first successful fetch chooses one of the two for the life of the source. A metadata server
+/// that replies is chosen even if it has no token at the moment. So a temporary failure never
+/// changes the program's identity.
 #[derive(Debug)]
 pub(crate) struct MetadataOrGcloud {
     scopes: Vec<String>,
     info: SourceInfo,
-    found: OnceLock<Machine>,
+    chosen: OnceLock<Choice>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Machine {
+enum Choice {
     MetadataServer,
     Gcloud,
 }
 
-/// Why the metadata server gave no token.
-struct NoMetadata {
+/// Why the metadata server returned no token.
+struct MetadataError {
     error: Error,
-    /// Whether it is there all the same.
-    answered: bool,
+    /// Whether there is a metadata server.
+    replied: bool,
 }
 
 impl MetadataOrGcloud {
-    /// `info` holds what the program says of them: the machine tells nothing without a call.
+    /// `info` contains what the program says about the tokens. Nothing else is known before a fetch.
     pub(crate) fn new(scopes: Vec<String>, info: SourceInfo) -> Self {
-        Self { scopes, info, found: OnceLock::new() }
+        Self { scopes, info, chosen: OnceLock::new() }
     }
 
-    /// Decides between the two by asking.
-    async fn resolve(&self) -> Result<Token, Error> {
+    /// Asks both, and chooses the first that has a token.
+    async fn choose(&self) -> Result<Token, Error> {
         let probe = timeout(PROBE_TIMEOUT, self.metadata_server()).await;
         let probe =
-            probe.unwrap_or_else(|_| Err(NoMetadata { error: no_answer(PROBE_TIMEOUT), answered: false }));
-        let (machine, token) = match probe {
-            Ok(token) => (Machine::MetadataServer, token),
-            Err(NoMetadata { error, answered: true }) => return Err(refused(&error)),
-            Err(NoMetadata { error, answered: false }) => {
+            probe.unwrap_or_else(|_| Err(MetadataError { error: no_reply(PROBE_TIMEOUT), replied: false }));
+        let (choice, token) = match probe {
+            Ok(token) => (Choice::MetadataServer, token),
+            Err(MetadataError { error, replied: true }) => return Err(refused(&error)),
+            Err(MetadataError { error, replied: false }) => {
                 let token = gcloud::token().await.map_err(|gcloud| nothing_found(&error, &gcloud))?;
-                (Machine::Gcloud, token)
+                (Choice::Gcloud, token)
             }
         };
-        // A fetch that ran beside this one may have decided first.
-        let _ = self.found.set(machine);
+        // A concurrent fetch may have chosen first.
+        let _ = self.chosen.set(choice);
         Ok(token)
     }
 
-    /// gcp_auth keeps a token until its last 20 s, so each fetch makes the provider anew.
-    async fn metadata_server(&self) -> Result<Token, NoMetadata> {
+    /// Creates a new provider for each fetch, because gcp_auth caches a token until 20 s before its expiry.
+    async fn metadata_server(&self) -> Result<Token, MetadataError> {
         let made = MetadataServiceAccount::new().with_subscriber(NoSubscriber::default()).await;
         let provider =
-            made.map_err(|error| NoMetadata { answered: answered(&error), error: failure(&error) })?;
-        // It has a token from its making.
-        token(Arc::new(provider), &self.scopes).await.map_err(|error| NoMetadata { error, answered: true })
+            made.map_err(|error| MetadataError { replied: replied(&error), error: failure(&error) })?;
+        // Its creation has fetched a token.
+        token(Arc::new(provider), &self.scopes).await.map_err(|error| MetadataError { error, replied: true })
     }
 }
 
 impl TokenSource for MetadataOrGcloud {
     fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        match self.found.get() {
-            Some(Machine::MetadataServer) => {
+        match self.chosen.get() {
+            Some(Choice::MetadataServer) => {
                 let ask = || async { self.metadata_server().await.map_err(|none| none.error) };
                 Box::pin(until_answered(request, ask))
             }
-            Some(Machine::Gcloud) => Box::pin(gcloud::token()),
-            None => Box::pin(self.resolve()),
+            Some(Choice::Gcloud) => Box::pin(gcloud::token()),
+            None => Box::pin(self.choose()),
         }
     }
 
     fn info(&self) -> SourceInfo {
-        let (description, reason) = match self.found.get() {
-            Some(Machine::MetadataServer) => {
-                ("the metadata server", "no credential file was found, and it answered")
+        let (description, reason) = match self.chosen.get() {
+            Some(Choice::MetadataServer) => {
+                ("the metadata server", "no credential file was found, and it replied")
             }
-            Some(Machine::Gcloud) => {
-                ("the gcloud command", "no credential file was found, and no metadata server answered")
+            Some(Choice::Gcloud) => {
+                ("the gcloud command", "no credential file was found, and no metadata server replied")
             }
             None => (
-                "the metadata server, else the gcloud command",
+                "the metadata server, or the gcloud command if there is none",
                 "no credential file was found; the first fetch decides which of the two is used",
             ),
         };
@@ -105,33 +104,37 @@ impl TokenSource for MetadataOrGcloud {
     }
 }
 
-/// Whether there was a server that this is the failure of.
-fn answered(error: &gcp_auth::Error) -> bool {
+/// Whether a server was reached.
+fn replied(error: &gcp_auth::Error) -> bool {
     match error {
         gcp_auth::Error::Other(_, cause) => match cause.downcast_ref::<legacy::Error>() {
             Some(error) => !error.is_connect(),
             None => false,
         },
-        // The certificate store, which has nothing to do with it.
+        // An unreadable certificate store says nothing about the server.
         gcp_auth::Error::Io(..) => false,
         _ => true,
     }
 }
 
 fn refused(error: &Error) -> Error {
-    let message = format!(
-        "the metadata server answered, but gave no token, and no other identity is picked in its place: {error} \
-         (GOOGLE_APPLICATION_CREDENTIALS names another)"
-    );
-    Error::credentials(message, true).retried()
+    let message =
+        format!("the metadata server returned no token, and no other identity is tried instead: {error}");
+    Error::credentials(message, true)
+        .fix_by("to use another identity, set GOOGLE_APPLICATION_CREDENTIALS to a credential file")
+        .retried()
 }
 
 fn nothing_found(metadata: &Error, gcloud: &Error) -> Error {
     let message = format!(
-        "no credentials found: set GOOGLE_APPLICATION_CREDENTIALS to a credential file, or run `gcloud auth \
-         application-default login`, or run on Google Cloud (metadata server: {metadata}; gcloud: {gcloud})"
+        "no credentials found: no credential file, no metadata server ({metadata}), no token of gcloud ({gcloud})"
     );
-    Error::credentials(message, true).retried()
+    Error::credentials(message, true)
+        .fix_by(
+            "set GOOGLE_APPLICATION_CREDENTIALS to a credential file, run `gcloud auth application-default \
+             login`, or run the program on Google Cloud",
+        )
+        .retried()
 }
 
 #[cfg(test)]
@@ -140,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// The failure of a request to `address`, as gcp_auth passes it on.
+    /// Returns the error of a request to `address`, as gcp_auth reports it.
     async fn request_to(address: std::net::SocketAddr) -> gcp_auth::Error {
         let client = legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
             .build_http::<http_body_util::Empty<bytes::Bytes>>();
@@ -150,7 +153,7 @@ mod tests {
 
     /// conf: M34
     #[tokio::test]
-    async fn a_server_that_refuses_or_breaks_off_is_there_and_one_that_cannot_be_reached_is_not() {
+    async fn a_server_that_refuses_or_disconnects_exists_and_an_unreachable_one_does_not() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let broken = tokio::join!(request_to(address), async { drop(listener.accept().await) }).0;
@@ -161,12 +164,12 @@ mod tests {
             gcp_auth::Error::Str("token request failed"),
             gcp_auth::Error::Json("failed to deserialize token from response", json),
         ] {
-            assert!(answered(&error), "{error:?}");
+            assert!(replied(&error), "{error:?}");
         }
         let unreachable = request_to(address).await;
         let store = gcp_auth::Error::Io("no certificates", std::io::Error::other("none"));
         for error in [unreachable, store] {
-            assert!(!answered(&error), "{error:?}");
+            assert!(!replied(&error), "{error:?}");
         }
     }
 }

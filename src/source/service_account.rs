@@ -1,7 +1,7 @@
-//! A service account's own key as a source.
+//! A service account's key as a source.
 //!
-//! The key signs either an assertion that the token endpoint exchanges, or the token itself: the
-//! latter is all that universes other than googleapis.com take.
+//! The key signs an assertion that the token endpoint exchanges for a token. In universes other than
+//! googleapis.com, which don't exchange assertions, the key signs the token itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,19 +19,20 @@ use crate::jwt::{self, Validity};
 use crate::tls::crypto_provider;
 use crate::{Error, Token};
 
-/// The longest that an assertion or a self-signed token may live.
+/// The longest lifetime of an assertion and of a self-signed token.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
+/// Gets tokens with a service account's key.
 pub(crate) struct ServiceAccountSource {
     key: ServiceAccountKey,
     scope: Box<str>,
-    /// `None` where the key signs the tokens themselves.
+    /// `None` if the key signs the tokens.
     endpoint: Option<TokenEndpoint>,
     audience: Box<str>,
     info: SourceInfo,
 }
 
-/// Who signs, and with what.
+/// A service account and one of its private keys.
 pub(crate) struct ServiceAccountKey {
     email: Box<str>,
     id: Option<Box<str>>,
@@ -39,16 +40,16 @@ pub(crate) struct ServiceAccountKey {
 }
 
 impl ServiceAccountKey {
-    /// `None` where `pem` holds no RSA key.
+    /// Returns `None` if `pem` doesn't contain an RSA key.
     pub(crate) fn new(email: &str, id: Option<&str>, pem: &str) -> Option<Self> {
         let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok()?;
         let key = crypto_provider().key_provider.load_private_key(der).ok()?;
-        // RS256 is what tokens are signed with.
+        // Tokens are signed with RS256.
         key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])?;
         Some(Self { email: email.into(), id: id.map(Into::into), key })
     }
 
-    /// The claims as a JWT; `iss`, `iat` and `exp` are added.
+    /// Returns a JWT with these claims, `iss`, `iat` and `exp`.
     fn sign(&self, mut claims: Value, now: SystemTime) -> Result<String, Error> {
         Validity::new(now, LIFETIME).add_to(&mut claims, &self.email);
         let mut header = json!({ "alg": "RS256", "typ": "JWT" });
@@ -59,13 +60,13 @@ impl ServiceAccountKey {
             self.key
                 .choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])
                 .and_then(|signer| signer.sign(signed).ok())
-                .ok_or_else(|| Error::credentials("the private key does not sign", false))
+                .ok_or_else(|| Error::credentials("signing with the private key failed", false))
         })
     }
 }
 
 impl ServiceAccountSource {
-    /// Exchanges assertions at `endpoint`, which knows itself as `audience`.
+    /// Creates a source that exchanges assertions for `audience` at `endpoint`.
     pub(crate) fn exchanging(
         key: ServiceAccountKey,
         endpoint: TokenEndpoint,
@@ -82,7 +83,7 @@ impl ServiceAccountSource {
         }
     }
 
-    /// Signs the tokens by itself.
+    /// Creates a source whose key signs the tokens.
     pub(crate) fn self_signing(key: ServiceAccountKey, scopes: &[String], info: SourceInfo) -> Self {
         Self { key, scope: scopes.join(" ").into(), endpoint: None, audience: "".into(), info }
     }
