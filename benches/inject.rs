@@ -2,7 +2,7 @@
 //!
 //! All contenders are tower services around the same trivial one. Each gets requests that have six
 //! headers already, and puts a token of 1 KiB on them. A round times every contender once, so that
-//! a busy machine troubles all of them alike; medians over the rounds are compared. Run it by
+//! a busy machine affects all of them equally; medians over the rounds are compared. Run it by
 //! `cargo bench --bench inject`.
 //!
 //! google-cloud-auth is not among them, to keep its many dependencies out of this crate's.
@@ -56,7 +56,7 @@ fn load_clone_insert(
     })
 }
 
-/// gcp_auth as a service of one's own would use it.
+/// Returns a service that uses gcp_auth directly.
 fn gcp_auth(
     provider: Arc<dyn TokenProvider>,
 ) -> impl Service<Request<()>, Response = Response<()>, Error = gcp_auth::Error, Future: Send> + Clone + Send

@@ -76,10 +76,11 @@ fn errors_are_printed_with_the_argument_that_caused_them() {
         assert!(!output.status.success(), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
     };
-    let told = run(&["--listen", "127.0.0.1:0", "--policy", policy.to_str().unwrap()]);
+    let printed = run(&["--listen", "127.0.0.1:0", "--policy", policy.to_str().unwrap()]);
     assert!(
-        told.contains("policy.json") && told.contains(r#"serviceAccounts["sa@p.q"].grants[0].members[0]"#),
-        "{told}"
+        printed.contains("policy.json")
+            && printed.contains(r#"serviceAccounts["sa@p.q"].grants[0].members[0]"#),
+        "{printed}"
     );
     assert!(run(&["--policy", "/no/such/file"]).contains("/no/such/file"));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -77,12 +77,12 @@ async fn all_calls_of_a_client_share_a_budget_of_retries_that_successes_refill()
     const FREE_RETRIES: usize = 100;
     const CALLS: usize = 50;
     let script = Script::always(Answer::unavailable());
-    // Without waits the clock stands still, and the budget doesn't refill by itself.
+    // Without waits the paused clock does not advance, and the budget doesn't refill by itself.
     let client = script.client_with(builder().retry(RetryPolicy::new().max_backoff(Duration::ZERO)));
     for _ in 0..CALLS {
         client.sign_blob(TARGET, "bytes").await.unwrap_err();
     }
-    assert_eq!(script.calls(), CALLS + FREE_RETRIES, "each of the calls wants four retries");
+    assert_eq!(script.calls(), CALLS + FREE_RETRIES, "each call would retry four times");
 
     script.answer_from_now(Answer::Ok);
     for _ in 0..10 {

@@ -15,7 +15,7 @@ use crate::support::scripted_service::{Answer, Script, builder, fixed};
 use crate::support::server::Server;
 
 /// Returns a listener that accepts connections and never sends anything, with its address.
-async fn silent() -> (String, TcpListener) {
+async fn silent_listener() -> (String, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     (listener.local_addr().unwrap().to_string(), listener)
 }
@@ -33,7 +33,7 @@ async fn swallow(listener: TcpListener) {
 /// conf: G4, G86
 #[tokio::test]
 async fn a_client_of_a_missing_endpoint_is_built_and_then_fails_to_connect() {
-    let (address, listener) = silent().await;
+    let (address, listener) = silent_listener().await;
     drop(listener);
     let client = IamCredentialsClient::builder().credentials(fixed()).endpoint(format!("http://{address}"));
     let client = client.build().unwrap();
@@ -170,7 +170,7 @@ async fn a_slow_call_does_not_close_the_connection_of_other_calls() {
 /// conf: M5
 #[tokio::test]
 async fn a_peer_that_never_answers_the_handshake_is_bounded() {
-    let (address, listener) = silent().await;
+    let (address, listener) = silent_listener().await;
     tokio::spawn(swallow(listener));
     for scheme in ["http", "https"] {
         let client =

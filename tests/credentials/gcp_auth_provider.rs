@@ -14,12 +14,12 @@ use tokio::time::{Instant, advance};
 struct Provider {
     asked: AtomicUsize,
     /// This many calls never return.
-    silent: usize,
+    unanswered: usize,
 }
 
 impl Provider {
-    fn new(silent: usize) -> Arc<Self> {
-        Arc::new(Self { asked: AtomicUsize::new(0), silent })
+    fn new(unanswered: usize) -> Arc<Self> {
+        Arc::new(Self { asked: AtomicUsize::new(0), unanswered })
     }
 
     fn asked(&self) -> usize {
@@ -39,9 +39,9 @@ impl TokenProvider for Provider {
     {
         assert_eq!(scopes, ["scope-a"]);
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let silent = number <= self.silent;
+        let unanswered = number <= self.unanswered;
         Box::pin(async move {
-            if silent {
+            if unanswered {
                 std::future::pending::<()>().await;
             }
             let json = format!(r#"{{"access_token":"token-{number}","expires_in":3600}}"#);

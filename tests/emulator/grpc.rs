@@ -81,9 +81,9 @@ async fn signatures_verify_with_the_accounts_keys_and_no_others() {
     let new_key = emulator.keys().rotate(EMAIL).await.unwrap();
     assert_ne!(new_key, signed.key_id);
     assert!(emulator.verify_blob(EMAIL, &payload, &signed.signed_blob), "an old key is no longer published");
-    let stranger = "stranger@project.iam.gserviceaccount.com";
-    emulator.keys().prepare(stranger).await.unwrap();
-    assert_eq!(emulator.verify_jwt(stranger, &jwt.signed_jwt), None);
+    let other_account = "other@project.iam.gserviceaccount.com";
+    emulator.keys().prepare(other_account).await.unwrap();
+    assert_eq!(emulator.verify_jwt(other_account, &jwt.signed_jwt), None);
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ async fn an_assertion_is_exchanged_for_a_token_of_its_issuer_or_subject() {
 async fn an_invalid_assertion_is_refused() {
     let emulator = start().await;
     for (changes, error) in [
-        (value!({"iss": "stranger@project.iam.gserviceaccount.com"}), "invalid_grant"),
+        (value!({"iss": "unknown@project.iam.gserviceaccount.com"}), "invalid_grant"),
         (value!({"aud": "https://elsewhere.example/token"}), "invalid_grant"),
         (value!({"iat": now() + 7200, "exp": now() + 9000}), "invalid_grant"),
         (value!({"exp": now() + 9000}), "invalid_grant"),

@@ -12,27 +12,27 @@ use crate::{DELEGATES, HOUR, full_names};
 async fn an_option_that_the_verb_cannot_use_is_an_error() {
     let script = Script::default();
     let client = script.client();
-    let how = || client.impersonate(TARGET);
+    let options = || client.impersonate(TARGET);
     let unique_id = || client.impersonate("1234567890");
     let user = "user@example.com";
     let outcomes: Vec<(&str, Result<(), Error>)> = vec![
-        ("include_email", how().include_email(false).access_token(["s"]).map(drop)),
-        ("include_email", how().include_email(true).self_signed_jwt("aud").map(drop)),
-        ("include_email", how().include_email(true).signer().map(drop)),
-        ("lifetime", how().lifetime(HOUR).id_token("aud").map(drop)),
-        ("lifetime", how().lifetime(HOUR).signer().map(drop)),
-        ("lifetime", how().lifetime(HOUR).subject(user).access_token(["s"]).map(drop)),
-        ("lifetime", how().lifetime(HOUR * 2).self_signed_jwt("aud").map(drop)),
-        ("subject", how().subject(user).id_token("aud").map(drop)),
-        ("subject", how().subject(user).self_signed_jwt("aud").map(drop)),
-        ("subject", how().subject(user).signer().map(drop)),
-        ("subject", how().subject("nobody").access_token(["s"]).map(drop)),
-        ("quota_project", how().quota_project("p").signer().map(drop)),
-        ("quota_project", how().quota_project("a b").access_token(["s"]).map(drop)),
+        ("include_email", options().include_email(false).access_token(["s"]).map(drop)),
+        ("include_email", options().include_email(true).self_signed_jwt("aud").map(drop)),
+        ("include_email", options().include_email(true).signer().map(drop)),
+        ("lifetime", options().lifetime(HOUR).id_token("aud").map(drop)),
+        ("lifetime", options().lifetime(HOUR).signer().map(drop)),
+        ("lifetime", options().lifetime(HOUR).subject(user).access_token(["s"]).map(drop)),
+        ("lifetime", options().lifetime(HOUR * 2).self_signed_jwt("aud").map(drop)),
+        ("subject", options().subject(user).id_token("aud").map(drop)),
+        ("subject", options().subject(user).self_signed_jwt("aud").map(drop)),
+        ("subject", options().subject(user).signer().map(drop)),
+        ("subject", options().subject("nobody").access_token(["s"]).map(drop)),
+        ("quota_project", options().quota_project("p").signer().map(drop)),
+        ("quota_project", options().quota_project("a b").access_token(["s"]).map(drop)),
         ("target", unique_id().self_signed_jwt("aud").map(drop)),
         ("target", unique_id().signer().map(drop)),
         ("target", unique_id().subject(user).access_token(["s"]).map(drop)),
-        ("audience", how().self_signed_jwt("").map(drop)),
+        ("audience", options().self_signed_jwt("").map(drop)),
     ];
     for (field, outcome) in outcomes {
         assert_eq!(outcome.expect_err(field).field(), Some(field));
@@ -55,11 +55,11 @@ async fn a_subject_requires_the_universe_googleapis_com() {
 #[tokio::test]
 async fn a_copy_keeps_every_option_and_shares_no_token() {
     let script = Script::default();
-    let how: Impersonation =
+    let options: Impersonation =
         script.client().impersonate(TARGET).delegates(DELEGATES).lifetime(HOUR * 2).quota_project("billed");
-    let first = how.clone().access_token(["one"]).unwrap();
+    let first = options.clone().access_token(["one"]).unwrap();
     first.token().await.unwrap();
-    let second = how.clone().access_token(["two"]).unwrap();
+    let second = options.clone().access_token(["two"]).unwrap();
     assert!(!second.is_valid());
     second.token().await.unwrap();
     for (seen, scope) in script.received().iter().zip(["one", "two"]) {
@@ -78,7 +78,7 @@ async fn a_copy_keeps_every_option_and_shares_no_token() {
         let request: GenerateIdTokenRequest = script.received().last().unwrap().decode();
         assert_eq!((request.audience.as_str(), request.include_email), (audience, true));
     }
-    let debug = format!("{:?}", how.subject("user@example.com"));
+    let debug = format!("{:?}", options.subject("user@example.com"));
     assert!(debug.contains("user@example.com") && debug.contains("first@example.com"), "{debug}");
 }
 

@@ -57,8 +57,8 @@ async fn impersonation_nests_to_any_depth() {
 #[tokio::test]
 async fn a_self_signed_jwt_names_the_target_and_the_audience() {
     let script = Script::default();
-    let how = script.client().impersonate(TARGET).delegates(DELEGATES).lifetime(HOUR / 2);
-    let acting = how.self_signed_jwt("https://pubsub.googleapis.com/").unwrap();
+    let options = script.client().impersonate(TARGET).delegates(DELEGATES).lifetime(HOUR / 2);
+    let acting = options.self_signed_jwt("https://pubsub.googleapis.com/").unwrap();
     let token = acting.token().await.unwrap();
     let claims = last_jwt_payload(&script);
     assert_eq!(claims["iss"], TARGET);
@@ -80,9 +80,9 @@ fn unix_now() -> u64 {
 async fn domain_wide_delegation_needs_no_key() {
     let emulator = start().await;
     let client = client_of(&emulator);
-    let how = client.impersonate(TARGET).subject("user@corp.example");
+    let options = client.impersonate(TARGET).subject("user@corp.example");
     let acting =
-        how.access_token([gcp_iam_credentials::scopes::PUBSUB, "https://example.com/other"]).unwrap();
+        options.access_token([gcp_iam_credentials::scopes::PUBSUB, "https://example.com/other"]).unwrap();
     let token = acting.token().await.unwrap();
     let known = emulator.verify_access_token(token.secret()).unwrap();
     assert_eq!(known.principal(), "user:user@corp.example");

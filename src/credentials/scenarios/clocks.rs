@@ -1,4 +1,4 @@
-//! Clocks that are wrong, are mended, or stand still.
+//! Clocks that jump, are wrong, or are paused.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

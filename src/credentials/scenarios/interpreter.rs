@@ -104,18 +104,18 @@ pub(super) const fn millis(millis: u64) -> Duration {
 pub(super) fn run(steps: Vec<Step>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
-        let mut world = World::new(match steps.first() {
+        let mut scenario = Scenario::new(match steps.first() {
             Some(Step::Hints(hints)) => *hints,
             _ => CacheHints::new(),
         });
         for (number, step) in steps.into_iter().enumerate() {
-            world.context = format!("step {number}, {step:?}");
-            world.take(step).await;
+            scenario.context = format!("step {number}, {step:?}");
+            scenario.run_step(step).await;
         }
     });
 }
 
-struct World {
+struct Scenario {
     time: ManualTime,
     source: Script,
     credentials: Option<Credentials>,
@@ -125,7 +125,7 @@ struct World {
     context: String,
 }
 
-impl World {
+impl Scenario {
     fn new(hints: CacheHints) -> Self {
         let wall = SystemTime::UNIX_EPOCH + EPOCH;
         let time = ManualTime::new(wall);
@@ -140,7 +140,7 @@ impl World {
         self.credentials.as_ref().expect("dropped")
     }
 
-    async fn take(&mut self, step: Step) {
+    async fn run_step(&mut self, step: Step) {
         match step {
             Step::Hints(_) => {}
             Step::Jitter(fraction) => self.time.set_jitter(fraction),
