@@ -172,3 +172,36 @@ impl fmt::Debug for dyn TokenSource {
         f.debug_struct("TokenSource").field("info", &self.info()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Implements only what it must.
+    struct Minimal;
+
+    impl TokenSource for Minimal {
+        fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+            Box::pin(async { Token::new("minimal", None) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_behind_an_arc_is_a_source_even_as_a_trait_object() {
+        let shared: Arc<dyn TokenSource> = Arc::new(FixedToken(Token::new("fixed", None).unwrap()));
+        let credentials = crate::Credentials::from_source(Arc::clone(&shared));
+        assert_eq!(credentials.token().await.unwrap().secret(), "fixed");
+        assert_eq!(credentials.info(), shared.info());
+        assert_eq!(
+            TokenSource::cache_hints(&shared),
+            FixedToken(Token::new("x", None).unwrap()).cache_hints()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_source_that_implements_only_fetch_can_be_explained() {
+        let credentials = crate::Credentials::from_source(Minimal);
+        assert_eq!(credentials.explain().to_string(), "credentials: a custom token source");
+        assert_eq!(credentials.token().await.unwrap().secret(), "minimal");
+    }
+}

@@ -207,8 +207,9 @@ mod options {
             ..nothing()
         };
         let with_variable = Credentials::builder().in_environment(environment);
-        let bare = user().to_string();
-        let billed = with(user(), json!({"quota_project_id": "file"})).to_string();
+        let user = with(user(), json!({"token_uri": "http://127.0.0.1:1/token"}));
+        let bare = user.to_string();
+        let billed = with(user, json!({"quota_project_id": "file"})).to_string();
         for (builder, json, expected) in [
             (builder(), &bare, None),
             (builder(), &billed, Some("file")),
@@ -265,6 +266,15 @@ mod types {
             (json!({"token_uri": "hidden"}), "token_uri"),
         ] {
             assert_refused(&with(user(), changes), field);
+        }
+    }
+
+    /// conf: M28
+    #[test]
+    fn in_every_build_an_impersonation_of_an_untrusted_api_is_refused() {
+        let field = "service_account_impersonation_url";
+        for host in ["evil.example", "hidden@iamcredentials.googleapis.com", "10.0.0.1"] {
+            assert_refused(&with(impersonated(user()), json!({field: url(host, TARGET)})), field);
         }
     }
 

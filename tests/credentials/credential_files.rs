@@ -1,7 +1,5 @@
 //! Credential files end to end, against the emulator.
 
-use std::sync::Arc;
-
 use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy, Role};
 use gcp_iam_credentials::{Credentials, IamCredentialsClient, scopes};
 use serde_json::{Value, json};
@@ -265,7 +263,7 @@ async fn a_client_accepts_credentials_from_any_type_of_file() {
 async fn a_gcp_auth_provider_can_be_a_source() {
     let emulator = start().await;
     let key = emulator.service_account_key_json(KEY);
-    let provider = Arc::new(gcp_auth::CustomServiceAccount::from_json(&key).unwrap());
+    let provider = std::sync::Arc::new(gcp_auth::CustomServiceAccount::from_json(&key).unwrap());
     let credentials = Credentials::from_gcp_auth(provider, [scopes::IAM]);
     let token = credentials.token().await.unwrap();
     let verified = emulator.verify_access_token(token.secret()).unwrap();

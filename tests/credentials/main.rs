@@ -4,7 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[cfg(feature = "credential-files")]
+#[cfg(all(feature = "credential-files", feature = "_tls"))]
 mod credential_files;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth_provider;
