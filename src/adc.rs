@@ -101,6 +101,11 @@ impl Credentials {
     }
 }
 
+/// Returns the application default credentials of a client in this universe.
+pub(crate) fn of_client(universe: &str) -> Result<Credentials, Error> {
+    Credentials::builder().universe_domain(universe).application_default()
+}
+
 /// Why a file is used, for [`Credentials::explain`].
 const PROGRAM_NAMES_FILE: &str = "the program names it";
 const PROGRAM_HAS_CONTENT: &str = "the program contains its content";

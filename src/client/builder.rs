@@ -202,7 +202,7 @@ impl ClientBuilder {
         let credentials = match (&self.credentials, emulator.is_some()) {
             (Some(credentials), _) => credentials.clone(),
             (None, true) => Credentials::fixed(Token::new(EMULATOR_TOKEN, None)?),
-            (None, false) => Credentials::builder().universe_domain(&universe).application_default()?,
+            (None, false) => crate::adc::of_client(&universe)?,
         };
         check_universe(&credentials, &universe)?;
         if emulator.is_some() {

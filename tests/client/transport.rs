@@ -168,6 +168,7 @@ async fn a_slow_call_does_not_close_the_connection_of_other_calls() {
 }
 
 /// conf: M5
+#[cfg(feature = "_tls")]
 #[tokio::test]
 async fn a_peer_that_never_answers_the_handshake_is_bounded() {
     let (address, listener) = silent_listener().await;

@@ -83,6 +83,7 @@ async fn finding(answer: Answer, words: &str) -> Finding {
 }
 
 /// conf: M30
+#[cfg(feature = "credential-files")]
 #[tokio::test]
 async fn each_operation_is_tried_on_the_target_by_its_own_call() {
     const SUBJECT: &str = "user@corp.example";

@@ -8,6 +8,7 @@ use crate::support::scripted_service::{Script, builder};
 use crate::{DELEGATES, HOUR, full_names};
 
 /// conf: R9, P43
+#[cfg(feature = "credential-files")]
 #[tokio::test]
 async fn an_option_that_the_verb_cannot_use_is_an_error() {
     let script = Script::default();

@@ -54,6 +54,7 @@ async fn the_same_identity_shares_its_token_and_any_difference_makes_another() {
     assert_eq!((stats.fetches(), stats.in_flight()), (13, 0));
 }
 
+#[cfg(feature = "credential-files")]
 #[tokio::test]
 async fn each_subject_is_an_identity_of_its_own() {
     let pool = ImpersonationPool::builder(Script::default().client()).build();
@@ -78,6 +79,7 @@ async fn a_signer_and_a_diagnosis_take_no_room() {
 }
 
 /// conf: A14
+#[cfg(feature = "credential-files")]
 #[tokio::test]
 async fn pooled_credentials_explain_themselves_as_unpooled_ones_do() {
     let client = Script::default().client();

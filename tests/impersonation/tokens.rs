@@ -76,6 +76,7 @@ fn unix_now() -> u64 {
 }
 
 /// conf: P34
+#[cfg(feature = "credential-files")]
 #[tokio::test]
 async fn domain_wide_delegation_needs_no_key() {
     let emulator = start().await;

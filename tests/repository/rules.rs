@@ -13,6 +13,9 @@
 //! A module includes the modules below it, apart from those that have a line of their own. `*`
 //! stands for all modules. A line may use only names from earlier lines or from itself, so the
 //! arrows can't form a circle.
+//!
+//! The rules are about names. They don't see a method call whose method another module adds to a
+//! type.
 
 use std::collections::{BTreeMap, BTreeSet};
 

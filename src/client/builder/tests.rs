@@ -124,6 +124,7 @@ mod endpoints {
 }
 
 /// conf: P59, G4
+#[cfg(feature = "_tls")]
 #[test]
 fn a_setting_that_makes_no_sense_is_refused_with_its_name() {
     for (builder, field) in [
