@@ -1,8 +1,8 @@
 //! An emulator of the IAM Service Account Credentials API, for tests in any language.
 //!
-//! An [`Emulator`] listens on a loopback port and answers as Google does: the four RPCs with real
-//! RSA keys, the OAuth token endpoint that key files name, the metadata server, and the public keys.
-//! So unmodified clients work with it.
+//! An [`Emulator`] listens on a loopback port and replies as Google does. It serves the four RPCs
+//! with real RSA keys, the OAuth token endpoint that key files name, the metadata server, and the
+//! public keys. So unmodified clients work with it.
 //!
 //! ```
 //! # async fn try_it() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +27,7 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(try_it()).unwrap();
 //! ```
 //!
-//! Its tokens and keys are worth nothing anywhere else.
+//! Its tokens and keys are valid only for this emulator.
 
 mod api;
 mod builder;
@@ -65,10 +65,10 @@ pub use self::iam::policy::{
 pub use self::journal::{JOURNAL_CAPACITY, JournalEntry, Outcome, Protocol, RequestFields};
 pub use self::method::{Method, UnknownMethod};
 
-/// A running emulator. It stops when it is dropped, and its port is free then.
+/// A running emulator. Dropping it stops it and frees its port.
 ///
-/// It has its own thread and runtime. Several can run at once: each has its own port, accounts,
-/// keys and tokens.
+/// It has its own thread and runtime. Several emulators can run at once: each has its own port,
+/// accounts, keys and tokens.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -95,7 +95,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Returns a builder, whose [`start`](EmulatorBuilder::start) starts the emulator.
+    /// Returns a builder. Its method [`start`](EmulatorBuilder::start) starts the emulator.
     pub fn builder() -> EmulatorBuilder {
         EmulatorBuilder::new()
     }
@@ -110,44 +110,44 @@ impl Emulator {
         self.server.address()
     }
 
-    /// Returns how many connections the emulator has accepted.
+    /// Returns how many connections the emulator has accepted since its start.
     pub fn connections(&self) -> u64 {
         self.server.connections()
     }
 
-    /// Returns the certificate of the authority to trust, in PEM. It is `None` without
-    /// [`tls`](EmulatorBuilder::tls).
+    /// Returns the certificate of the certificate authority that clients must trust, in PEM. It is
+    /// `None` without [`tls`](EmulatorBuilder::tls).
     pub fn ca_pem(&self) -> Option<&str> {
         self.commands.state().ca_pem.as_deref()
     }
 
-    /// Moves the clock: tokens expire, or clients are told a wrong time.
+    /// Returns the control of the clock. It can let tokens expire, or tell clients a different time.
     pub fn clock(&self) -> ClockControl<'_> {
         ClockControl::new(&self.commands)
     }
 
-    /// Injects and clears faults.
+    /// Returns the control of faults. It injects and clears them.
     pub fn faults(&self) -> FaultControl<'_> {
         FaultControl::new(&self.commands)
     }
 
-    /// Reads and clears the journal of requests.
+    /// Returns the control of the journal. It reads and clears the list of requests.
     pub fn journal(&self) -> JournalControl<'_> {
         JournalControl::new(&self.commands)
     }
 
-    /// Reads and changes the policy in force.
+    /// Returns the control of the policy. It reads and changes the policy in force.
     pub fn policy(&self) -> PolicyControl<'_> {
         PolicyControl::new(&self.commands)
     }
 
-    /// Reads, prepares and rotates signing keys.
+    /// Returns the control of signing keys. It reads, prepares and rotates them.
     pub fn keys(&self) -> KeyControl<'_> {
         KeyControl::new(&self.commands)
     }
 
-    /// Restores the state at the start: no faults, no tokens, an empty journal, the right time and
-    /// the first policy. Keys stay, so credential files stay valid.
+    /// Restores the state at the start: no faults, no tokens, an empty journal, the machine's time
+    /// and the initial policy. Keys and refresh tokens stay, so credential files stay valid.
     pub fn reset(&self) {
         self.commands.reset();
     }
@@ -158,8 +158,9 @@ impl Emulator {
     /// calls return the same file.
     ///
     /// # Panics
+    ///
     /// Panics if [`try_service_account_key_json`](Self::try_service_account_key_json) fails.
-    #[expect(clippy::panic, reason = "a test without a key can't go on")]
+    #[expect(clippy::panic, reason = "documented, and a variant without a panic exists")]
     pub fn service_account_key_json(&self, email: &str) -> String {
         self.try_service_account_key_json(email)
             .unwrap_or_else(|error| panic!("no key file for {email:?}: {error}"))
@@ -168,6 +169,7 @@ impl Emulator {
     /// Returns the key file of a service account, or an error.
     ///
     /// # Errors
+    ///
     /// Returns [`EmulatorError::Key`] if the account doesn't exist or if no key can be generated.
     pub fn try_service_account_key_json(&self, email: &str) -> Result<String, EmulatorError> {
         Ok(format!("{:#}", self.commands.service_account_file(email)?))
@@ -179,10 +181,11 @@ impl Emulator {
         format!("{:#}", self.commands.authorized_user_file(email))
     }
 
-    /// Returns a credential file that acts as `target`, through `delegates`. `source` is the text of
-    /// the credential file to start from.
+    /// Returns a credential file that impersonates `target` through `delegates`. `source` is the text
+    /// of the credential file whose credentials impersonate it.
     ///
     /// # Errors
+    ///
     /// Returns [`EmulatorError::CredentialFile`] if `source` isn't JSON.
     pub fn impersonated_service_account_json<D: AsRef<str>>(
         &self,
@@ -203,14 +206,14 @@ impl Emulator {
         self.commands.state().identities.accounts.get(email).unique_id().to_owned()
     }
 
-    /// Returns what an access token may be used for. It is `None` if this emulator didn't issue the
-    /// token, or if it has expired.
+    /// Returns the principal, scopes and expiry of an access token. It is `None` if this emulator
+    /// didn't issue the token, or if the token has expired.
     pub fn verify_access_token(&self, token: &str) -> Option<VerifiedToken> {
         handle::verify_access_token(self.commands.state(), token)
     }
 
-    /// Returns the claims of an ID token. It is `None` if this emulator's "Google" didn't sign the
-    /// token, or if it has expired.
+    /// Returns the claims of an ID token. It is `None` if this emulator didn't issue the token, or if
+    /// the token has expired.
     pub fn verify_id_token(&self, token: &str) -> Option<Map<String, Value>> {
         handle::verify_id_token(self.commands.state(), token)
     }

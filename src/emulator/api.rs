@@ -14,8 +14,8 @@ use super::error::ApiError;
 use super::iam::authorization::{self, Chain};
 use super::iam::principal::Principal;
 
-/// Answers a request of the API: journal, faults, authorization, then the method itself.
-pub(crate) async fn answer<Q: ApiRequest>(
+/// Handles a request of the API: records it, applies faults, authorizes, then performs the method.
+pub(crate) async fn handle<Q: ApiRequest>(
     context: &RequestContext,
     options: RequestOptions,
     request: Q,

@@ -47,31 +47,32 @@ impl EmulatorBuilder {
         Self { address: DEFAULT_ADDRESS, policy: None, tls: false, public_url: None }
     }
 
-    /// Sets the address to listen on; port 0 picks a free port. Default: [`DEFAULT_ADDRESS`].
+    /// Sets the address to listen on. Port 0 picks a free port. Default: [`DEFAULT_ADDRESS`].
     ///
     /// If the address isn't loopback, everyone who can reach the port can get tokens and change the
-    /// policy. The tokens are worth nothing outside this emulator.
+    /// policy. The tokens are valid only for this emulator.
     pub fn address(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// Sets the URL that clients use, if it isn't the address: `http://emulator:8095` in a network
-    /// of containers. [`Emulator::endpoint`] returns it, and credential files contain it.
+    /// Sets the URL that clients use, if it differs from the address: for example
+    /// `http://emulator:8095` in a network of containers. [`Emulator::endpoint`] returns it, and
+    /// credential files contain it.
     ///
-    /// Default: the address, or loopback if the address is unspecified.
+    /// Default: the address, or the loopback address if the address is unspecified (`0.0.0.0`).
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.public_url = Some(url.into());
         self
     }
 
-    /// Sets the policy. Default: none, so any bearer has all permissions.
+    /// Sets the policy. Default: none, so any bearer token has all permissions.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
         self
     }
 
-    /// Serves TLS, with a certificate whose authority is [`Emulator::ca_pem`]. Default: plaintext.
+    /// Serves TLS instead of plaintext. Clients must trust [`Emulator::ca_pem`]. Default: plaintext.
     ///
     /// The certificate is valid for the address, for loopback and `localhost`, and for the names of
     /// the Google services that the emulator replaces.
@@ -80,11 +81,12 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Starts the emulator. It accepts requests when this returns.
+    /// Starts the emulator. It accepts requests as soon as this returns.
     ///
-    /// Any executor can run this: the emulator has its own thread and runtime.
+    /// Any executor can run this future: the emulator has its own thread and runtime.
     ///
     /// # Errors
+    ///
     /// Returns an [`EmulatorError`] if the policy or the public URL is invalid, if the emulator
     /// can't listen on the address, or if it can't generate a certificate.
     pub async fn start(self) -> Result<Emulator, EmulatorError> {

@@ -3,19 +3,19 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The furthest the clock moves in all, so that no instant overflows: a hundred years.
+/// The longest time by which the clock can be moved in total, so that no instant overflows: 100 years.
 const FURTHEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// How far the time that clients are told differs from the true one.
+/// How far the time that clients are told differs from the emulator's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Skew {
     Ahead(Duration),
     Behind(Duration),
 }
 
-/// Two kinds of time. The *timeline* decides what has expired: it runs with the machine, and tests
-/// can only move it forward. The *shown* time is in replies, and claims are compared with it: the
-/// timeline plus a skew.
+/// Two kinds of time. The *timeline* decides what has expired. It runs with the machine's clock, and
+/// tests can only move it forward. The *shown* time is the timeline plus a skew. Replies contain it,
+/// and claims are compared with it.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     advanced_ms: AtomicU64,
@@ -23,12 +23,12 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Now, on the timeline.
+    /// Returns the current time on the timeline.
     pub(crate) fn now(&self) -> SystemTime {
         SystemTime::now() + Duration::from_millis(self.advanced_ms.load(Ordering::Relaxed))
     }
 
-    /// The shown time of an instant on the timeline.
+    /// Returns the shown time of an instant on the timeline.
     pub(crate) fn shown(&self, instant: SystemTime) -> SystemTime {
         match self.skew() {
             Skew::Ahead(distance) => instant.checked_add(distance).unwrap_or(instant),
@@ -36,7 +36,7 @@ impl Clock {
         }
     }
 
-    /// Now, as clients are told it, in whole seconds since 1970.
+    /// Returns the current shown time, in whole seconds since 1970.
     pub(crate) fn shown_unix(&self) -> i64 {
         unix(self.shown(self.now()))
     }
@@ -61,7 +61,7 @@ impl Clock {
         self.skew_ms.store(skew, Ordering::Relaxed);
     }
 
-    /// How far the timeline is ahead of the machine's clock.
+    /// Returns how far the timeline is ahead of the machine's clock.
     pub(crate) fn advanced(&self) -> Duration {
         Duration::from_millis(self.advanced_ms.load(Ordering::Relaxed))
     }

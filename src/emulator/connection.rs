@@ -13,7 +13,7 @@ pub(crate) enum ConnectionEnd {
     GoAway,
 }
 
-/// One connection.
+/// One connection, identified by its number.
 #[derive(Debug)]
 pub(crate) struct Connection {
     number: u64,
@@ -37,7 +37,7 @@ impl Connection {
         self.ended.notify_one();
     }
 
-    /// How the connection is to end, if a fault asked for it.
+    /// Returns how the connection must end, if a fault asked for its end.
     pub(crate) fn requested_end(&self) -> Option<ConnectionEnd> {
         self.end.get().copied()
     }

@@ -35,10 +35,10 @@ impl ApiError {
         Self::new(Code::Internal, message)
     }
 
-    /// The emulator has nothing at that path.
+    /// There is nothing at that path.
     pub(crate) fn unknown_path(method: &str, path: &str) -> Self {
         let path = shorten(path);
-        Self::new(Code::NotFound, format!("Not found: {method} {path}; GET /emulator/ tells what there is"))
+        Self::new(Code::NotFound, format!("Not found: {method} {path}; GET /emulator/ lists the pages"))
     }
 
     pub(crate) fn code(&self) -> Code {
@@ -49,12 +49,12 @@ impl ApiError {
         &self.0.message
     }
 
-    /// The reason in the `ErrorInfo`, if there is one.
+    /// Returns the reason in the `ErrorInfo`, if there is one.
     pub(crate) fn reason(&self) -> Option<&str> {
         self.0.details.error_info().map(|info| info.reason.as_str())
     }
 
-    /// For a missing grant: the hop of the chain that lacks it; the caller's own hop is 0.
+    /// Returns the hop of the chain that lacks a grant. The principal's own hop is 0.
     pub(crate) fn hop(&self) -> Option<usize> {
         self.0.hop
     }

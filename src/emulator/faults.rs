@@ -1,4 +1,4 @@
-//! Faults: what a test makes go wrong.
+//! Faults: failures that a test injects.
 
 mod active;
 mod status;
@@ -16,7 +16,7 @@ pub(crate) use self::active::{ActiveFault, ActiveFaults};
 pub use self::status::{DEFAULT_FAULT_MESSAGE, StatusFault};
 pub(crate) use self::wire::{Transport, WireFault};
 
-/// Something that goes wrong with the requests that it matches.
+/// A failure of the requests that it matches.
 ///
 /// [`FaultControl::inject`](super::FaultControl::inject) puts it into force. It applies to every
 /// request until it is cleared, unless [`method`](Self::method), [`account`](Self::account),
@@ -48,10 +48,10 @@ pub struct Fault {
     share: f64,
 }
 
-/// What a fault does, once its delay has passed.
+/// What a fault does after its delay.
 #[derive(Clone, Debug)]
 pub(crate) enum FaultEffect {
-    /// Nothing more: the request is answered as usual.
+    /// Nothing more: the request is handled as usual.
     Delay,
     Status(ApiError),
     Hang,
@@ -59,19 +59,19 @@ pub(crate) enum FaultEffect {
 }
 
 impl Fault {
-    /// Answers with a status. [`StatusFault`] sets its message and details.
+    /// Replies with a status. [`StatusFault`] sets its message and details.
     ///
-    /// The token endpoint answers with the HTTP status and an OAuth error instead.
+    /// The token endpoint replies with the HTTP status and an OAuth error instead.
     pub fn status(code: Code) -> StatusFault {
         StatusFault::new(code)
     }
 
-    /// Gives the right answer, but late.
+    /// Delays the reply by `by`. The request is then handled as usual.
     pub fn delay(by: Duration) -> Self {
         Self::new(FaultEffect::Delay).after(by)
     }
 
-    /// Never answers. A request hangs until its client ends it, even if the fault is cleared.
+    /// Never replies. A request hangs until its client ends it, even if the fault is cleared.
     pub fn hang() -> Self {
         Self::new(FaultEffect::Hang)
     }
@@ -81,27 +81,27 @@ impl Fault {
         Self::new(FaultEffect::Wire(WireFault::Reset))
     }
 
-    /// Sends GOAWAY and closes the connection without an answer. Over HTTP/1 it only closes.
+    /// Sends GOAWAY and closes the connection without a reply. Over HTTP/1 it only closes.
     pub fn go_away() -> Self {
         Self::new(FaultEffect::Wire(WireFault::GoAway))
     }
 
-    /// Sends the head of a good answer, and never its body.
+    /// Sends the head of a successful reply, but never its body.
     pub fn stall_body() -> Self {
         Self::new(FaultEffect::Wire(WireFault::StallBody))
     }
 
-    /// Sends half of the body of a good answer, then breaks the stream.
+    /// Sends half of the body of a successful reply, then breaks the stream.
     pub fn truncate() -> Self {
         Self::new(FaultEffect::Wire(WireFault::Truncate))
     }
 
-    /// Answers with an HTML page and this status, as a proxy does.
+    /// Replies with an HTML page and this status, as a proxy does.
     pub fn html(status: StatusCode) -> Self {
         Self::new(FaultEffect::Wire(WireFault::Html(status)))
     }
 
-    /// Answers gRPC requests with a status whose details aren't base64.
+    /// Replies to gRPC requests with a status whose details aren't base64.
     pub fn bad_details() -> Self {
         Self::new(FaultEffect::Wire(WireFault::BadDetails))
     }
@@ -110,14 +110,14 @@ impl Fault {
         Self { effect, delay: Duration::ZERO, method: None, account: None, times: None, share: 1.0 }
     }
 
-    /// Sets how long to wait before the fault takes effect. Default: no wait, or the time that was
-    /// given to [`delay`](Self::delay).
+    /// Sets how long to wait before the fault takes effect. Default: zero, or the time that was passed
+    /// to [`delay`](Self::delay).
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Applies to this method only. Default: all methods.
+    /// Applies only to requests of this method. Default: all methods.
     pub fn method(mut self, method: Method) -> Self {
         self.method = Some(method);
         self
@@ -131,16 +131,16 @@ impl Fault {
         self
     }
 
-    /// Applies this many times, then ends. Default: until it is cleared.
+    /// Applies this many times, then ends. Default: no limit.
     pub fn times(mut self, times: u64) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Applies to a share of the requests that it matches, evenly spread: from 0.0 to 1.0.
+    /// Applies to this share of the requests that it matches, evenly spread. Default: 1.0.
     ///
-    /// 0.25 applies to every fourth request. Values outside the range count as the nearest one
-    /// inside, and NaN as 0.0. Default: 1.0.
+    /// 0.25 applies to every fourth request. Values below 0.0 and NaN count as 0.0, and values above
+    /// 1.0 as 1.0.
     pub fn share(mut self, share: f64) -> Self {
         self.share = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
         self

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// The first `length` bytes of the SHA-256 of `data`, in hexadecimal.
+/// Returns the first `length` bytes of the SHA-256 of `data`, in hexadecimal.
 pub(crate) fn hex(data: &[u8], length: usize) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digest = digest(&SHA256, data);
@@ -13,7 +13,7 @@ pub(crate) fn hex(data: &[u8], length: usize) -> String {
         .collect()
 }
 
-/// The first eight bytes of the SHA-256 of `text`, as a number.
+/// Returns the first eight bytes of the SHA-256 of `text`, as a number.
 pub(crate) fn number(text: &str) -> u64 {
     let digest = digest(&SHA256, text.as_bytes());
     digest.as_ref().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))

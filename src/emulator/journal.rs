@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use self::entry::{JournalEntry, Outcome, Protocol, RequestFields};
 pub(crate) use self::headers::without_secrets;
 
-/// How many requests the journal keeps: the newest 10 000.
+/// How many requests the journal keeps: the newest 10,000.
 pub const JOURNAL_CAPACITY: usize = 10_000;
 
 /// The newest entries, in a ring.
@@ -36,7 +36,7 @@ impl Journal {
         sequence
     }
 
-    /// Changes the entry with that sequence number, if the journal still has it.
+    /// Changes the entry with this sequence number, if the journal still has it.
     pub(crate) fn update(&self, sequence: u64, change: impl FnOnce(&mut JournalEntry)) {
         let mut ring = self.lock();
         let Some(first) = ring.entries.front().map(|entry| entry.sequence) else { return };
@@ -46,7 +46,7 @@ impl Journal {
         }
     }
 
-    /// Returns all entries, oldest first.
+    /// Returns all entries, the oldest first.
     pub(crate) fn entries(&self) -> Vec<JournalEntry> {
         self.lock().entries.iter().cloned().collect()
     }

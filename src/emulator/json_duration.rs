@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// What an error says about a text that isn't a duration.
+/// What an error says if a text isn't a duration.
 pub(crate) const EXPECTED: &str = "a duration is a number of seconds, such as \"120s\"";
 
-/// The most seconds in a duration: ten thousand years.
+/// The longest duration that protocol buffers allow, in seconds: about 10,000 years.
 const MOST_SECONDS: i64 = 315_576_000_000;
 
 /// Reads `3600s`, `0.5s`, `-1.000000001s`. Returns `None` for any other form.
@@ -31,7 +31,7 @@ pub(crate) fn parse_non_negative(text: &str) -> Option<Duration> {
     parse(text).and_then(|duration| Duration::try_from(duration).ok())
 }
 
-/// Returns a duration as proto-JSON writes it: `3.500s`.
+/// Returns a duration as proto JSON writes it: `3.500s`.
 pub(crate) fn to_text(duration: Duration) -> String {
     let fraction = match duration.subsec_nanos() {
         0 => String::new(),

@@ -1,12 +1,12 @@
-//! The kinds of requests that the emulator answers.
+//! The kinds of requests that the emulator handles.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::roles;
 
-/// A kind of request: what a [`Fault`](super::Fault) applies to, and what a
-/// [`JournalEntry`](super::JournalEntry) says was requested.
+/// A kind of request. A [`Fault`](super::Fault) can apply to one kind only, and a
+/// [`JournalEntry`](super::JournalEntry) contains its kind.
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::Method;
@@ -61,7 +61,7 @@ impl Method {
         }
     }
 
-    /// The permission that the principal needs on the target.
+    /// Returns the permission that the principal needs on the target.
     pub(crate) const fn permission(self) -> &'static str {
         match self {
             Self::GenerateIdToken => roles::GET_OPEN_ID_TOKEN,
@@ -78,7 +78,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// The error of a text that isn't the name of a [`Method`].
+/// The error if a text isn't the name of a [`Method`].
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::{Method, UnknownMethod};
@@ -88,8 +88,8 @@ impl fmt::Display for Method {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no such method: the methods are GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, Token, \
-         TokenInfo, Keys and Metadata"
+    "invalid method: must be GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, Token, TokenInfo, \
+     Keys or Metadata"
 )]
 #[non_exhaustive]
 pub struct UnknownMethod;
@@ -97,7 +97,7 @@ pub struct UnknownMethod;
 impl FromStr for Method {
     type Err = UnknownMethod;
 
-    /// Reads a name in any case, so the names of REST paths are read too.
+    /// Reads a name. Case doesn't matter, so the names in REST paths are accepted too.
     fn from_str(text: &str) -> Result<Self, UnknownMethod> {
         Self::ALL.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(text)).ok_or(UnknownMethod)
     }

@@ -1,4 +1,4 @@
-//! The protocols in which the emulator answers.
+//! The protocols that the emulator serves.
 
 pub(crate) mod grpc;
 pub(crate) mod key_sets;

@@ -1,4 +1,4 @@
-//! Everything that one emulator knows.
+//! The state of one emulator.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::journal::Journal;
 /// The state that all protocols and the control pages share.
 #[derive(Debug)]
 pub(crate) struct EmulatorState {
-    /// `http://127.0.0.1:8095`
+    /// The URL that clients use, without a trailing slash: `http://127.0.0.1:8095`.
     pub(crate) endpoint: String,
     /// The certificate of the authority that signed the TLS certificate.
     pub(crate) ca_pem: Option<String>,

@@ -269,9 +269,9 @@ async fn unknown_and_disabled_accounts_are_refused_as_configured() {
     let emulator = start(base.clone()).await;
     for (policy, account, code) in [
         (base.clone(), gone, Code::NotFound),
-        (base.clone().unknown_account(UnknownAccount::PermissionDenied), gone, Code::PermissionDenied),
+        (base.clone().unknown_account_error(UnknownAccount::PermissionDenied), gone, Code::PermissionDenied),
         (base.clone(), EMAIL, Code::PermissionDenied),
-        (base.clone().disabled_accounts_are(DisabledAccount::NotFound), EMAIL, Code::NotFound),
+        (base.clone().disabled_account_error(DisabledAccount::NotFound), EMAIL, Code::NotFound),
     ] {
         emulator.policy().set(policy.token(TOKEN, ALICE)).unwrap();
         let status = stub(&emulator)

@@ -11,7 +11,7 @@ use gcp_iam_credentials::emulator::{Emulator, Policy};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Runs an emulator of the API, for tests of impersonation in any language.
+/// Runs an emulator of the API, for tests in any language.
 ///
 /// Prints its URL and the environment variable to set. Stops on SIGINT or SIGTERM.
 /// GET /emulator/ lists the pages that control it.
@@ -20,16 +20,16 @@ pub(crate) struct Arguments {
     /// The address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8095")]
     listen: SocketAddr,
-    /// The URL that clients use, if it isn't the address: http://emulator:8095
+    /// The URL that clients use, if it differs from the address: http://emulator:8095
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// The policy file; without a policy, any bearer has all permissions
+    /// The policy file; without a policy, any bearer token has all permissions
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Serve TLS, with a certificate that is generated for this run
     #[arg(long)]
     tls: bool,
-    /// The file to write the certificate authority's certificate to, in PEM
+    /// The file for the certificate of the certificate authority, in PEM
     #[arg(long, value_name = "FILE", requires = "tls")]
     ca_out: Option<PathBuf>,
     /// The level of the log on standard error; info has one line per request
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Before the start, so that an early signal isn't lost.
+        // Before the emulator starts, so that an early signal isn't lost.
         let stopped = stop_signal()?;
         let emulator = start(arguments).await?;
         announce(&emulator)?;
@@ -101,7 +101,7 @@ fn announce(emulator: &Emulator) -> io::Result<()> {
             "iamcreds: {address} is not loopback: everyone who can reach it can get tokens and change the policy"
         );
     }
-    // A host without a scheme means plaintext.
+    // In this variable, a host without a scheme means plaintext.
     let host = emulator.endpoint().trim_start_matches("http://");
     let mut out = io::stdout().lock();
     writeln!(out, "listening on {}", emulator.endpoint())?;

@@ -26,7 +26,7 @@ pub(crate) struct RequestContext {
     transport: Transport,
 }
 
-/// What the journal and the faults need to know of a request.
+/// What the journal and the faults need to know about a request.
 #[derive(Debug)]
 pub(crate) struct RequestSummary<'a> {
     pub(crate) method: Method,
@@ -37,14 +37,14 @@ pub(crate) struct RequestSummary<'a> {
 }
 
 impl<'a> RequestSummary<'a> {
-    /// A request that has a name and nothing else.
+    /// Returns the summary of a request that has only a name.
     pub(crate) fn of_name(method: Method, name: &'a str) -> Self {
         Self { method, name, delegates: &[], fields: RequestFields::default() }
     }
 }
 
 impl RequestContext {
-    /// Takes the transport that the server put into `parts`.
+    /// Takes the transport from `extensions`, where the server has put it.
     pub(crate) fn new(
         state: Arc<EmulatorState>,
         headers: HeaderMap,
@@ -75,8 +75,8 @@ impl RequestContext {
         JournalRecord::new(&self.state.journal, sequence)
     }
 
-    /// Applies the fault in force, if there is one: waits, fails, hangs, or leaves a wire fault for
-    /// the reply.
+    /// Applies the fault in force, if there is one: waits, fails, hangs, or stores a wire fault that
+    /// is applied to the reply.
     pub(crate) async fn apply_fault(
         &self,
         method: Method,
@@ -113,8 +113,8 @@ impl RequestContext {
         }
     }
 
-    /// Answers with JSON. The journal and the faults apply.
-    pub(crate) async fn answer_json(
+    /// Returns `reply` as JSON, after recording the request and applying the fault in force.
+    pub(crate) async fn reply_json(
         &self,
         request: RequestSummary<'_>,
         reply: impl Future<Output = Result<Value, ApiError>>,

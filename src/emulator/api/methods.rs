@@ -20,10 +20,10 @@ use crate::emulator::journal::RequestFields;
 use crate::emulator::method::Method;
 use crate::jwt::MAX_EXPIRY;
 
-/// The lifetime of an access token if the request has none.
+/// The lifetime of an access token if the request has none: 1 h.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The longest lifetime for an account with extended lifetimes. Other accounts get the default at most.
+/// The longest lifetime if the policy allows long lifetimes: 12 h. Otherwise it is the default.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
 impl ApiRequest for GenerateAccessTokenRequest {
@@ -86,7 +86,7 @@ fn lifetime(request: &GenerateAccessTokenRequest) -> Result<Duration, ApiError> 
     Ok(lifetime)
 }
 
-/// When a token expires, in whole seconds as Google sends it.
+/// Returns an expiry as clients see it, in whole seconds as Google sends it.
 fn timestamp(identities: &Identities, instant: SystemTime) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: unix(identities.clock.shown(instant)), nanos: 0 }
 }

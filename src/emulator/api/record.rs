@@ -5,7 +5,7 @@ use tonic::Code;
 use crate::emulator::error::ApiError;
 use crate::emulator::journal::{Journal, JournalEntry, Outcome};
 
-/// Completes a journal entry, also when the request is dropped before its answer.
+/// Completes a journal entry, even if the request is dropped before its reply.
 #[derive(Debug)]
 pub(crate) struct JournalRecord<'a> {
     journal: &'a Journal,
@@ -39,7 +39,7 @@ impl<'a> JournalRecord<'a> {
         });
     }
 
-    /// Writes the outcome of a request that fails with an error of OAuth.
+    /// Writes the outcome of a request that fails with an OAuth error.
     pub(crate) fn finish_with_oauth_error(mut self, code: Code, error: &str, description: &str) {
         self.write(Outcome {
             code,
@@ -74,7 +74,7 @@ impl Drop for JournalRecord<'_> {
             self.write(Outcome {
                 code: Code::Cancelled,
                 reason: None,
-                message: Some("the client left before the answer".to_owned()),
+                message: Some("the client disconnected before the reply".to_owned()),
                 hop: None,
                 by_fault,
             });

@@ -25,7 +25,7 @@ pub(crate) trait ApiRequest: Sized + Send {
         Ok(())
     }
 
-    /// Does what the request asks for. It is checked and authorized.
+    /// Performs the request, which has been checked and authorized.
     fn perform(
         self,
         identities: &Identities,

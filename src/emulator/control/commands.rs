@@ -57,7 +57,7 @@ impl Commands {
         &self.0
     }
 
-    /// Returns the journal, oldest first: all entries, or those of one method.
+    /// Returns the entries of the journal, the oldest first. If `method` is set, only those of this method.
     pub(crate) fn journal(&self, method: Option<Method>) -> Vec<JournalEntry> {
         let mut entries = self.0.journal.entries();
         entries.retain(|entry| method.is_none_or(|method| entry.method == method));
@@ -113,7 +113,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Adds a grant, in force once `propagation` has passed from now on.
+    /// Adds a grant that comes into force after `propagation`, counted from now.
     pub(crate) fn grant(
         &self,
         propagation: Duration,
@@ -136,7 +136,7 @@ impl Commands {
         self.0.identities.change_policy(|policy, _| Ok(policy.remove_grant(member, role, email)))
     }
 
-    /// Returns the target, or the error that a request would get.
+    /// Returns the target if the request would be allowed, otherwise the error that it would get.
     pub(crate) fn check(&self, check: &Check<'_>) -> Result<Result<Arc<Account>, ApiError>, ApiError> {
         let identities = &self.0.identities;
         let name = service_account_path("-", check.service_account);
@@ -156,7 +156,7 @@ impl Commands {
         self.key_ring(KeyOwner::Account(email))?.with_current(self.0.clock.now(), |_| Ok(())).await
     }
 
-    /// Returns the keys that exist as a JSON Web Key Set, the signing one first. Generates none.
+    /// Returns the existing keys as a JSON Web Key Set, the signing key first. Generates none.
     pub(crate) fn jwks(&self, owner: KeyOwner<'_>) -> Value {
         self.key_ring(owner).unwrap_or_default().jwks()
     }

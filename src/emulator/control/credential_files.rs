@@ -6,7 +6,7 @@ use crate::emulator::error::ApiError;
 use crate::emulator::iam::account::Account;
 use crate::emulator::state::EmulatorState;
 
-/// The OAuth client in the files of users. The token endpoint accepts any other too.
+/// The OAuth client in the files of users. The token endpoint accepts any client.
 const CLIENT_ID: &str = "emulator.apps.googleusercontent.com";
 const CLIENT_SECRET: &str = "not-a-secret";
 
@@ -29,7 +29,7 @@ pub(super) fn service_account(state: &EmulatorState, account: &Account) -> Resul
     }))
 }
 
-/// Returns a file as gcloud writes it for a user who logged in.
+/// Returns the file that gcloud writes for a user who logged in.
 pub(super) fn authorized_user(state: &EmulatorState, user: &str) -> Value {
     json!({
         "type": "authorized_user",
@@ -42,7 +42,7 @@ pub(super) fn authorized_user(state: &EmulatorState, user: &str) -> Value {
     })
 }
 
-/// Returns a file as gcloud writes it for `--impersonate-service-account`.
+/// Returns the file that gcloud writes for `--impersonate-service-account`.
 pub(super) fn impersonated(state: &EmulatorState, source: Value, target: &str, delegates: &[&str]) -> Value {
     json!({
         "type": "impersonated_service_account",

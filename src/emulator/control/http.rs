@@ -1,4 +1,4 @@
-//! The control pages under `/emulator/`, with which tests in any language control the emulator.
+//! The control pages under `/emulator/`, for tests in any language.
 
 mod requests;
 mod views;
@@ -30,13 +30,13 @@ type Reply = Result<Json, ApiError>;
 /// The pages and what they do, for `GET /emulator/`.
 const INDEX: [(&str, &str); 20] = [
     ("GET /emulator/", "this page"),
-    ("GET /emulator/journal", "the requests so far, with secrets hashed; ?method=SignBlob for one kind"),
+    ("GET /emulator/journal", "the newest requests, with secrets hashed; ?method=SignBlob for one method"),
     ("DELETE /emulator/journal", "empties the journal"),
     ("GET /emulator/faults", "the faults in force"),
     ("POST /emulator/faults", "injects a fault"),
     ("DELETE /emulator/faults", "ends all faults"),
     ("DELETE /emulator/faults/{id}", "ends one fault"),
-    ("GET /emulator/clock", "the time that callers are told"),
+    ("GET /emulator/clock", "the time that clients are told"),
     ("POST /emulator/clock", "{\"advance\": \"3600s\"} or {\"skew\": \"-600s\"}"),
     ("GET /emulator/policy", "the policy in force"),
     ("PUT /emulator/policy", "replaces the policy; null removes it"),
@@ -44,9 +44,12 @@ const INDEX: [(&str, &str); 20] = [
     ("DELETE /emulator/grants", "revokes a grant, with the same body"),
     (
         "POST /emulator/check",
-        "{\"principal\", \"serviceAccount\", \"delegates\", \"method\"}: would it be allowed?",
+        "{\"principal\", \"serviceAccount\", \"delegates\", \"method\"}: whether it is allowed",
     ),
-    ("POST /emulator/keys/{account}/rotate", "a new signing key; \"google\" for the one of ID tokens"),
+    (
+        "POST /emulator/keys/{account}/rotate",
+        "replaces a signing key; \"google\" is the account that signs ID tokens",
+    ),
     ("GET /emulator/fixtures/service_account/{email}", "a key file"),
     ("GET /emulator/fixtures/authorized_user/{email}", "a user's credential file"),
     ("POST /emulator/fixtures/impersonated_service_account", "{\"source\", \"target\", \"delegates\"}"),
@@ -69,7 +72,7 @@ pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
         .route("/fixtures/impersonated_service_account", post(impersonated_file))
         .route("/ca.pem", get(ca_pem))
         .route("/reset", post(reset));
-    // A nested router would answer its root without the last slash only.
+    // A nested router serves its root only without the trailing slash.
     Router::new().route("/emulator", get(index)).route("/emulator/", get(index)).nest("/emulator", pages)
 }
 
@@ -150,30 +153,30 @@ async fn policy(State(commands): State<Commands>) -> Reply {
 }
 
 async fn set_policy(State(commands): State<Commands>, body: Bytes) -> Reply {
-    let text = std::str::from_utf8(&body).map_err(|error| ApiError::bad_field("", &error.to_string()))?;
+    let text = std::str::from_utf8(&body).map_err(|error| ApiError::invalid_field("", &error.to_string()))?;
     let policy = match text.trim() {
         "null" => None,
-        text => Some(Policy::from_json(text).map_err(wrong_policy)?),
+        text => Some(Policy::from_json(text).map_err(invalid_policy)?),
     };
-    commands.set_policy(policy).map_err(wrong_policy)?;
+    commands.set_policy(policy).map_err(invalid_policy)?;
     empty()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
-fn wrong_policy(error: PolicyError) -> ApiError {
-    ApiError::bad_field(error.path(), &error.to_string())
+fn invalid_policy(error: PolicyError) -> ApiError {
+    ApiError::invalid_field(error.path(), &error.to_string())
 }
 
 async fn grant(State(commands): State<Commands>, body: Bytes) -> Reply {
     let GrantDocument { member, role, service_account, propagation } = requests::read(&body)?;
     let propagation = requests::duration("propagation", &propagation)?;
-    commands.grant(propagation, member, role, &service_account).map_err(wrong_policy)?;
+    commands.grant(propagation, member, role, &service_account).map_err(invalid_policy)?;
     empty()
 }
 
 async fn revoke(State(commands): State<Commands>, body: Bytes) -> Reply {
     let GrantDocument { member, role, service_account, .. } = requests::read(&body)?;
-    if commands.revoke(&member, &role, &service_account).map_err(wrong_policy)? {
+    if commands.revoke(&member, &role, &service_account).map_err(invalid_policy)? {
         empty()
     } else {
         Err(ApiError::new(Code::NotFound, "Not found: there is no such grant"))
@@ -220,7 +223,7 @@ async fn impersonated_file(State(commands): State<Commands>, body: Bytes) -> Rep
 async fn ca_pem(State(commands): State<Commands>) -> Response<Body> {
     match &commands.state().ca_pem {
         Some(pem) => ([(header::CONTENT_TYPE, "application/x-pem-file")], pem.clone()).into_response(),
-        None => (StatusCode::NOT_FOUND, "This emulator speaks plaintext.\n").into_response(),
+        None => (StatusCode::NOT_FOUND, "This emulator serves plaintext.\n").into_response(),
     }
 }
 

@@ -8,26 +8,26 @@ use tonic_types::ErrorDetails;
 use super::{ApiError, shorten};
 use crate::emulator::method::Method;
 
-/// The domain of most errors, in `ErrorInfo`.
+/// The domain in the `ErrorInfo` of most errors.
 pub(crate) const GOOGLE_DOMAIN: &str = "googleapis.com";
 
-/// The domain of missing grants.
+/// The domain in the `ErrorInfo` of missing grants.
 const IAM_DOMAIN: &str = "iam.googleapis.com";
 
 /// The service's name in error details.
 const SERVICE: &str = "iamcredentials.googleapis.com";
 
-/// The service's name for people.
+/// The service's name in messages.
 const SERVICE_TITLE: &str = "IAM Service Account Credentials API";
 
 impl ApiError {
-    /// A bad argument that Google doesn't name.
+    /// An argument is invalid, and Google doesn't say which one.
     pub(crate) fn invalid_argument() -> Self {
         Self::new(Code::InvalidArgument, "Request contains an invalid argument.")
     }
 
-    /// A bad argument that Google names.
-    pub(crate) fn bad_field(field: &str, description: &str) -> Self {
+    /// An argument is invalid, and Google names it.
+    pub(crate) fn invalid_field(field: &str, description: &str) -> Self {
         let details = ErrorDetails::with_bad_request_violation(field, description);
         Self::with_details(Code::InvalidArgument, description, details)
     }

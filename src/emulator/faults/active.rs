@@ -10,7 +10,7 @@ use crate::emulator::method::Method;
 #[derive(Debug, Default)]
 pub(crate) struct ActiveFaults {
     list: Mutex<Vec<ActiveFault>>,
-    /// Saves the lock while there are none.
+    /// Whether `list` has entries. A request without faults needs no lock.
     any: AtomicBool,
     last_id: AtomicU64,
 }
@@ -21,7 +21,8 @@ pub(crate) struct ActiveFault {
     pub(crate) id: FaultId,
     pub(crate) fault: Fault,
     pub(crate) applied: u64,
-    /// The sum of the shares of the requests so far; at 1.0 the fault applies.
+    /// The sum of the shares of the requests so far. When it reaches 1.0, the fault applies and 1.0 is
+    /// subtracted.
     progress: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The fault that answers with a status, and its options.
+//! The fault that replies with a status, and its options.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use super::{Fault, FaultEffect};
 use crate::emulator::error::{ApiError, GOOGLE_DOMAIN};
 use crate::emulator::method::Method;
 
-/// The message of a [`StatusFault`] that has none of its own.
+/// The default message of a [`StatusFault`]: `a fault of the emulator`.
 pub const DEFAULT_FAULT_MESSAGE: &str = "a fault of the emulator";
 
-/// A [`Fault`] that answers with a status: its code, message and details.
+/// A [`Fault`] that replies with a status: its code, message and details.
 ///
-/// [`Fault::status`] returns it. Set what the status says first. The options of every fault
+/// [`Fault::status`] returns it. Set the message and the details first: the options of every fault
 /// ([`method`](Self::method), [`account`](Self::account), [`times`](Self::times),
 /// [`share`](Self::share), [`after`](Self::after)) turn it into a [`Fault`].
 ///
@@ -76,24 +76,24 @@ impl StatusFault {
         self
     }
 
-    /// Replaces all details: `ErrorInfo`, `RetryInfo`, `Help`, `BadRequest` or `DebugInfo`. So call it
+    /// Replaces all details: `ErrorInfo`, `RetryInfo`, `Help`, `BadRequest` or `DebugInfo`. Call it
     /// before the methods that add one.
     pub fn details(mut self, details: ErrorDetails) -> Self {
         self.details = details;
         self
     }
 
-    /// Waits before the answer: see [`Fault::after`].
+    /// Waits before the reply: see [`Fault::after`].
     pub fn after(self, delay: Duration) -> Fault {
         Fault::from(self).after(delay)
     }
 
-    /// Applies to this method only: see [`Fault::method`].
+    /// Applies only to requests of this method: see [`Fault::method`].
     pub fn method(self, method: Method) -> Fault {
         Fault::from(self).method(method)
     }
 
-    /// Applies to this account only: see [`Fault::account`].
+    /// Applies only to requests for this account: see [`Fault::account`].
     pub fn account(self, account: impl Into<String>) -> Fault {
         Fault::from(self).account(account)
     }

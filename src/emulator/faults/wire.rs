@@ -1,4 +1,4 @@
-//! Faults below the answer: of the connection, of the body, of the bytes of a status.
+//! Faults below the protocol: of the connection, of the body, and of the bytes of a status.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -14,27 +14,28 @@ use tokio::time::Sleep;
 use crate::emulator::connection::{Connection, ConnectionEnd};
 use crate::headers::{GRPC_CONTENT_TYPE, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 
-/// How long a truncated body waits before it breaks. HTTP/2 drops the data that it has not sent by then.
+/// How long a truncated body waits before its stream breaks: 20 ms. A break drops data that HTTP/2
+/// hasn't sent yet.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// What goes wrong below the answer.
+/// A fault below the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WireFault {
-    /// TCP reset of the whole connection.
+    /// A TCP reset of the whole connection.
     Reset,
-    /// HTTP/2 GOAWAY, then the connection ends with the reply pending.
+    /// An HTTP/2 GOAWAY, then the connection ends without the reply.
     GoAway,
     /// The head of the reply arrives, its body never does.
     StallBody,
     /// Half of the body arrives, then the stream breaks.
     Truncate,
-    /// An HTML page with that status, as proxies send them.
+    /// An HTML page with that status, as a proxy sends.
     Html(StatusCode),
     /// Status details that aren't base64.
     BadDetails,
 }
 
-/// The connection that a request arrived on, and the wire fault that its reply must show.
+/// The connection that a request arrived on, and the wire fault to apply to its reply.
 ///
 /// The server puts it into the request's extensions and keeps a clone for the reply.
 #[derive(Clone, Debug)]
@@ -51,18 +52,18 @@ impl Transport {
         Self(Arc::new(Inner { connection, fault: OnceLock::new() }))
     }
 
-    /// The number of the connection; the first one is 1.
+    /// Returns the number of the connection. The first one is 1.
     pub(crate) fn connection(&self) -> u64 {
         self.0.connection.number()
     }
 
-    /// Keeps a fault for [`apply_fault`](Self::apply_fault).
+    /// Stores a fault for [`apply_fault`](Self::apply_fault).
     pub(crate) fn set_fault(&self, fault: WireFault) {
         // It is set at most once, because one fault applies to a request.
         let _ = self.0.fault.set(fault);
     }
 
-    /// Returns the reply as the client gets it: with the fault, if there is one.
+    /// Applies the stored fault to the reply, if there is one.
     pub(crate) async fn apply_fault(&self, response: Response<Body>) -> Response<Body> {
         let Some(fault) = self.0.fault.get() else { return response };
         match *fault {
@@ -99,7 +100,7 @@ fn html(status: StatusCode) -> Response<Body> {
     let reason = status.canonical_reason().unwrap_or("Error");
     let page = format!(
         "<!DOCTYPE html>\n<html><head><title>{code} {reason}</title></head>\n\
-         <body><h1>{code} {reason}</h1><p>A proxy says so.</p></body></html>\n",
+         <body><h1>{code} {reason}</h1><p>This page comes from a fault of the emulator.</p></body></html>\n",
         code = status.as_u16()
     );
     let mut response = Response::new(Body::from(page));
@@ -113,8 +114,8 @@ fn bad_details() -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(GRPC_CONTENT_TYPE));
     headers.insert(GRPC_STATUS, HeaderValue::from_static("14"));
-    headers.insert(GRPC_MESSAGE, HeaderValue::from_static("the details are no base64"));
-    headers.insert(GRPC_STATUS_DETAILS, HeaderValue::from_static("!no base64!"));
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static("the details are not base64"));
+    headers.insert(GRPC_STATUS_DETAILS, HeaderValue::from_static("!not base64!"));
     response
 }
 

@@ -1,4 +1,4 @@
-//! Access tokens: opaque text for clients, a table of records here.
+//! Access tokens. They are opaque to clients; the emulator has a record of each.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,20 +10,23 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::emulator::error::ApiError;
 
-/// The start of every access token, as at Google.
+/// The prefix of every access token. Google's have the same.
 const PREFIX: &str = "ya29.";
 
 /// The number of random bytes in a token. They are its key in the table.
 const ENTROPY: usize = 24;
 
-/// For how many tokens random bytes are drawn at once.
+/// The number of tokens for which random bytes are drawn at once.
 const DRAWN: usize = 128;
 
-/// How long an expired token stays known, so that it is refused as expired and not as unknown.
+/// How long an expired token stays known, so that it is rejected as expired and not as unknown: 1 h.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Expired tokens are first removed at this size of the table, and then each time it has doubled.
+/// The size of the table at which expired tokens are first removed. They are removed again each time
+/// the table has doubled.
 const FIRST_SWEEP: usize = 4096;
+
+const NO_RANDOM_BYTES: &str = "the emulator could not draw random bytes";
 
 /// What the emulator knows about a token.
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ impl Default for Table {
 }
 
 impl AccessTokens {
-    /// Makes a token with that record.
+    /// Returns a new token with this record.
     pub(crate) fn issue(&self, record: Record, now: SystemTime) -> Result<String, ApiError> {
         let key = self.fresh_key()?;
         let mut token = String::with_capacity(PREFIX.len() + 2 + ENTROPY * 4 / 3);
@@ -76,10 +79,10 @@ impl AccessTokens {
             return Ok(key);
         }
         let mut drawn = [0; ENTROPY * DRAWN];
-        rand::fill(&mut drawn).map_err(|_| ApiError::internal("the emulator has no randomness"))?;
+        rand::fill(&mut drawn).map_err(|_| ApiError::internal(NO_RANDOM_BYTES))?;
         let (keys, _) = drawn.as_chunks::<ENTROPY>();
         table.fresh_keys.extend_from_slice(keys);
-        table.fresh_keys.pop().ok_or_else(|| ApiError::internal("the emulator has no randomness"))
+        table.fresh_keys.pop().ok_or_else(|| ApiError::internal(NO_RANDOM_BYTES))
     }
 
     /// Returns the record of `token`, even if it has expired.

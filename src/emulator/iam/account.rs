@@ -56,7 +56,7 @@ impl fmt::Debug for Account {
     }
 }
 
-/// All accounts used so far. An account is created when a request first names it, if the policy allows it.
+/// All accounts so far: those of the policies, and without a policy those that requests have named.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts(RwLock<Tables>);
 
@@ -67,13 +67,13 @@ struct Tables {
 }
 
 impl Accounts {
-    /// Returns the account with that e-mail address or unique id, if it has been created.
+    /// Returns the account with this e-mail address or unique id, if it has been created.
     pub(crate) fn find(&self, account: &str) -> Option<Arc<Account>> {
         let tables = self.0.read().unwrap_or_else(PoisonError::into_inner);
         tables.by_email.get(account).or_else(|| tables.by_id.get(account)).cloned()
     }
 
-    /// Returns the account with that e-mail address or unique id. Creates it if necessary.
+    /// Returns the account with this e-mail address or unique id. Creates it if necessary.
     pub(crate) fn get(&self, account: &str) -> Arc<Account> {
         if let Some(found) = self.find(account) {
             return found;
@@ -103,7 +103,7 @@ impl Accounts {
         tables.by_id.insert(Arc::clone(&account.unique_id), account);
     }
 
-    /// Returns the account with that e-mail address. Creates it with that unique id if necessary.
+    /// Returns the account with this e-mail address. Creates it with this unique id if necessary.
     fn add(&self, email: &str, unique_id: String) -> Arc<Account> {
         let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = tables.by_email.get(email) {
@@ -116,7 +116,7 @@ impl Accounts {
     }
 }
 
-/// Returns the project that an e-mail address names.
+/// Returns the project that an e-mail address names, or [`DEFAULT_PROJECT`].
 pub(crate) fn project_of(email: &str) -> &str {
     let Some((local, domain)) = email.split_once('@') else { return DEFAULT_PROJECT };
     if let Some(project) = domain.strip_suffix(".iam.gserviceaccount.com") {

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use super::account::Accounts;
 use super::policy::{Policy, PolicyError};
 
-/// A policy, and when it came into force on the timeline of the clock.
+/// A policy, and when it came into force on the clock's timeline.
 #[derive(Debug)]
 pub(crate) struct ActivePolicy {
     pub(crate) policy: Policy,
@@ -16,7 +16,7 @@ pub(crate) struct ActivePolicy {
 }
 
 impl ActivePolicy {
-    /// How long the policy has been in force.
+    /// Returns how long the policy has been in force.
     pub(crate) fn age(&self, now: SystemTime) -> Duration {
         now.duration_since(self.since).unwrap_or_default()
     }
@@ -26,7 +26,7 @@ impl ActivePolicy {
 #[derive(Debug, Default)]
 pub(crate) struct PolicyHolder {
     active: ArcSwapOption<ActivePolicy>,
-    /// Held while the policy is read, changed and written back.
+    /// Locked while the policy is read, changed and written back.
     changing: Mutex<()>,
 }
 
@@ -41,7 +41,7 @@ impl PolicyHolder {
         self.store(policy, now, accounts);
     }
 
-    /// Changes the policy in force; without one, it starts from an empty policy. Its age stays.
+    /// Changes the policy in force, which keeps its age. If there is none, changes an empty policy.
     pub(crate) fn change<T>(
         &self,
         now: SystemTime,
@@ -59,7 +59,7 @@ impl PolicyHolder {
     }
 
     fn store(&self, policy: Option<Policy>, since: SystemTime, accounts: &Accounts) {
-        // Whoever sees the policy must find its accounts.
+        // A request that finds the policy must find its accounts too.
         for (email, unique_id) in policy.iter().flat_map(Policy::accounts) {
             accounts.declare(email, &unique_id);
         }

@@ -1,4 +1,4 @@
-//! Whether a principal may do what it requests: names, projects, and the chain of delegates.
+//! Decides whether a principal may do what it requests: names, projects, and the chain of delegates.
 
 use std::sync::Arc;
 
@@ -144,7 +144,7 @@ fn enabled_account(
 }
 
 /// Returns those of `permissions` that the principal has on an account.
-pub(crate) fn held_permissions(
+pub(crate) fn granted_permissions(
     identities: &Identities,
     headers: &HeaderMap,
     name: &str,

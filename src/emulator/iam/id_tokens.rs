@@ -13,17 +13,18 @@ use crate::emulator::error::ApiError;
 /// The issuer in ID tokens.
 const ISSUER: &str = "https://accounts.google.com";
 
-/// How long an ID token is valid.
+/// How long an ID token is valid: 1 h.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The claims of an ID token that vary.
+/// Those claims of an ID token that differ from request to request.
 #[derive(Debug)]
 pub(crate) struct IdTokenClaims<'a> {
     pub(crate) audience: &'a str,
     pub(crate) subject: &'a str,
     pub(crate) azp: &'a str,
     pub(crate) email: Option<&'a str>,
-    /// The claim `organization_number`, if the token has one; `null` if the project has no organization.
+    /// The claim `organization_number`. `None` omits it; `Some(None)` is `null`, for a project without an
+    /// organization.
     pub(crate) organization: Option<Option<u64>>,
 }
 
@@ -39,21 +40,25 @@ impl IdTokenIssuer {
     }
 
     /// Signs an ID token.
-    pub(crate) async fn issue(&self, clock: &Clock, wanted: &IdTokenClaims<'_>) -> Result<String, ApiError> {
+    pub(crate) async fn issue(
+        &self,
+        clock: &Clock,
+        requested: &IdTokenClaims<'_>,
+    ) -> Result<String, ApiError> {
         let now = clock.now();
         let mut claims = json!({
             "iss": ISSUER,
-            "aud": wanted.audience,
-            "azp": wanted.azp,
-            "sub": wanted.subject,
+            "aud": requested.audience,
+            "azp": requested.azp,
+            "sub": requested.subject,
             "iat": unix(clock.shown(now)),
             "exp": unix(clock.shown(now + LIFETIME)),
         });
-        if let Some(email) = wanted.email {
+        if let Some(email) = requested.email {
             claims["email"] = email.into();
             claims["email_verified"] = true.into();
         }
-        if let Some(number) = wanted.organization {
+        if let Some(number) = requested.organization {
             claims["google"] = json!({ "organization_number": number });
         }
         self.keys.with_current(now, move |key| jwt::sign(key, &claims.to_string())).await

@@ -1,4 +1,4 @@
-//! Everything that decides who a principal is and what it may do: accounts, tokens, keys, policy.
+//! Accounts, tokens, keys and policy: they decide who a principal is and what it may do.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::reused_tokens::{IssuedToken, ReusedTokens};
 use crate::emulator::clock::Clock;
 use crate::emulator::error::ApiError;
 
-/// The accounts, their tokens, and the policy in force, all judged by one clock.
+/// The accounts, their tokens, and the policy in force, with the clock that all of them use.
 pub(crate) struct Identities {
     pub(crate) clock: Arc<Clock>,
     pub(crate) accounts: Accounts,
@@ -46,13 +46,13 @@ impl Identities {
         }
     }
 
-    /// Forgets access tokens. Keys and refresh tokens stay, so the files with them stay valid.
+    /// Forgets access tokens. Keys and refresh tokens stay, so credential files stay valid.
     pub(crate) fn forget_tokens(&self) {
         self.access_tokens.clear();
         self.reused_tokens.clear();
     }
 
-    /// Returns the policy in force. Without one, any bearer has all permissions.
+    /// Returns the policy in force. Without one, any bearer token has all permissions.
     pub(crate) fn policy(&self) -> Option<Arc<ActivePolicy>> {
         self.policy.get()
     }
@@ -62,7 +62,8 @@ impl Identities {
         self.policy.set(policy, self.clock.now(), &self.accounts);
     }
 
-    /// Changes the policy in force; without one, it starts from an empty policy. `change` gets its age.
+    /// Changes the policy in force. If there is none, changes an empty policy. `change` gets the policy's
+    /// age.
     pub(crate) fn change_policy<T>(
         &self,
         change: impl FnOnce(&mut Policy, Duration) -> Result<T, PolicyError>,
@@ -70,7 +71,8 @@ impl Identities {
         self.policy.change(self.clock.now(), &self.accounts, change)
     }
 
-    /// Returns the account with that e-mail address or unique id, if it exists. Without a policy, all do.
+    /// Returns the account with this e-mail address or unique id, if it exists. Without a policy, all
+    /// accounts exist.
     pub(crate) fn account(&self, account: &str) -> Option<Arc<Account>> {
         match self.policy() {
             None => Some(self.accounts.get(account)),
@@ -107,8 +109,8 @@ impl Identities {
         Ok((self.access_tokens.issue(record, now)?, expires))
     }
 
-    /// Returns the access token issued before, if more than `margin` of its life is left. Otherwise
-    /// issues a new one.
+    /// Returns the token that was issued before for the same principal and scopes, if more than `margin`
+    /// of its life is left. Otherwise issues a new one.
     pub(crate) fn reuse_access_token(
         &self,
         principal: &Arc<str>,
@@ -126,7 +128,7 @@ impl Identities {
         self.google.issue(&self.clock, claims).await
     }
 
-    /// The time left until an instant on the timeline.
+    /// Returns the time left until an instant on the timeline.
     pub(crate) fn time_until(&self, instant: SystemTime) -> Duration {
         instant.duration_since(self.clock.now()).unwrap_or_default()
     }

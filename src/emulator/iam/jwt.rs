@@ -1,13 +1,12 @@
-//! JSON Web Tokens, RS256 only.
+//! JSON Web Tokens (JWTs) with RS256.
 
 use serde_json::{Map, Value, json};
 
 use super::key::SigningKey;
 use crate::emulator::error::ApiError;
-
 use crate::jwt::{self, Parts};
 
-/// Signs `claims`: the text of a JSON object, which is signed as it is.
+/// Signs `claims`, the text of a JSON object, without changing it.
 pub(crate) fn sign(key: &SigningKey, claims: &str) -> Result<String, ApiError> {
     let header = json!({"alg": "RS256", "kid": key.id(), "typ": "JWT"}).to_string();
     jwt::sign(&header, claims, |signed| key.sign(signed))
@@ -38,21 +37,21 @@ impl<'a> Parsed<'a> {
         })
     }
 
-    /// Whether `key` signed it. A token that names another key isn't checked.
+    /// Returns whether `key` signed the token. Returns `false` if the token names another key.
     pub(crate) fn is_signed_by(&self, key: &SigningKey) -> bool {
         self.key_id.as_deref().is_none_or(|id| id == key.id())
             && key.verify(self.signed.as_bytes(), &self.signature)
     }
 
-    /// The claim, if it is a text.
+    /// Returns a claim, if it is a string.
     pub(crate) fn text(&self, claim: &str) -> Option<&str> {
         self.claims.get(claim)?.as_str()
     }
 
-    /// The claim, if it is a number, in whole seconds.
+    /// Returns a claim in whole seconds, if it is a number.
     pub(crate) fn seconds(&self, claim: &str) -> Option<i64> {
         let value = self.claims.get(claim)?;
-        // Some libraries send a fraction here, and Google's token endpoint takes it.
+        // Some libraries send fractions of a second, and Google's token endpoint accepts them.
         value.as_i64().or_else(|| value.as_f64().filter(|f| f.abs() < 1e15).map(|f| f as i64))
     }
 }

@@ -26,10 +26,10 @@ pub(crate) struct SigningKey {
 }
 
 impl SigningKey {
-    /// Generates a key, which takes 0.02 s to 0.5 s.
+    /// Generates a key. This takes 0.02 s to 0.5 s.
     pub(crate) fn generate(created: SystemTime) -> Result<Self, ApiError> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048)
-            .map_err(|_| ApiError::internal("the emulator could not make an RSA key"))?;
+            .map_err(|_| ApiError::internal("the emulator could not generate an RSA key"))?;
         let id = fingerprint::hex(pair.public_key().as_ref(), ID_LENGTH);
         Ok(Self { id, pair, created })
     }

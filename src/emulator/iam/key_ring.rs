@@ -1,4 +1,4 @@
-//! The keys that an account owns.
+//! The keys of an account.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use crate::emulator::error::ApiError;
 #[derive(Debug, Default)]
 pub(crate) struct KeyRing {
     keys: Mutex<Keys>,
-    /// Held while a key is generated, so that concurrent requests generate only one.
+    /// Locked while a key is generated, so that concurrent requests generate only one.
     generating: Mutex<()>,
 }
 
@@ -21,9 +21,9 @@ pub(crate) struct KeyRing {
 struct Keys {
     /// The system-managed key that signs.
     current: Option<Arc<SigningKey>>,
-    /// Rotated out, but still published.
+    /// Replaced by a rotation, but still published.
     retired: Vec<Arc<SigningKey>>,
-    /// The user-managed key, the one in a key file.
+    /// The user-managed key, which is in the key file.
     file: Option<Arc<SigningKey>>,
 }
 
@@ -40,12 +40,12 @@ impl KeyRing {
         self.get_or_generate(Use::System, now)
     }
 
-    /// Returns the key for the key file. Blocks while it generates it.
+    /// Returns the key of the key file. Blocks while it generates it.
     pub(crate) fn file(&self, now: SystemTime) -> Result<Arc<SigningKey>, ApiError> {
         self.get_or_generate(Use::File, now)
     }
 
-    /// Replaces the signing key; the old ones stay published. Blocks while it generates the new one.
+    /// Replaces the signing key. Old keys stay published. Blocks while it generates the new one.
     pub(crate) fn rotate(&self, now: SystemTime) -> Result<Arc<SigningKey>, ApiError> {
         let _generating = self.generating.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = Arc::new(SigningKey::generate(now)?);
@@ -66,7 +66,7 @@ impl KeyRing {
         json!({ "keys": self.published().iter().map(|key| key.jwk()).collect::<Vec<_>>() })
     }
 
-    /// Whether one of the published keys signed `token`.
+    /// Returns whether one of the published keys signed `token`.
     pub(crate) fn has_signed(&self, token: &Parsed<'_>) -> bool {
         self.published().iter().any(|key| token.is_signed_by(key))
     }

@@ -26,11 +26,12 @@ pub use self::role::Role;
 /// Projects, accounts, users, and the grants between them.
 ///
 /// Build it in code, or read it with [`from_json`](Self::from_json). If an emulator has a policy,
-/// then accounts that it doesn't name don't exist, unknown bearer tokens are refused, and every
-/// permission needs a grant.
+/// then accounts that the policy doesn't name don't exist, unknown bearer tokens are rejected, and
+/// every permission needs a grant.
 ///
-/// Members and roles may be texts. An invalid one is reported by [`validate`](Self::validate) and
-/// by [`EmulatorBuilder::start`](crate::emulator::EmulatorBuilder::start).
+/// Members and roles can be passed as strings. An invalid string is reported by
+/// [`validate`](Self::validate) and by
+/// [`EmulatorBuilder::start`](crate::emulator::EmulatorBuilder::start).
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::{Member, Policy, Role};
@@ -63,7 +64,7 @@ pub struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata_server: Option<MetadataServer>,
     ambiguities: Ambiguities,
-    /// The first invalid member or role that the builder methods got.
+    /// The first invalid member or role that was passed to a builder method.
     #[serde(skip)]
     first_error: Option<PolicyError>,
 }
@@ -88,9 +89,9 @@ struct AccountPolicy {
     #[serde(skip_serializing_if = "Option::is_none")]
     unique_id: Option<String>,
     disabled: bool,
-    /// Access tokens may live for twelve hours.
+    /// Whether access tokens may live for up to 12 h instead of 1 h.
     long_lifetimes: bool,
-    /// The scopes for which it may act as any user of its domain.
+    /// The scopes for which the account may act as any user.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     domain_wide_delegation: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -110,7 +111,7 @@ struct User {
 pub(crate) struct FixedToken {
     token: String,
     pub(crate) principal: Member,
-    /// `None`: good for all scopes.
+    /// `None` if the token is valid for all scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) scopes: Option<Vec<String>>,
 }

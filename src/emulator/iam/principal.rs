@@ -10,7 +10,7 @@ use crate::emulator::error::ApiError;
 use crate::emulator::method::Method;
 use crate::scopes;
 
-/// The name of a principal whose bearer is unknown but accepted.
+/// The name of a principal whose token is unknown but accepted, because there is no policy.
 const ANYONE: &str = "anyone";
 
 /// The identity that makes a request.
@@ -23,7 +23,7 @@ pub(crate) struct Principal {
 }
 
 impl Principal {
-    /// Returns the principal of that name, with all scopes.
+    /// Returns the principal with this name and with all scopes.
     pub(crate) fn named(name: &str) -> Self {
         Self { name: name.into(), scopes: None }
     }
@@ -69,7 +69,8 @@ impl Principal {
         Ok(Self { name: fixed.principal.as_str().into(), scopes: fixed.scopes.clone().map(Into::into) })
     }
 
-    /// A JWT that the service account signed itself. Google's APIs accept it instead of an access token.
+    /// Returns the account that signed the token itself. Google's APIs accept such a JWT instead of an
+    /// access token.
     fn of_self_signed_jwt(identities: &Identities, token: &str) -> Option<Self> {
         let parsed = Parsed::from_token(token)?;
         let account = identities.accounts.find(parsed.text("iss")?)?;

@@ -1,4 +1,4 @@
-//! Access tokens that are handed out several times, as the metadata server does.
+//! Access tokens that are returned several times, as the metadata server does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::emulator::error::ApiError;
 
-/// Principal and scopes.
+/// A principal and the scopes of its token.
 type Key = (Arc<str>, Arc<[String]>);
 
-/// An access token, and when it expires on the timeline of the clock.
+/// An access token, and when it expires on the clock's timeline.
 pub(crate) type IssuedToken = (String, SystemTime);
 
-/// The tokens to hand out again.
+/// The latest token for each principal and set of scopes.
 #[derive(Default)]
 pub(crate) struct ReusedTokens(Mutex<HashMap<Key, IssuedToken>>);
 

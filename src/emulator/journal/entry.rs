@@ -1,4 +1,4 @@
-//! What the journal says of one request.
+//! What the journal says about one request.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use crate::emulator::method::Method;
 /// One request, as the emulator received it.
 ///
 /// It contains no secret: the values of `authorization` and of other headers with secrets are
-/// replaced by the start of their SHA-256, so equal values stay equal and different ones differ.
+/// replaced by the start of their SHA-256. Equal values have equal hashes.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,7 +42,7 @@ pub struct JournalEntry {
 }
 
 impl JournalEntry {
-    /// Returns how many requests the emulator had received before this one.
+    /// Returns the number of requests that the emulator had received before this one.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
@@ -52,7 +52,7 @@ impl JournalEntry {
         self.received_at
     }
 
-    /// Returns what was requested.
+    /// Returns the kind of request.
     pub fn method(&self) -> Method {
         self.method
     }
@@ -67,15 +67,15 @@ impl JournalEntry {
         self.connection
     }
 
-    /// Returns whose credential the request had: `serviceAccount:…` or `user:…`.
+    /// Returns the principal that made the request: `serviceAccount:…` or `user:…`.
     ///
-    /// It is `anyone` for an unknown bearer if there is no policy, and `None` if the request failed
-    /// before the principal was known.
+    /// It is `anyone` for an unknown bearer token if there is no policy, and `None` if the request
+    /// failed before the principal was known.
     pub fn principal(&self) -> Option<&str> {
         self.principal.as_deref()
     }
 
-    /// Returns the field `name`. For other methods than the four RPCs: the account or the path.
+    /// Returns the field `name` of the four RPCs. For other methods, returns the account or the path.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -95,7 +95,7 @@ impl JournalEntry {
         &self.headers
     }
 
-    /// Returns the first value of a header.
+    /// Returns the first value of a header. `name` must be in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -106,7 +106,8 @@ impl JournalEntry {
     }
 }
 
-/// The fields of a request besides name and delegates. Those that the method doesn't have are empty.
+/// The fields of a request besides name and delegates. Fields that the method doesn't have are
+/// empty.
 ///
 /// ```
 /// # use gcp_iam_credentials::emulator::JournalEntry;
@@ -142,7 +143,7 @@ impl RequestFields {
         self.audience.as_deref()
     }
 
-    /// Returns whether the e-mail claims were requested.
+    /// Returns whether the claims `email` and `email_verified` were requested.
     pub fn include_email(&self) -> bool {
         self.include_email
     }
@@ -196,22 +197,23 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Returns the code that was sent, or [`Code::Cancelled`] if the client left before the answer.
+    /// Returns the code that was sent, or [`Code::Cancelled`] if the client disconnected before the
+    /// reply.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// Returns `ErrorInfo.reason`, or the OAuth error.
+    /// Returns the reason in the error's `ErrorInfo`, or the OAuth error.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
 
-    /// Returns the message of the error.
+    /// Returns the error's message, or `None` if the request succeeded.
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
 
-    /// Returns the hop of the chain that lacks a grant. The caller's own hop is 0.
+    /// Returns the hop of the chain that lacks a grant. The principal's own hop is 0.
     pub fn hop(&self) -> Option<usize> {
         self.hop
     }

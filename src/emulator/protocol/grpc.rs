@@ -21,7 +21,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/server/google.iam.credentials.v1.rs"));
 }
 
-/// The largest message that is accepted, in bytes.
+/// The largest message that is accepted: 4 MiB.
 pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 pub(crate) type Server = IamCredentialsServer<Service>;
@@ -34,12 +34,12 @@ pub(crate) fn server(state: Arc<EmulatorState>) -> Server {
 pub(crate) struct Service(Arc<EmulatorState>);
 
 impl Service {
-    async fn answer<Q: ApiRequest>(&self, request: Request<Q>) -> Result<Response<Q::Reply>, Status> {
+    async fn handle<Q: ApiRequest>(&self, request: Request<Q>) -> Result<Response<Q::Reply>, Status> {
         let (metadata, extensions, message) = request.into_parts();
         let (state, headers) = (Arc::clone(&self.0), metadata.into_headers());
         let context = RequestContext::new(state, headers, Protocol::Grpc, &extensions)
             .map_err(|error| error.to_status())?;
-        match api::answer(&context, RequestOptions::default(), message).await {
+        match api::handle(&context, RequestOptions::default(), message).await {
             Ok(reply) => Ok(Response::new(reply)),
             Err(error) => Err(error.to_status()),
         }
@@ -52,24 +52,24 @@ impl IamCredentials for Service {
         &self,
         request: Request<GenerateAccessTokenRequest>,
     ) -> Result<Response<GenerateAccessTokenResponse>, Status> {
-        self.answer(request).await
+        self.handle(request).await
     }
 
     async fn generate_id_token(
         &self,
         request: Request<GenerateIdTokenRequest>,
     ) -> Result<Response<GenerateIdTokenResponse>, Status> {
-        self.answer(request).await
+        self.handle(request).await
     }
 
     async fn sign_blob(
         &self,
         request: Request<SignBlobRequest>,
     ) -> Result<Response<SignBlobResponse>, Status> {
-        self.answer(request).await
+        self.handle(request).await
     }
 
     async fn sign_jwt(&self, request: Request<SignJwtRequest>) -> Result<Response<SignJwtResponse>, Status> {
-        self.answer(request).await
+        self.handle(request).await
     }
 }

@@ -1,4 +1,4 @@
-//! The published keys: JSON Web Key Sets, certificates, and raw numbers.
+//! The pages of public keys: JSON Web Key Sets, certificates, and raw numbers.
 
 mod certificate;
 
@@ -24,7 +24,7 @@ use crate::emulator::state::EmulatorState;
 /// The name in the certificates of "Google's" own keys.
 const GOOGLE: &str = "federated-signon.system.gserviceaccount.com";
 
-/// How public keys are written.
+/// The format of public keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// A JSON Web Key Set.
@@ -54,14 +54,14 @@ pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
         .route("/robot/v1/metadata/{form}/{email}", get(of_account))
 }
 
-/// "Google's" own keys, which sign ID tokens.
+/// Returns "Google's" own keys, which sign ID tokens.
 async fn of_google(context: RequestContext, form: Form) -> Response<Body> {
     let ring = Arc::clone(context.state.identities.google.keys());
     let reply = key_set(&context.state, ring, GOOGLE.to_owned(), form);
-    context.answer_json(RequestSummary::of_name(Method::Keys, ""), reply).await
+    context.reply_json(RequestSummary::of_name(Method::Keys, ""), reply).await
 }
 
-/// The keys of an account.
+/// Returns the keys of an account.
 async fn of_account(Path((form, email)): Path<(String, String)>, context: RequestContext) -> Response<Body> {
     let Some(form) = Form::from_name(&form) else {
         return ApiError::unknown_path("GET", &format!("/service_accounts/v1/metadata/{form}"))
@@ -73,7 +73,7 @@ async fn of_account(Path((form, email)): Path<(String, String)>, context: Reques
         let ring = Arc::clone(account.keys());
         key_set(&context.state, ring, account.email().to_owned(), form).await
     };
-    context.answer_json(RequestSummary::of_name(Method::Keys, &email), reply).await
+    context.reply_json(RequestSummary::of_name(Method::Keys, &email), reply).await
 }
 
 async fn key_set(
@@ -84,7 +84,7 @@ async fn key_set(
 ) -> Result<Value, ApiError> {
     let now = state.clock.now();
     blocking(move || {
-        // A verifier may fetch the keys before the first signature, and cache them.
+        // Generates the key: a verifier may fetch the keys before the first signature, and cache them.
         ring.current(now)?;
         match form {
             Form::Jwk => Ok(ring.jwks()),

@@ -24,10 +24,10 @@ use crate::scopes;
 
 const FLAVOR: &str = "metadata-flavor";
 
-/// The lifetime of a token.
+/// The lifetime of a token: 1 h.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
-/// It returns the same token until this much of its life is left.
+/// The metadata server returns the same token until this much of its life is left: 5 min.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(300);
 
 const DEFAULT_SCOPES: [&str; 2] = [scopes::CLOUD_PLATFORM, scopes::USERINFO_EMAIL];
@@ -43,10 +43,10 @@ struct Parameters {
 }
 
 pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
-    Router::new().route("/", get(answer)).route("/computeMetadata/{*path}", get(answer))
+    Router::new().route("/", get(handle)).route("/computeMetadata/{*path}", get(handle))
 }
 
-async fn answer(context: RequestContext, uri: Uri, Query(query): Query<Parameters>) -> Response<Body> {
+async fn handle(context: RequestContext, uri: Uri, Query(query): Query<Parameters>) -> Response<Body> {
     let record = match context.begin(RequestSummary::of_name(Method::Metadata, uri.path())).await {
         Ok(record) => record,
         Err(error) => return error.into_response(),
@@ -66,7 +66,7 @@ async fn page(
     query: &Parameters,
 ) -> Result<Response<Body>, ApiError> {
     let Some(rest) = path.strip_prefix("/computeMetadata/v1") else {
-        // Libraries ping the root and check the header of the reply.
+        // Libraries request the root and check a header of the reply.
         return Ok("computeMetadata/\n".into_response());
     };
     if headers.get(FLAVOR).is_none_or(|value| value != "Google") {

@@ -19,16 +19,16 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// Reads a body. An empty one has no fields.
+    /// Reads a body. An empty body has no fields.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Map::new()));
         }
         match serde_json::from_slice(body) {
             Ok(Value::Object(map)) => Ok(Self(map)),
-            Ok(_) => Err(bad_payload("", "Root element must be a message.")),
+            Ok(_) => Err(invalid_payload("", "Root element must be a message.")),
             // The error contains the line and the column, but no part of the text.
-            Err(error) => Err(bad_payload("", &format!("Expected JSON: {error}."))),
+            Err(error) => Err(invalid_payload("", &format!("Expected JSON: {error}."))),
         }
     }
 
@@ -36,7 +36,7 @@ impl Fields {
         match self.take(name)? {
             None => Ok(String::new()),
             Some(Value::String(text)) => Ok(text),
-            Some(other) => Err(bad_value(name, "TYPE_STRING", &other)),
+            Some(other) => Err(invalid_value(name, "TYPE_STRING", &other)),
         }
     }
 
@@ -44,11 +44,11 @@ impl Fields {
         let list = match self.take(name)? {
             None => return Ok(Vec::new()),
             Some(Value::Array(list)) => list,
-            Some(other) => return Err(bad_value(name, "repeated TYPE_STRING", &other)),
+            Some(other) => return Err(invalid_value(name, "repeated TYPE_STRING", &other)),
         };
         let text = |(index, value)| match value {
             Value::String(text) => Ok(text),
-            other => Err(bad_value(&format!("{name}[{index}]"), "TYPE_STRING", &other)),
+            other => Err(invalid_value(&format!("{name}[{index}]"), "TYPE_STRING", &other)),
         };
         list.into_iter().enumerate().map(text).collect()
     }
@@ -57,7 +57,7 @@ impl Fields {
         match self.take(name)? {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(flag),
-            Some(other) => Err(bad_value(name, "TYPE_BOOL", &other)),
+            Some(other) => Err(invalid_value(name, "TYPE_BOOL", &other)),
         }
     }
 
@@ -65,12 +65,12 @@ impl Fields {
         match self.take(name)? {
             None => Ok(Vec::new()),
             Some(Value::String(text)) => base64(&text).ok_or_else(|| {
-                ApiError::bad_field(
+                ApiError::invalid_field(
                     name,
                     &format!("Invalid value at '{name}' (TYPE_BYTES), Base64 decoding failed"),
                 )
             }),
-            Some(other) => Err(bad_value(name, "TYPE_BYTES", &other)),
+            Some(other) => Err(invalid_value(name, "TYPE_BYTES", &other)),
         }
     }
 
@@ -80,23 +80,24 @@ impl Fields {
             None => Ok(None),
             Some(Value::String(text)) => match json_duration::parse(&text) {
                 Some(duration) => Ok(Some(duration)),
-                None => Err(bad_value(name, TYPE, &Value::String(text))),
+                None => Err(invalid_value(name, TYPE, &Value::String(text))),
             },
-            Some(other) => Err(bad_value(name, TYPE, &other)),
+            Some(other) => Err(invalid_value(name, TYPE, &other)),
         }
     }
 
-    /// Returns an error if a field is left that no caller has read.
+    /// Returns an error if a field is left, because the message has no such field.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         match self.0.keys().next() {
             None => Ok(()),
             Some(name) => {
-                Err(bad_payload("", &format!("Unknown name \"{}\": Cannot find field.", shorten(name))))
+                Err(invalid_payload("", &format!("Unknown name \"{}\": Cannot find field.", shorten(name))))
             }
         }
     }
 
-    /// Removes the value with this name in camelCase or in snake_case; `null` counts as absent.
+    /// Removes and returns the value with this name, in camelCase or in snake_case. `null` counts as
+    /// absent.
     fn take(&mut self, camel: &str) -> Result<Option<Value>, ApiError> {
         let value = self.0.remove(camel);
         let snake = snake_case(camel);
@@ -105,7 +106,7 @@ impl Fields {
         {
             if value.is_some() {
                 let problem = format!("Field '{camel}' is set twice, as \"{camel}\" and as \"{snake}\".");
-                return Err(bad_payload(camel, &problem));
+                return Err(invalid_payload(camel, &problem));
             }
             return Ok(Some(other).filter(|value| !value.is_null()));
         }
@@ -113,12 +114,12 @@ impl Fields {
     }
 }
 
-fn bad_payload(field: &str, problem: &str) -> ApiError {
-    ApiError::bad_field(field, &format!("Invalid JSON payload received. {problem}"))
+fn invalid_payload(field: &str, problem: &str) -> ApiError {
+    ApiError::invalid_field(field, &format!("Invalid JSON payload received. {problem}"))
 }
 
-fn bad_value(field: &str, kind: &str, value: &Value) -> ApiError {
-    ApiError::bad_field(
+fn invalid_value(field: &str, kind: &str, value: &Value) -> ApiError {
+    ApiError::invalid_field(
         field,
         &format!("Invalid value at '{field}' ({kind}), {}", shorten(&value.to_string())),
     )
@@ -168,7 +169,7 @@ mod tests {
             (r#"{"payload": "*"}"#, "'payload'"),
             (r#"{"lifetime": 3600}"#, "'lifetime'"),
             (r#"{"lifetime": "3600"}"#, "'lifetime'"),
-            (r#"{"colour": 1}"#, "\"colour\""),
+            (r#"{"color": 1}"#, "\"color\""),
         ] {
             let mut fields = fields(json);
             let read = fields

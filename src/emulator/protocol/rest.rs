@@ -25,7 +25,7 @@ use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
 use crate::proto::{GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest};
 
-/// The largest body: the largest message in base64, and 64 KiB for the other fields.
+/// The largest body, in bytes: the largest message in base64, plus 64 KiB for the other fields.
 const MAX_BODY: usize = MAX_MESSAGE / 3 * 4 + 64 * 1024;
 
 /// The query parameters that every Google API accepts. They have no effect here.
@@ -52,7 +52,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Returns `None` if the path has another form. The account may contain a colon, so the last one counts.
+    /// Returns `None` if the path has another form. It is split at its last colon, because the account may
+    /// contain one too.
     pub(crate) fn from_path(path: &str) -> Option<Self> {
         let rest = path.strip_prefix("/v1/")?;
         let (parent, last) = rest.rsplit_once('/')?;
@@ -62,8 +63,8 @@ impl Target {
     }
 }
 
-/// Answers a custom method.
-pub(crate) async fn answer(
+/// Handles a custom method.
+pub(crate) async fn handle(
     state: Arc<EmulatorState>,
     target: Target,
     request: Request<Body>,
@@ -95,7 +96,7 @@ async fn call<Q: Message>(
     let message = read::<Q>(&head, body, name.clone(), &mut options).await;
     let context = RequestContext::new(state, head.headers, Protocol::Rest, &head.extensions)?;
     match message {
-        Ok(message) => api::answer(&context, options, message).await.map(Q::write),
+        Ok(message) => api::handle(&context, options, message).await.map(Q::write),
         Err(error) => {
             context.record(RequestSummary::of_name(Q::METHOD, &name)).finish(Some(&error));
             Err(error)
@@ -115,8 +116,8 @@ async fn read<Q: Message>(
     Ok(message)
 }
 
-/// Returns those of the given permissions that the principal has on an account. Google offers this
-/// in IAM's own API.
+/// Returns those of the requested permissions that the principal has on an account. At Google, this
+/// method is part of IAM's own API.
 async fn test_permissions(
     state: &EmulatorState,
     name: &str,
@@ -126,13 +127,13 @@ async fn test_permissions(
     let mut fields = read_fields(&head, body).await?;
     let permissions = fields.texts("permissions")?;
     fields.finish()?;
-    let held = authorization::held_permissions(&state.identities, &head.headers, name, permissions)?;
-    Ok(if held.is_empty() { json!({}) } else { json!({ "permissions": held }) })
+    let granted = authorization::granted_permissions(&state.identities, &head.headers, name, permissions)?;
+    Ok(if granted.is_empty() { json!({}) } else { json!({ "permissions": granted }) })
 }
 
 async fn read_fields(head: &Parts, body: Body) -> Result<Fields, ApiError> {
     if head.method != http::Method::POST {
-        return Err(ApiError::new(Code::NotFound, "Not found: only POST is understood here"));
+        return Err(ApiError::new(Code::NotFound, "Not found: only POST is allowed here"));
     }
     check_query(&head.uri)?;
     if let Some(content_type) = head.headers.get(header::CONTENT_TYPE)
@@ -167,7 +168,7 @@ fn check_query(uri: &Uri) -> Result<(), ApiError> {
                 "Invalid JSON payload received. Unknown name \"{name}\": Cannot bind query parameter. Field \
                  '{name}' could not be found in request message."
             );
-            return Err(ApiError::bad_field("", &problem));
+            return Err(ApiError::invalid_field("", &problem));
         }
     }
     Ok(())

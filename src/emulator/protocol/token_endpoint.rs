@@ -1,4 +1,4 @@
-//! OAuth's token endpoint: `POST /token` and `/tokeninfo`.
+//! The OAuth token endpoint: `POST /token` and `/tokeninfo`.
 
 mod assertion;
 mod oauth_error;
@@ -30,7 +30,7 @@ use crate::emulator::state::EmulatorState;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const REFRESH_TOKEN: &str = "refresh_token";
 
-/// The lifetime of access tokens from this endpoint.
+/// The lifetime of access tokens from this endpoint: 1 h.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// The form of a request for a token.
@@ -46,16 +46,16 @@ struct TokenForm {
 }
 
 pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
-    let token_info = || get(token_info::answer).post(token_info::answer);
+    let token_info = || get(token_info::handle).post(token_info::handle);
     Router::new()
-        .route("/token", post(answer))
-        .route("/oauth2/v4/token", post(answer))
+        .route("/token", post(handle))
+        .route("/oauth2/v4/token", post(handle))
         .route("/tokeninfo", token_info())
         .route("/oauth2/v1/tokeninfo", token_info())
         .route("/oauth2/v3/tokeninfo", token_info())
 }
 
-async fn answer(context: RequestContext, form: Result<Form<TokenForm>, FormRejection>) -> Response<Body> {
+async fn handle(context: RequestContext, form: Result<Form<TokenForm>, FormRejection>) -> Response<Body> {
     let form = match form {
         Ok(Form(form)) => form,
         Err(rejection) => return OauthError::new("invalid_request", rejection.body_text()).into_response(),

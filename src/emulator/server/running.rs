@@ -19,8 +19,8 @@ use crate::emulator::connection::Connection;
 
 /// A running server. It stops when it is dropped.
 ///
-/// It has its own thread and runtime. So it serves blocking clients and clients on a paused clock,
-/// leaves no task on their runtime, and survives it.
+/// It has its own thread and runtime. So it works with blocking clients and with a paused clock. It
+/// leaves no task on the client's runtime, and keeps running when that runtime ends.
 #[derive(Debug)]
 pub(crate) struct RunningServer {
     address: SocketAddr,
@@ -63,7 +63,7 @@ impl RunningServer {
         self.address
     }
 
-    /// How many connections it has accepted.
+    /// Returns how many connections it has accepted.
     pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
@@ -83,7 +83,7 @@ fn runtime() -> io::Result<Runtime> {
     let cores = thread::available_parallelism().map_or(2, usize::from);
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // RSA work runs on these threads. More of them than cores would only slow each other down.
+        // RSA work runs on these threads. More threads than cores would only slow each other down.
         .max_blocking_threads(cores.max(2))
         .thread_name("iam-emulator-keys")
         .build()
@@ -101,7 +101,7 @@ async fn accept(
                 let number = counter.fetch_add(1, Ordering::Relaxed) + 1;
                 tokio::spawn(open(stream, tls.clone(), services.clone(), Connection::new(number)));
             }
-            // Probably out of file descriptors: waits until other connections have ended.
+            // Probably out of file descriptors. Other connections may end meanwhile.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }

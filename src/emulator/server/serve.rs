@@ -20,13 +20,13 @@ use super::socket::Socket;
 use crate::emulator::connection::{Connection, ConnectionEnd};
 use crate::emulator::faults::Transport;
 
-/// How long a connection stays open after its GOAWAY was queued.
+/// How long a connection stays open after its GOAWAY was queued: 50 ms.
 const GOAWAY_TIME: Duration = Duration::from_millis(50);
 
-/// How long a client may take for the head of an HTTP/1 request.
+/// How long a client may take for the head of an HTTP/1 request: 30 s.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a client may take for the TLS handshake.
+/// How long a client may take for the TLS handshake: 10 s.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many streams one HTTP/2 connection may have open.
@@ -43,7 +43,7 @@ pub(super) async fn open(
     match tls {
         None => serve(socket, services, connection).await,
         Some(tls) => {
-            // A client whose handshake fails or takes too long gets no answer.
+            // If the handshake fails or takes too long, the connection is closed.
             if let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket)).await {
                 serve(socket, services, connection).await;
             }
@@ -59,7 +59,7 @@ where
         let connection = Arc::clone(&connection);
         service_fn(move |request: Request<Incoming>| {
             let (services, transport) = (services.clone(), Transport::new(Arc::clone(&connection)));
-            async move { Ok::<_, Infallible>(services.answer(request.map(Body::new), transport).await) }
+            async move { Ok::<_, Infallible>(services.handle(request.map(Body::new), transport).await) }
         })
     };
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -67,13 +67,13 @@ where
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
     let mut served = pin!(builder.serve_connection(TokioIo::new(socket), service));
     let end = tokio::select! {
-        // Errors of the protocol are the client's.
+        // A protocol error ends only this connection.
         _ = served.as_mut() => None,
         end = connection.ended() => Some(end),
     };
     if end == Some(ConnectionEnd::GoAway) {
         served.as_mut().graceful_shutdown();
-        // Calls that finish in time are answered; the one with the fault never is.
+        // Calls that finish in time get their reply. The call with the fault never gets one.
         let _ = tokio::time::timeout(GOAWAY_TIME, served).await;
     }
 }

@@ -34,16 +34,16 @@ impl Services {
             .merge(control::routes())
             .route("/healthz", get(|| async { "ok\n" }))
             .fallback(custom_method)
-            .method_not_allowed_fallback(wrong_method)
+            .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::clone(&state));
         Self { grpc: grpc::server(state), http }
     }
 
-    /// Answers one request.
+    /// Handles one request.
     ///
     /// gRPC is recognized by its content type, because the fallback of the generated stub would
-    /// answer an unknown REST path with HTTP 200.
-    pub(crate) async fn answer(&self, mut request: Request<Body>, transport: Transport) -> Response<Body> {
+    /// reply to an unknown REST path with HTTP 200.
+    pub(crate) async fn handle(&self, mut request: Request<Body>, transport: Transport) -> Response<Body> {
         request.extensions_mut().insert(transport.clone());
         let response = if is_grpc(&request) {
             let Ok(response) = self.grpc.clone().call(request).await;
@@ -69,14 +69,14 @@ fn is_grpc(request: &Request<Body>) -> bool {
 /// splits a segment at its last colon.
 async fn custom_method(State(state): State<Arc<EmulatorState>>, request: Request<Body>) -> Response<Body> {
     match rest::Target::from_path(request.uri().path()) {
-        Some(target) => rest::answer(state, target, request).await,
+        Some(target) => rest::handle(state, target, request).await,
         None => ApiError::unknown_path(request.method().as_str(), request.uri().path()).into_response(),
     }
 }
 
-async fn wrong_method(request: Request<Body>) -> Response<Body> {
+async fn method_not_allowed(request: Request<Body>) -> Response<Body> {
     let (method, path) = (request.method(), shorten(request.uri().path()));
-    let message = format!("{method} is not understood at {path}");
+    let message = format!("{method} is not allowed at {path}");
     let mut response = ApiError::new(Code::Unimplemented, message).into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response

@@ -18,7 +18,7 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        // Without it, small replies would wait for each other. If it fails, they are slow but right.
+        // Without this, small replies would wait for each other. If it fails, they are only slower.
         let _ = stream.set_nodelay(true);
         Self { stream, connection }
     }
@@ -27,7 +27,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.connection.requested_end() == Some(ConnectionEnd::Reset) {
-            // If it fails, the client sees a close, which is a fault too.
+            // If this fails, the client sees the connection close, which is a fault too.
             let _ = self.stream.set_zero_linger();
         }
     }

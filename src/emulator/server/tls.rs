@@ -15,8 +15,8 @@ use crate::tls::crypto_provider;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Names that the certificate is valid for, besides the address. A hosts file may map Google's
-/// names to the emulator.
+/// The names that the certificate is valid for, besides the address. They include Google's, because
+/// a hosts file may map those to the emulator.
 const NAMES: [&str; 6] = [
     "localhost",
     "iamcredentials.googleapis.com",

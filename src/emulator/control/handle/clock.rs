@@ -32,21 +32,22 @@ impl<'a> ClockControl<'a> {
         Self(commands)
     }
 
-    /// Moves the emulator's time forward, so tokens expire and grants come into force.
+    /// Moves the emulator's clock forward, so tokens expire and grants come into force.
     pub fn advance(&self, by: Duration) {
         self.0.advance_clock(by);
     }
 
-    /// Tells clients a time that is ahead of the true one, in expiry times and claims.
+    /// Tells clients a time that is ahead of the emulator's clock by `by`. Default: zero.
     ///
-    /// Claims in assertions are compared with that time too. Nothing expires earlier or later.
-    /// Replaces an earlier [`run_ahead`](Self::run_ahead) or [`run_behind`](Self::run_behind); zero
-    /// ends it.
+    /// Expiry times in replies and claims in tokens contain that time, and claims in assertions are
+    /// compared with it. It doesn't change when something expires. It replaces the effect of an
+    /// earlier [`run_ahead`](Self::run_ahead) or [`run_behind`](Self::run_behind).
     pub fn run_ahead(&self, by: Duration) {
         self.0.set_clock_skew(Skew::Ahead(by));
     }
 
-    /// Tells clients a time that is behind the true one: see [`run_ahead`](Self::run_ahead).
+    /// Tells clients a time that is behind the emulator's clock by `by`: see
+    /// [`run_ahead`](Self::run_ahead).
     pub fn run_behind(&self, by: Duration) {
         self.0.set_clock_skew(Skew::Behind(by));
     }

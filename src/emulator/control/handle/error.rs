@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::emulator::error::ApiError;
 use crate::emulator::iam::policy::PolicyError;
 
-/// Why an emulator doesn't start, or can't do what its handle was told.
+/// The error of starting an emulator, or of a method of its handle.
 ///
 /// ```
 /// # async fn example() {

@@ -28,7 +28,7 @@ impl<'a> FaultControl<'a> {
         Self(commands)
     }
 
-    /// Puts a fault into force.
+    /// Puts a fault into force, and returns its id. See [`Fault`] for when it ends.
     pub fn inject(&self, fault: impl Into<Fault>) -> FaultId {
         self.0.inject_fault(fault.into())
     }

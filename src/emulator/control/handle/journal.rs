@@ -26,14 +26,14 @@ impl<'a> JournalControl<'a> {
         Self(commands)
     }
 
-    /// Returns the newest requests, oldest first, including those in progress.
+    /// Returns the recorded requests, the oldest first, including those in progress.
     ///
-    /// The journal keeps [`JOURNAL_CAPACITY`](crate::emulator::JOURNAL_CAPACITY) requests.
+    /// The journal keeps the newest [`JOURNAL_CAPACITY`](crate::emulator::JOURNAL_CAPACITY) requests.
     pub fn entries(&self) -> Vec<JournalEntry> {
         self.0.journal(None)
     }
 
-    /// Returns the requests of one method, oldest first.
+    /// Returns the recorded requests of one method, the oldest first.
     pub fn of_method(&self, method: Method) -> Vec<JournalEntry> {
         self.0.journal(Some(method))
     }

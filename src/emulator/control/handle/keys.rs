@@ -35,6 +35,7 @@ impl<'a> KeyControl<'a> {
     /// Generates an account's signing key now, so that the first call that needs it is fast.
     ///
     /// # Errors
+    ///
     /// Returns [`EmulatorError::Key`] if the account doesn't exist or if no key can be generated.
     pub async fn prepare(&self, email: &str) -> Result<(), EmulatorError> {
         Ok(self.0.prepare_key(email).await?)
@@ -43,6 +44,7 @@ impl<'a> KeyControl<'a> {
     /// Replaces an account's signing key and returns the id of the new one. Old keys stay published.
     ///
     /// # Errors
+    ///
     /// Returns [`EmulatorError::Key`] if the account doesn't exist or if no key can be generated.
     pub async fn rotate(&self, email: &str) -> Result<String, EmulatorError> {
         Ok(self.0.rotate_key(KeyOwner::Account(email)).await?)
@@ -52,13 +54,14 @@ impl<'a> KeyControl<'a> {
     /// keys stay published.
     ///
     /// # Errors
+    ///
     /// Returns [`EmulatorError::Key`] if no key can be generated.
     pub async fn rotate_google(&self) -> Result<String, EmulatorError> {
         Ok(self.0.rotate_key(KeyOwner::Google).await?)
     }
 
-    /// Returns an account's public keys as a JSON Web Key Set: the keys that exist, the signing one
-    /// first.
+    /// Returns an account's existing public keys as a JSON Web Key Set, the signing key first.
+    /// Generates none.
     pub fn jwks(&self, email: &str) -> Value {
         self.0.jwks(KeyOwner::Account(email))
     }

@@ -31,24 +31,29 @@ impl<'a> PolicyControl<'a> {
         Self(commands)
     }
 
-    /// Returns the policy in force. Without one, any bearer has all permissions.
+    /// Returns the policy in force. It is `None` if there is none: any bearer token has all permissions
+    /// then.
     pub fn get(&self) -> Option<Policy> {
         self.0.policy()
     }
 
-    /// Replaces the policy in force; `None` removes it. Tokens stay valid.
+    /// Replaces the policy in force. `None` removes it. Issued tokens stay valid.
     ///
     /// # Errors
-    /// Returns a [`PolicyError`] if the policy is invalid. Then the old one stays in force.
+    ///
+    /// Returns a [`PolicyError`] if the policy is invalid. The old one then stays in force.
     pub fn set(&self, policy: impl Into<Option<Policy>>) -> Result<(), PolicyError> {
         self.0.set_policy(policy.into())
     }
 
-    /// Grants `member` a role on an account. Adds both accounts, if `member` is one.
+    /// Grants `member` a role on an account. Adds the account to the policy, and also the member if it
+    /// is a service account.
     ///
-    /// Without a policy, this starts one, so every other permission is missing then.
+    /// If no policy is in force, this puts a new one into force. From then on, every permission needs
+    /// a grant.
     ///
     /// # Errors
+    ///
     /// Returns a [`PolicyError`] if the member, the role or the account is invalid. Then nothing changes.
     pub fn grant(
         &self,
@@ -59,9 +64,11 @@ impl<'a> PolicyControl<'a> {
         self.0.grant(Duration::ZERO, member, role, email)
     }
 
-    /// Grants `member` a role on an account, in force once `propagation` has passed from now on.
+    /// Grants `member` a role on an account, as [`grant`](Self::grant) does. The grant comes into force
+    /// after `propagation`, counted from now.
     ///
     /// # Errors
+    ///
     /// Returns a [`PolicyError`] if the member, the role or the account is invalid. Then nothing changes.
     pub fn grant_after(
         &self,
@@ -73,9 +80,10 @@ impl<'a> PolicyControl<'a> {
         self.0.grant(propagation, member, role, email)
     }
 
-    /// Revokes a role of `member` on an account, at once. Returns `false` if there was no such grant.
+    /// Revokes a role of `member` on an account at once. Returns `false` if there was no such grant.
     ///
     /// # Errors
+    ///
     /// Returns a [`PolicyError`] if the member or the role is invalid.
     pub fn revoke(
         &self,

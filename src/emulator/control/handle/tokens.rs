@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::emulator::iam::jwt::Parsed;
 use crate::emulator::state::EmulatorState;
 
-/// What an access token may be used for.
+/// The principal, the scopes and the expiry of an access token.
 ///
 /// [`Emulator::verify_access_token`](crate::emulator::Emulator::verify_access_token) returns it.
 ///
@@ -36,7 +36,7 @@ impl VerifiedToken {
         &self.scopes
     }
 
-    /// Returns when the token expires, as its holder was told.
+    /// Returns when the token expires, as the emulator told its client.
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
     }

@@ -83,10 +83,10 @@ impl FaultDocument {
             "stallBody" => Ok(Fault::stall_body()),
             "truncate" => Ok(Fault::truncate()),
             "badDetails" => Ok(Fault::bad_details()),
-            "html" => StatusCode::from_u16(self.http_status)
-                .map(Fault::html)
-                .map_err(|_| ApiError::bad_field("httpStatus", "no HTTP status")),
-            _ => Err(ApiError::bad_field(
+            "html" => StatusCode::from_u16(self.http_status).map(Fault::html).map_err(|_| {
+                ApiError::invalid_field("httpStatus", "an HTTP status is a number from 100 to 999")
+            }),
+            _ => Err(ApiError::invalid_field(
                 "effect",
                 "an effect is status, delay, hang, reset, goAway, stallBody, truncate, html or badDetails",
             )),
@@ -95,7 +95,7 @@ impl FaultDocument {
 
     fn status(&self) -> Result<StatusFault, ApiError> {
         let code = code_from_name(&self.code).filter(|code| *code != Code::Ok).ok_or_else(|| {
-            ApiError::bad_field("code", "a code is a name such as UNAVAILABLE, or its number")
+            ApiError::invalid_field("code", "a code is a name such as UNAVAILABLE, or its number")
         })?;
         let mut fault = Fault::status(code).message(&self.message);
         if !self.reason.is_empty() {
@@ -166,25 +166,27 @@ pub(super) struct ImpersonatedDocument {
     pub(super) delegates: Vec<String>,
 }
 
-/// Reads the body of a request. The content type doesn't matter, because `curl -d` sends a wrong one.
+/// Reads the body of a request. The content type doesn't matter, because `curl -d`
+/// sends that of a form.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // serde would read a list as the fields in order.
+    // serde would accept a list as the fields in order.
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(ApiError::bad_field("", "The body must be a JSON object."));
+        return Err(ApiError::invalid_field("", "The body must be a JSON object."));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        ApiError::bad_field(&path, &format!("The body is wrong at {path}: {}", error.inner()))
+        ApiError::invalid_field(&path, &format!("The body is invalid at {path}: {}", error.inner()))
     })
 }
 
 /// Reads a method.
 pub(super) fn method(text: &str) -> Result<Method, ApiError> {
-    text.parse().map_err(|error: UnknownMethod| ApiError::bad_field("method", &error.to_string()))
+    text.parse().map_err(|error: UnknownMethod| ApiError::invalid_field("method", &error.to_string()))
 }
 
 /// Reads a duration that isn't negative.
 pub(super) fn duration(field: &str, text: &str) -> Result<Duration, ApiError> {
-    json_duration::parse_non_negative(text).ok_or_else(|| ApiError::bad_field(field, json_duration::EXPECTED))
+    json_duration::parse_non_negative(text)
+        .ok_or_else(|| ApiError::invalid_field(field, json_duration::EXPECTED))
 }

@@ -26,7 +26,7 @@ pub(super) fn fault(active: &ActiveFault) -> Value {
     if let Some(times) = fault.limit() {
         shown["times"] = times.into();
     }
-    json!({"id": id.number(), "struck": applied, "fault": shown})
+    json!({"id": id.number(), "applied": applied, "fault": shown})
 }
 
 pub(super) fn clock(clock: &Clock) -> Value {
@@ -66,7 +66,7 @@ pub(super) fn journal_entry(entry: &JournalEntry) -> Value {
         "method": entry.method.as_str(),
         "protocol": match entry.protocol { Protocol::Grpc => "grpc", Protocol::Rest => "rest" },
         "connection": entry.connection,
-        "caller": entry.principal,
+        "principal": entry.principal,
         "request": request,
         "metadata": metadata,
         "outcome": entry.outcome.as_ref().map(outcome),

@@ -1,8 +1,8 @@
-//! Behaviour of Google's service that isn't documented.
+//! Choices for behavior of Google's service that isn't documented.
 
 use serde::{Deserialize, Serialize};
 
-/// The choices for behaviour that isn't documented.
+/// The choices for behavior that isn't documented.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Ambiguities {
@@ -25,52 +25,53 @@ pub(crate) struct Ambiguities {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum MiddleHop {
-    /// `iam.serviceAccounts.implicitDelegation`, the one that is missing.
+    /// `iam.serviceAccounts.implicitDelegation`, which is the missing one.
     #[default]
     ImplicitDelegation,
     /// The permission of the method: `iam.serviceAccounts.getAccessToken`, for example.
     Action,
 }
 
-/// The error for an account that doesn't exist. Google has returned both.
+/// The error for an account that doesn't exist. Google is known to return either.
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::{Policy, UnknownAccount};
 ///
-/// let policy = Policy::new().unknown_account(UnknownAccount::PermissionDenied);
+/// let policy = Policy::new().unknown_account_error(UnknownAccount::PermissionDenied);
 /// # let _ = policy;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum UnknownAccount {
-    /// NOT_FOUND.
+    /// `NOT_FOUND`.
     #[default]
     NotFound,
-    /// PERMISSION_DENIED, as if a grant were missing.
+    /// `PERMISSION_DENIED`, as if a grant were missing.
     PermissionDenied,
 }
 
-/// The error for a disabled target. It isn't known which one Google returns.
+/// The error for a disabled delegate or target. It isn't known which one Google returns.
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::{DisabledAccount, Policy};
 ///
-/// let policy = Policy::new().disabled_accounts_are(DisabledAccount::NotFound);
+/// let policy = Policy::new().disabled_account_error(DisabledAccount::NotFound);
 /// # let _ = policy;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum DisabledAccount {
-    /// PERMISSION_DENIED, as if a grant were missing.
+    /// `PERMISSION_DENIED`, as if a grant were missing.
     #[default]
     PermissionDenied,
-    /// NOT_FOUND.
+    /// `NOT_FOUND`.
     NotFound,
 }
 
-/// Whether a name with a project instead of `-` is refused. Google's documentation calls it invalid.
+/// Whether resource names with a project instead of `-` are refused. Google's documentation calls
+/// such names invalid.
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::{Policy, ProjectInName};
@@ -82,9 +83,9 @@ pub enum DisabledAccount {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ProjectInName {
-    /// INVALID_ARGUMENT.
+    /// Refused with `INVALID_ARGUMENT`.
     #[default]
     Refused,
-    /// Handled as if it were `-`.
+    /// Accepted, as if the project were `-`.
     Accepted,
 }

@@ -10,7 +10,7 @@ use super::role::Role;
 use super::{AccountPolicy, FixedToken, MetadataServer, Policy, User};
 
 impl Policy {
-    /// Returns a policy without projects, accounts and grants.
+    /// Returns a policy without projects, accounts, tokens or grants.
     pub fn new() -> Self {
         Self::default()
     }
@@ -36,17 +36,17 @@ impl Policy {
         self
     }
 
-    /// Allows access tokens of this account to live for up to 12 h. Default: 1 h.
+    /// Allows access tokens of this account to live for up to 12 h. Default: up to 1 h.
     ///
-    /// The organization policy `constraints/iam.allowServiceAccountCredentialLifetimeExtension` does
-    /// the same.
+    /// At Google, the organization policy
+    /// `constraints/iam.allowServiceAccountCredentialLifetimeExtension` allows it.
     #[must_use]
     pub fn long_lifetimes(mut self, email: &str) -> Self {
         self.account_mut(email).long_lifetimes = true;
         self
     }
 
-    /// Allows this account to act as any user, for these scopes: domain-wide delegation.
+    /// Allows this account to act as any user for these scopes (domain-wide delegation).
     #[must_use]
     pub fn domain_wide_delegation<S: Into<String>>(
         mut self,
@@ -57,7 +57,8 @@ impl Policy {
         self
     }
 
-    /// Grants `member` a role on an account. Adds both accounts, if `member` is one.
+    /// Grants `member` a role on an account. Adds the account, and also the member if it is a service
+    /// account.
     #[must_use]
     pub fn grant(
         self,
@@ -68,7 +69,8 @@ impl Policy {
         self.grant_after(Duration::ZERO, member, role, email)
     }
 
-    /// Grants `member` a role on an account, once the policy has been in force for `propagation`.
+    /// Grants `member` a role on an account, as [`grant`](Self::grant) does. The grant comes into force
+    /// when the policy has been in force for `propagation`.
     #[must_use]
     pub fn grant_after(
         mut self,
@@ -82,7 +84,7 @@ impl Policy {
         self
     }
 
-    /// Grants `member` a role on a project, and so on all its accounts.
+    /// Grants `member` a role on a project, and therefore on all accounts of the project.
     #[must_use]
     pub fn grant_on_project(
         mut self,
@@ -97,7 +99,7 @@ impl Policy {
         self
     }
 
-    /// Adds a custom role.
+    /// Adds a custom role with these permissions.
     #[must_use]
     pub fn role<S: Into<String>>(
         mut self,
@@ -113,7 +115,7 @@ impl Policy {
         self
     }
 
-    /// Adds a group.
+    /// Adds a group with these members.
     #[must_use]
     pub fn group<M: TryInto<Member, Error: Into<PolicyError>>>(
         mut self,
@@ -131,13 +133,13 @@ impl Policy {
         self
     }
 
-    /// Adds a bearer token of a principal. It never expires and is good for all scopes.
+    /// Adds a bearer token of a principal. It never expires and is valid for all scopes.
     #[must_use]
     pub fn token(self, token: &str, principal: impl TryInto<Member, Error: Into<PolicyError>>) -> Self {
         self.add_token(token, principal, None)
     }
 
-    /// Adds a bearer token of a principal. It never expires and is good for these scopes only.
+    /// Adds a bearer token of a principal. It never expires and is valid only for these scopes.
     #[must_use]
     pub fn token_with_scopes<S: Into<String>>(
         self,
@@ -169,7 +171,8 @@ impl Policy {
         self
     }
 
-    /// Sets the account whose tokens the metadata server returns. Default: none.
+    /// Adds a service account, whose tokens the metadata server returns. Default: the metadata server
+    /// has no account.
     #[must_use]
     pub fn metadata_account(mut self, email: &str) -> Self {
         self.account_mut(email);
@@ -177,35 +180,37 @@ impl Policy {
         self
     }
 
-    /// Chooses the permission that errors name for a delegate. Default: [`MiddleHop::ImplicitDelegation`].
+    /// Sets the permission that an error names if a delegate may not be used. Default:
+    /// [`MiddleHop::ImplicitDelegation`].
     #[must_use]
     pub fn middle_hop(mut self, choice: MiddleHop) -> Self {
         self.ambiguities.middle_hop = choice;
         self
     }
 
-    /// Chooses the error for accounts that don't exist. Default: [`UnknownAccount::NotFound`].
+    /// Sets the error for accounts that don't exist. Default: [`UnknownAccount::NotFound`].
     #[must_use]
-    pub fn unknown_account(mut self, choice: UnknownAccount) -> Self {
+    pub fn unknown_account_error(mut self, choice: UnknownAccount) -> Self {
         self.ambiguities.unknown_account = choice;
         self
     }
 
-    /// Chooses the error for disabled targets. Default: [`DisabledAccount::PermissionDenied`].
+    /// Sets the error for disabled delegates and targets. Default:
+    /// [`DisabledAccount::PermissionDenied`].
     #[must_use]
-    pub fn disabled_accounts_are(mut self, choice: DisabledAccount) -> Self {
+    pub fn disabled_account_error(mut self, choice: DisabledAccount) -> Self {
         self.ambiguities.disabled_account = choice;
         self
     }
 
-    /// Chooses whether names with a project are refused. Default: [`ProjectInName::Refused`].
+    /// Sets whether resource names with a project are refused. Default: [`ProjectInName::Refused`].
     #[must_use]
     pub fn project_in_name(mut self, choice: ProjectInName) -> Self {
         self.ambiguities.project_in_name = choice;
         self
     }
 
-    /// Adds a grant on an account. If the member or the role is invalid, adds nothing.
+    /// Adds a grant on an account. Adds nothing if the member or the role is invalid.
     pub(crate) fn add_grant(
         &mut self,
         propagation: Duration,
@@ -223,14 +228,15 @@ impl Policy {
         Ok(())
     }
 
-    /// Removes a member from the grants of a role on an account. Returns `false` if there was none.
+    /// Removes a member from the grants of a role on an account. Returns `false` if there was no such
+    /// grant.
     pub(crate) fn remove_grant(&mut self, member: &str, role: &str, email: &str) -> bool {
         let Some(account) = self.service_accounts.get_mut(email) else { return false };
         let mut found = false;
         for grant in &mut account.grants {
             if grant.role.as_ref().is_some_and(|granted| granted.as_str() == role) {
                 let before = grant.members.len();
-                grant.members.retain(|held| held.as_str() != member);
+                grant.members.retain(|existing| existing.as_str() != member);
                 found |= grant.members.len() < before;
             }
         }
@@ -273,7 +279,7 @@ fn new_grant(
     Ok(Grant::new(propagation, member, convert(role, &format!("{path}.role"))?))
 }
 
-/// Converts a value. An error names `path`.
+/// Converts a value. The error contains `path`.
 fn convert<T>(value: impl TryInto<T, Error: Into<PolicyError>>, path: &str) -> Result<T, PolicyError> {
     value.try_into().map_err(|error| error.into().at(path))
 }

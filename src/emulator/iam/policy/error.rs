@@ -1,9 +1,9 @@
-//! What is wrong with a policy.
+//! The error of an invalid policy.
 
 use std::convert::Infallible;
 use std::fmt;
 
-/// What is wrong with a policy, and where.
+/// Why a policy is invalid, and at which place.
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::Policy;
@@ -28,12 +28,13 @@ impl PolicyError {
     /// Returns the place in the document:
     /// `serviceAccounts["sa@p.iam.gserviceaccount.com"].grants[0].role`.
     ///
-    /// It is empty for the document as a whole, and for a text that isn't part of a policy yet.
+    /// It is empty if the document as a whole is invalid, and for a member or role that isn't part of a
+    /// policy.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The same problem, at `path`.
+    /// Returns the same problem at `path`.
     pub(crate) fn at(self, path: impl Into<String>) -> Self {
         Self { path: path.into(), ..self }
     }

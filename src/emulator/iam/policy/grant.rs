@@ -1,4 +1,4 @@
-//! Grants, and whether one gives a permission.
+//! Grants, and the permissions that they give.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::role::Role;
 use crate::emulator::iam::account::project_of;
 use crate::emulator::json_duration;
 
-/// A role or permissions, for some members.
+/// Grants a role or permissions to some members.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Grant {
@@ -20,7 +20,7 @@ pub(super) struct Grant {
     pub(super) role: Option<Role>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) permissions: BTreeSet<String>,
-    /// How long the policy must have been in force before this grant is.
+    /// How long the policy must have been in force before this grant comes into force.
     #[serde(with = "json_duration::serde_text", skip_serializing_if = "Duration::is_zero")]
     pub(super) propagation: Duration,
 }
@@ -32,15 +32,15 @@ impl Grant {
 }
 
 impl Policy {
-    /// Whether `principal` has a permission on an account, by a grant on it or on its project, when
-    /// the policy has been in force for `age`.
+    /// Returns whether `principal` has a permission on an account, by a grant on the account or on its
+    /// project. The policy has been in force for `age`.
     pub(crate) fn allows(&self, principal: &str, permission: &str, email: &str, age: Duration) -> bool {
         let on_account = self.service_accounts.get(email).map(|account| account.grants.as_slice());
         on_account.is_some_and(|grants| self.any_gives(grants, principal, permission, age))
             || self.allows_on_project(principal, permission, project_of(email), age)
     }
 
-    /// Whether `principal` has a permission on a whole project.
+    /// Returns whether `principal` has a permission on a whole project.
     pub(crate) fn allows_on_project(
         &self,
         principal: &str,
@@ -68,7 +68,8 @@ impl Policy {
             })
     }
 
-    /// Whether `member` includes `principal`. A valid policy has no cycle of groups.
+    /// Returns whether `member` includes `principal`. This ends, because a valid policy has no cycle of
+    /// groups.
     fn includes(&self, member: &Member, principal: &str) -> bool {
         match member.as_group() {
             Some(_) if member.as_str() == principal => true,

@@ -5,7 +5,7 @@ use super::{FixedToken, Policy};
 use crate::emulator::iam::account::{project_number_of, project_of, unique_id_of};
 
 impl Policy {
-    /// E-mail address and unique id of each account.
+    /// Returns the e-mail address and the unique id of each account.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = (&str, String)> {
         self.service_accounts.iter().map(|(email, account)| {
             (email.as_str(), account.unique_id.clone().unwrap_or_else(|| unique_id_of(email)))
@@ -24,7 +24,7 @@ impl Policy {
         self.service_accounts.get(email).is_some_and(|account| account.long_lifetimes)
     }
 
-    /// Whether the account may act as a user for all of `scopes`.
+    /// Returns whether the account may act as any user for all of `scopes`.
     pub(crate) fn may_act_as_users(&self, email: &str, scopes: &[String]) -> bool {
         self.service_accounts
             .get(email)
@@ -35,7 +35,7 @@ impl Policy {
         self.tokens.iter().find(|fixed| fixed.token == token)
     }
 
-    /// The user of a refresh token.
+    /// Returns the user of a refresh token.
     pub(crate) fn user_of(&self, refresh_token: &str) -> Option<&str> {
         let mut users = self.users.iter();
         users
@@ -51,15 +51,15 @@ impl Policy {
         self.projects.get(project).is_some_and(|project| project.api_disabled)
     }
 
-    /// The project of that id or number.
+    /// Returns whether the policy contains this project, or an account of it.
     pub(crate) fn knows_project(&self, project: &str) -> bool {
         self.projects.contains_key(project)
             || self.service_accounts.keys().any(|email| project_of(email) == project)
     }
 
     pub(crate) fn project_number(&self, project: &str) -> u64 {
-        let set = self.projects.get(project).and_then(|project| project.number);
-        set.unwrap_or_else(|| project_number_of(project))
+        let number = self.projects.get(project).and_then(|project| project.number);
+        number.unwrap_or_else(|| project_number_of(project))
     }
 
     pub(crate) fn organization_of(&self, project: &str) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! Members: who a grant is for.
+//! Members: those whom a grant gives a role.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::error::PolicyError;
 use crate::emulator::iam::account::is_well_formed;
 
-/// What an error says about a text that isn't a member.
+/// What an error says if a text isn't a member.
 const EXPECTED: &str = "a member is user:…, serviceAccount:…, group:…, domain:…, principal://…, \
                         allAuthenticatedUsers or allUsers";
 
-/// Who a grant is for: an account, a user, a group, a domain, or everyone.
+/// Who gets a role by a grant: an account, a user, a group, a domain, or everyone.
 ///
-/// A member is written as in IAM's policies. Functions that take a member also take that text.
+/// Its text is the one in IAM's policies. Functions that take a member also take its text.
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::{Member, Policy, Role};
@@ -47,6 +47,7 @@ impl Member {
     /// Returns the user with this e-mail address.
     ///
     /// # Errors
+    ///
     /// Returns a [`PolicyError`] if `email` isn't an e-mail address.
     pub fn user(email: &str) -> Result<Self, PolicyError> {
         format!("user:{email}").try_into()
@@ -55,6 +56,7 @@ impl Member {
     /// Returns the service account with this e-mail address.
     ///
     /// # Errors
+    ///
     /// Returns a [`PolicyError`] if `email` isn't an e-mail address.
     pub fn service_account(email: &str) -> Result<Self, PolicyError> {
         format!("serviceAccount:{email}").try_into()
@@ -63,6 +65,7 @@ impl Member {
     /// Returns the group with this e-mail address.
     ///
     /// # Errors
+    ///
     /// Returns a [`PolicyError`] if `email` is empty.
     pub fn group(email: &str) -> Result<Self, PolicyError> {
         format!("group:{email}").try_into()
@@ -71,6 +74,7 @@ impl Member {
     /// Returns all users of this domain.
     ///
     /// # Errors
+    ///
     /// Returns a [`PolicyError`] if `domain` isn't a domain.
     pub fn domain(domain: &str) -> Result<Self, PolicyError> {
         format!("domain:{domain}").try_into()
@@ -96,7 +100,7 @@ impl Member {
         ["user:", "serviceAccount:", "principal://"].iter().any(|kind| self.0.starts_with(kind))
     }
 
-    /// Returns whether the member includes a principal by itself. Groups need the policy.
+    /// Returns whether the member includes a principal. For groups, [`Policy`](super::Policy) decides.
     pub(crate) fn includes(&self, principal: &str) -> bool {
         if self.0 == principal || [Self::ALL_USERS, Self::ALL_AUTHENTICATED_USERS].contains(self) {
             return true;
@@ -107,7 +111,7 @@ impl Member {
     }
 }
 
-/// Whether `text` is the text of a member.
+/// Returns whether `text` is the text of a member.
 fn is_member(text: &str) -> bool {
     match text.split_once(':') {
         None => matches!(text, "allUsers" | "allAuthenticatedUsers"),

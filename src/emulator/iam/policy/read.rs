@@ -15,9 +15,10 @@ impl Policy {
     /// `docs/emulator.md` describes the format.
     ///
     /// # Errors
-    /// Returns a [`PolicyError`] that names the place in the document.
+    ///
+    /// Returns a [`PolicyError`], with the place in the document, if the text isn't a valid policy.
     pub fn from_json(text: &str) -> Result<Self, PolicyError> {
-        // serde would read an empty list as an object whose members are all absent.
+        // serde would accept an empty list as an object without members.
         if text.trim_start().starts_with('[') {
             return Err(PolicyError::new("", "expected an object, got a list"));
         }
@@ -37,12 +38,13 @@ impl Policy {
     }
 }
 
-/// The message of an error of serde_json. The prefix of a [`PolicyError`] is already in the path.
+/// Returns the message of serde_json's error, without the prefix of a nested [`PolicyError`].
 fn problem_of(error: &serde_json::Error) -> String {
     error.to_string().replace("invalid policy: ", "")
 }
 
-/// The place of an error, with user-chosen names in brackets: `serviceAccounts["sa@p.q"].disabled`.
+/// Returns the place of an error, with user-chosen names in brackets:
+/// `serviceAccounts["sa@p.q"].disabled`.
 fn path_text(path: &Path) -> String {
     let mut text = String::new();
     let mut in_map = false;
@@ -61,7 +63,7 @@ fn path_text(path: &Path) -> String {
     text
 }
 
-/// Refuses lists in the place of objects: serde would read them as the fields in order.
+/// Refuses lists in the place of objects, because serde would accept them as the fields in order.
 fn check_shape(text: &str) -> Result<(), PolicyError> {
     let document: Value =
         serde_json::from_str(text).map_err(|error| PolicyError::new("", error.to_string()))?;

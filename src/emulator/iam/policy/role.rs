@@ -1,4 +1,4 @@
-//! Roles and the permissions in them.
+//! Roles and their permissions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,9 +16,9 @@ const ACT_AS: &str = "iam.serviceAccounts.actAs";
 const GET: &str = "iam.serviceAccounts.get";
 const LIST: &str = "iam.serviceAccounts.list";
 
-/// What a grant gives: the name of a predefined role, or of one that the policy defines.
+/// The name of a role that a grant gives: a predefined role, or a custom role of the policy.
 ///
-/// Functions that take a role also take its name as text.
+/// Functions that take a role also take its name as a string.
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::{Policy, Role};
@@ -76,7 +76,7 @@ impl Role {
         &self.0
     }
 
-    /// Returns the permissions of a predefined role, as far as the emulator checks them.
+    /// Returns those permissions of a predefined role that the emulator checks.
     pub(crate) fn predefined_permissions(&self) -> Option<&'static [&'static str]> {
         let (_, permissions) = PREDEFINED.iter().find(|(role, _)| role == self)?;
         Some(permissions)
@@ -94,7 +94,7 @@ static PREDEFINED: [(Role, &[&str]); 9] = [
     (Role::SERVICE_ACCOUNT_USER, &[ACT_AS, GET, LIST]),
     (Role::SERVICE_USAGE_CONSUMER, &[USE_SERVICES]),
     (Role::SERVICE_ACCOUNT_VIEWER, &[GET, LIST]),
-    // Google's users report that these three aren't enough for tokens.
+    // Users of Google report that the next three aren't enough for tokens.
     (Role::OWNER, &[ACT_AS, GET, LIST, USE_SERVICES]),
     (Role::EDITOR, &[ACT_AS, GET, LIST, USE_SERVICES]),
     (Role::VIEWER, &[GET, LIST]),
@@ -104,7 +104,7 @@ static PREDEFINED: [(Role, &[&str]); 9] = [
 pub(super) const ACCOUNT_PERMISSIONS: [&str; 8] =
     [GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, IMPLICIT_DELEGATION, SIGN_BLOB, SIGN_JWT, ACT_AS, GET, LIST];
 
-/// Returns the names of the predefined roles, for an error.
+/// Returns the names of the predefined roles, separated by commas.
 pub(super) fn predefined_names() -> String {
     PREDEFINED.each_ref().map(|(role, _)| role.as_str()).join(", ")
 }

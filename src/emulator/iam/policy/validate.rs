@@ -1,4 +1,4 @@
-//! Checks what types can't: references, unique ids, cycles of groups.
+//! Checks what the types can't express: references, unique ids, cycles of groups.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,12 @@ use super::role::{ACCOUNT_PERMISSIONS, Role, predefined_names};
 use crate::emulator::iam::account::is_well_formed;
 
 impl Policy {
-    /// Checks that names are well formed, that members and roles exist, and that no group contains itself.
+    /// Checks that names are well formed, that accounts, groups and roles exist, and that no group
+    /// contains itself.
     ///
     /// # Errors
-    /// Returns a [`PolicyError`] that names the first wrong place.
+    ///
+    /// Returns a [`PolicyError`] for the first invalid place.
     pub fn validate(&self) -> Result<(), PolicyError> {
         if let Some(error) = &self.first_error {
             return Err(error.clone());
@@ -155,7 +157,7 @@ impl Policy {
         Err(PolicyError::new(path, format!("{:?}: {problem}", member.as_str())))
     }
 
-    /// Checks that no group contains itself. `above` are the groups on the way to `group`.
+    /// Checks that no group contains itself. `above` lists the groups from the outermost one to `group`.
     fn check_cycles<'p>(&'p self, group: &str, above: &mut Vec<&'p str>) -> Result<(), PolicyError> {
         let members = self.groups.get(group).map(Vec::as_slice).unwrap_or_default();
         for inner in members.iter().filter_map(Member::as_group) {

@@ -11,13 +11,13 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use crate::emulator::error::ApiError;
 use crate::emulator::iam::key::SigningKey;
 
-/// How long the certificate of a key is valid: longer than Google's system-managed keys sign and
-/// are published.
+/// How long the certificate of a key is valid: 400 days. This is longer than Google's system-managed
+/// keys are used and published.
 const VALIDITY: Duration = Duration::from_secs(400 * 86_400);
 
 /// Returns a certificate in PEM that contains the public half of `key`, signed by itself.
 pub(super) fn of_key(key: &SigningKey, owner: &str) -> Result<String, ApiError> {
-    let failed = |_| ApiError::internal("the emulator could not make a certificate");
+    let failed = |_| ApiError::internal("the emulator could not generate a certificate");
     let der = PrivatePkcs8KeyDer::from(key.pkcs8_der()?);
     let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_RSA_SHA256).map_err(failed)?;
     let mut params = CertificateParams::default();

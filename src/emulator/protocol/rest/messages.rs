@@ -14,9 +14,10 @@ use crate::proto::{
 
 /// A request of the API in JSON, and its reply.
 pub(super) trait Message: ApiRequest {
-    /// Reads the message with the `name` of the path.
+    /// Reads the message. `name` is the one in the path.
     fn read(name: String, fields: &mut Fields, options: &mut RequestOptions) -> Result<Self, ApiError>;
 
+    /// Returns a reply as JSON.
     fn write(reply: Self::Reply) -> Value;
 }
 
@@ -81,7 +82,7 @@ impl Message for SignJwtRequest {
     }
 }
 
-/// The name in the path. A name in the body is read and ignored.
+/// Returns the name in the path. A name in the body is ignored.
 fn path_name(name: String, fields: &mut Fields) -> Result<String, ApiError> {
     fields.text("name")?;
     Ok(name)

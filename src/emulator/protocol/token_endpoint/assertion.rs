@@ -1,4 +1,4 @@
-//! The JWT-bearer grant: a service account's assertion is exchanged for a token.
+//! The JWT-bearer grant: exchanges an assertion that a service account signed for a token.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::emulator::iam::identities::Identities;
 use crate::emulator::iam::jwt::Parsed;
 use crate::emulator::state::EmulatorState;
 
-/// The longest time between `iat` and `exp`, in seconds.
+/// The longest time between `iat` and `exp`, in seconds: 1 h.
 const LONGEST_ASSERTION: i64 = 3600;
 
-/// How far a client's clock may be off, in seconds.
+/// How far a client's clock may differ from the emulator's, in seconds: 5 min.
 const CLOCK_SKEW: i64 = 300;
 
 /// The audiences of Google's own token endpoints, which some libraries use without reading the key file.
@@ -106,7 +106,7 @@ fn check_times(state: &EmulatorState, assertion: &Parsed<'_>) -> Result<(), Oaut
     ))
 }
 
-/// Checks that the account may act as any user, for these scopes.
+/// Checks that the account may act as any user for these scopes.
 fn check_delegation(identities: &Identities, account: &Account, scopes: &[String]) -> Result<(), OauthError> {
     match identities.policy() {
         Some(active) if !active.policy.may_act_as_users(account.email(), scopes) => Err(OauthError::client(

@@ -1,4 +1,4 @@
-//! Errors as OAuth's token endpoint sends them.
+//! The errors of the OAuth token endpoint.
 
 use axum::body::Body;
 use axum::response::IntoResponse;
@@ -22,17 +22,17 @@ impl OauthError {
         Self { status: StatusCode::BAD_REQUEST, error, description: description.into() }
     }
 
-    /// An error of the grant: `invalid_grant`.
+    /// An invalid grant, with the error `invalid_grant`.
     pub(super) fn grant(description: impl Into<String>) -> Self {
         Self::new("invalid_grant", description)
     }
 
-    /// An error of the client, with HTTP status 401.
+    /// An invalid client, with HTTP status 401.
     pub(super) fn client(error: &'static str, description: &str) -> Self {
         Self { status: StatusCode::UNAUTHORIZED, error, description: description.to_owned() }
     }
 
-    /// The code for the journal.
+    /// Returns the code for the journal.
     pub(super) fn code(&self) -> Code {
         match self.status {
             StatusCode::UNAUTHORIZED => Code::Unauthenticated,
@@ -43,7 +43,7 @@ impl OauthError {
 }
 
 impl From<ApiError> for OauthError {
-    /// For faults and for failures of the emulator itself.
+    /// Converts faults and failures of the emulator itself.
     fn from(failure: ApiError) -> Self {
         let error = match failure.code() {
             Code::Unavailable => "temporarily_unavailable",

@@ -1,4 +1,4 @@
-//! The refresh-token grant: a user's refresh token is exchanged for an access token.
+//! The refresh-token grant: exchanges a user's refresh token for an access token.
 
 use std::sync::Arc;
 

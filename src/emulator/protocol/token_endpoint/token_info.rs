@@ -1,4 +1,4 @@
-//! `/tokeninfo`: what an access token or an ID token may be used for.
+//! `/tokeninfo`: the owner, scopes and expiry of an access token, or the claims of an ID token.
 
 use axum::body::Body;
 use axum::extract::rejection::FormRejection;
@@ -26,8 +26,8 @@ pub(super) struct Parameters {
     id_token: String,
 }
 
-/// Answers `/tokeninfo`.
-pub(super) async fn answer(
+/// Handles `/tokeninfo`.
+pub(super) async fn handle(
     context: RequestContext,
     Query(query): Query<Parameters>,
     form: Result<Form<Parameters>, FormRejection>,
@@ -45,7 +45,7 @@ pub(super) async fn answer(
     info.map(Json).ok_or_else(|| OauthError::new("invalid_token", "Invalid Value")).into_response()
 }
 
-/// Values are texts in the reply, numbers included.
+/// Returns the reply for an access token. All of its values are strings, including numbers.
 fn of_access_token(state: &EmulatorState, token: &str) -> Option<Value> {
     let now = state.clock.now();
     let record = state.identities.access_tokens.find(token).filter(|record| record.expires > now)?;
