@@ -1,4 +1,4 @@
-//! What [`BearerLayer`] makes: a service, its response future, and its errors.
+//! The service that a [`BearerLayer`] makes, its response future, and its errors.
 
 mod api_client_header;
 mod auth_headers;

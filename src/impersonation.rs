@@ -16,11 +16,12 @@ use crate::client::{checked_audience, checked_lifetime, wire_names};
 use crate::scopes::check::checked_scopes;
 use crate::{Credentials, Error, IamCredentialsClient, ServiceAccountName, headers};
 
-/// The options for acting as a target service account. Made by
-/// [`IamCredentialsClient::impersonate`].
+/// The options for acting as a target service account. [`IamCredentialsClient::impersonate`] returns
+/// it.
 ///
-/// Set the options once, and call as many verbs as needed. Each verb makes new [`Credentials`], or
-/// a [`Signer`]. An option that a verb can't use is an error, so no option is silently ignored:
+/// Set the options once, and call as many verbs as needed: the methods that make [`Credentials`] or
+/// a [`Signer`]. A verb returns an error if an option is set that it can't use, so no option is
+/// silently ignored:
 ///
 /// | Option | [`access_token`] | [`id_token`] | [`self_signed_jwt`] | [`signer`] |
 /// |---|---|---|---|---|
@@ -66,7 +67,7 @@ pub struct Impersonation {
     quota_project: Option<String>,
 }
 
-/// What the target is used for.
+/// The verbs, which differ in the options that they can use.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verb {
     AccessToken,
@@ -77,7 +78,7 @@ enum Verb {
 }
 
 impl Verb {
-    /// The options that the verb can use, besides delegates.
+    /// Returns the options that the verb can use, besides delegates.
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::AccessToken => &["lifetime", "quota_project"],
@@ -88,7 +89,8 @@ impl Verb {
         }
     }
 
-    fn result(self) -> &'static str {
+    /// Returns what the verb makes, for errors.
+    fn product(self) -> &'static str {
         match self {
             Self::AccessToken => "access tokens",
             Self::UserAccessToken => "access tokens of a subject",
@@ -100,9 +102,10 @@ impl Verb {
 }
 
 impl IamCredentialsClient {
-    /// Starts to act as `target`: an e-mail address, a numeric unique id or a full resource name.
+    /// Returns the options for acting as `target`: an e-mail address, a numeric unique id or a full
+    /// resource name.
     ///
-    /// Nothing is sent, and nothing is checked before a verb is called.
+    /// Sends nothing. An invalid target is an error of the verb that is called.
     pub fn impersonate(&self, target: impl AsRef<str>) -> Impersonation {
         Impersonation {
             client: self.clone(),
@@ -130,12 +133,12 @@ impl Impersonation {
         self
     }
 
-    /// Sets the lifetime of each token, which is renewed before it ends. Default:
+    /// Sets the lifetime of each token. A token is renewed before its lifetime ends. Default:
     /// [`LIFETIME`](Self::LIFETIME).
     ///
-    /// Access tokens may live for 1 s to 43200 s (12 h). More than an hour needs the organisation
-    /// policy `constraints/iam.allowServiceAccountCredentialLifetimeExtension`. Self-signed JWTs
-    /// may live for 1 s to 3600 s.
+    /// Access tokens may live for 1 s to 12 h. More than 1 h needs the organization policy
+    /// `constraints/iam.allowServiceAccountCredentialLifetimeExtension`. Self-signed JWTs may live
+    /// for 1 s to 1 h.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
@@ -148,7 +151,7 @@ impl Impersonation {
     }
 
     /// Sets the Google Workspace user to act as, through the target's domain-wide delegation.
-    /// Default: none; the tokens are the target's own.
+    /// Default: none, so the tokens are the target's own.
     ///
     /// No key is needed: the target signs with its system-managed key.
     pub fn subject(mut self, user: impl Into<String>) -> Self {
@@ -156,11 +159,11 @@ impl Impersonation {
         self
     }
 
-    /// Sets the quota project of calls *with* the credentials, which [`Credentials::layer`] sends as
-    /// `x-goog-user-project`. Default: none.
+    /// Sets the quota project of requests that are made *with* the credentials. [`Credentials::layer`]
+    /// and [`Credentials::interceptor`] send it as `x-goog-user-project`. Default: none.
     ///
-    /// Calls *for* the credentials use
-    /// [`ClientBuilder::quota_project`](crate::ClientBuilder::quota_project).
+    /// The calls that fetch the tokens use
+    /// [`ClientBuilder::quota_project`](crate::ClientBuilder::quota_project) instead.
     pub fn quota_project(mut self, project: impl Into<String>) -> Self {
         self.quota_project = Some(project.into());
         self
@@ -174,8 +177,8 @@ impl Impersonation {
     /// # Errors
     ///
     /// Returns `InvalidInput` if the target, a delegate, a scope, the lifetime or the subject is
-    /// invalid, if there is no scope, or if an option is set that access tokens can't use. A subject
-    /// excludes a lifetime, and all universes other than `googleapis.com`.
+    /// invalid, if there is no scope, or if an option is set that access tokens can't use. With a
+    /// subject, no lifetime may be set, and the client's universe must be `googleapis.com`.
     pub fn access_token(
         &self,
         scopes: impl IntoIterator<Item = impl AsRef<str>>,
@@ -183,7 +186,7 @@ impl Impersonation {
         Ok(Credentials::from_source(self.access_token_source(scopes)?))
     }
 
-    /// Makes credentials whose ID tokens are the target's, for `audience`.
+    /// Makes credentials with ID tokens of the target for `audience`, such as a Cloud Run URL.
     ///
     /// Nothing is sent before the first use.
     ///
@@ -231,7 +234,7 @@ impl Impersonation {
         Ok(Credentials::from_source(self.self_signed_jwt_source(audience)?))
     }
 
-    /// Makes a signer that signs bytes and claims as the target.
+    /// Makes a signer that signs bytes and claims as the target. Sends nothing.
     ///
     /// # Errors
     ///
@@ -312,7 +315,7 @@ impl Impersonation {
             ("quota_project", self.quota_project.is_some()),
         ];
         match options.iter().find(|(option, set)| *set && !verb.options().contains(option)) {
-            Some((option, _)) => Err(Error::invalid(*option, format!("can't be set for {}", verb.result()))),
+            Some((option, _)) => Err(Error::invalid(*option, format!("can't be set for {}", verb.product()))),
             None => self.check_quota_project(),
         }
     }
@@ -324,7 +327,7 @@ impl Impersonation {
         }
     }
 
-    /// Checks that the target's e-mail address is known: it is the issuer of what the target signs.
+    /// Checks that the target is an e-mail address, which becomes the issuer of what the target signs.
     fn require_email(&self) -> Result<(), Error> {
         match &self.target {
             Ok(target) if !target.account().contains('@') => {

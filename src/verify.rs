@@ -1,4 +1,4 @@
-//! The public keys of a service account, with which signatures are verified on this machine.
+//! Verifies signatures of a service account with its public keys, without a call to Google.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::call::{SignedBlob, SignedJwt};
 use crate::jwt::{self, Parts};
 use crate::tls::crypto_provider;
 
-/// The published keys of a service account. They verify what the account signed.
+/// The published keys of a service account. They verify signatures of the account.
 ///
 /// Google publishes them as a JSON Web Key Set at [`url`](Self::url), each key for at least twelve
 /// hours after its last signature. Fetch them with any HTTP client, and keep them for about 15
@@ -48,7 +48,7 @@ impl PublicKeys {
         format!("https://www.googleapis.com/service_accounts/v1/metadata/jwk/{email}")
     }
 
-    /// Reads a JSON Web Key Set. Ignores all keys except RSA keys with an id.
+    /// Reads a JSON Web Key Set. Keys that aren't RSA keys with an id are ignored.
     ///
     /// # Errors
     ///
@@ -65,25 +65,25 @@ impl PublicKeys {
         }
     }
 
-    /// Checks that the key which `blob` names signed `payload`.
+    /// Checks that `blob` is a signature of `payload`, made with the key that `blob` names.
     ///
     /// # Errors
     ///
-    /// Returns `InvalidInput` with the field `key_id` if the key isn't among these: fetch them
-    /// again. Returns `InvalidInput` with the field `signature` if the signature isn't valid.
+    /// Returns `InvalidInput` with the field `key_id` if the key isn't among these. Fetch the keys
+    /// again then. Returns `InvalidInput` with the field `signature` if the signature is invalid.
     pub fn verify_blob(&self, blob: &SignedBlob, payload: &[u8]) -> Result<(), Error> {
         self.verify(blob.key_id(), payload, blob.signature())
     }
 
-    /// Checks that the key which `jwt` names signed it, and returns the claims.
+    /// Checks that `jwt` was signed with the key that it names, and returns the claims.
     ///
-    /// Doesn't check the claims: compare `exp` and `aud` yourself.
+    /// Doesn't check the claims. Check `exp` and `aud` yourself.
     ///
     /// # Errors
     ///
     /// Returns `InvalidInput` with the field `jwt` if it isn't a JWT, and with the field `claims` if
-    /// the claims don't have the type `T`. For an unknown key and an invalid signature, the errors
-    /// are those of [`verify_blob`](Self::verify_blob).
+    /// the claims can't be deserialized as `T`. For an unknown key and for an invalid signature, the
+    /// errors are those of [`verify_blob`](Self::verify_blob).
     pub fn verify_jwt<T: DeserializeOwned>(&self, jwt: &SignedJwt) -> Result<T, Error> {
         let invalid = || Error::invalid("jwt", "must have three parts in base64url");
         // The specification forbids padding.
@@ -92,7 +92,7 @@ impl PublicKeys {
         let claims: Value = parts.claims().ok_or_else(invalid)?;
         let signature = parts.signature().ok_or_else(invalid)?;
         self.verify(jwt.key_id(), parts.signed.as_bytes(), &signature)?;
-        serde_json::from_value(claims).map_err(|_| Error::invalid("claims", "must have the type asked for"))
+        serde_json::from_value(claims).map_err(|_| Error::invalid("claims", "must have the requested type"))
     }
 
     fn verify(&self, id: &str, message: &[u8], signature: &[u8]) -> Result<(), Error> {
@@ -103,11 +103,11 @@ impl PublicKeys {
         if is_valid(&key.der, message, signature) {
             return Ok(());
         }
-        Err(Error::invalid("signature", format!("must be made by the key {id:?} for this content")))
+        Err(Error::invalid("signature", format!("must be a signature of this content by the key {id:?}")))
     }
 }
 
-/// Whether `signature` is RSA PKCS#1 v1.5 with SHA-256 over `message`.
+/// Returns whether `signature` is a valid RSA PKCS#1 v1.5 signature of `message` with SHA-256.
 fn is_valid(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let is_rs256 = |algorithm: &&&dyn SignatureVerificationAlgorithm| {
         algorithm.public_key_alg_id() == alg_id::RSA_ENCRYPTION
@@ -130,7 +130,7 @@ impl PublicKey {
     }
 }
 
-/// Encodes an unsigned number in DER: a zero byte comes before a leading one bit.
+/// Encodes an unsigned number in DER. If its first bit is 1, a zero byte is put in front.
 fn der_integer(number: &[u8]) -> Vec<u8> {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let digits = &number[zeros..];
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_key_set_is_refused() {
+    fn an_invalid_key_set_is_an_error() {
         for json in [
             "",
             "[]",

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use super::api_client_header::ApiClientHeader;
 use crate::{Credentials, Error, Token, headers};
 
-/// Everything that a request gets besides its token, made once.
+/// The headers that a request gets. All values except the token are made once.
 #[derive(Clone, Debug)]
 pub(super) struct AuthHeaders {
     token_header: HeaderName,
@@ -20,7 +20,7 @@ enum QuotaProject {
     Unset,
     /// The credentials' own. A request that names a project keeps it.
     Default(HeaderValue),
-    /// Set by the program. It replaces a project that a request names.
+    /// Set on the layer or the interceptor. It replaces a project that a request names.
     Override(HeaderValue),
 }
 
@@ -35,10 +35,10 @@ impl AuthHeaders {
         }
     }
 
-    /// Chooses the header that carries the token.
+    /// Sets the header that carries the token.
     pub(super) fn set_token_header(&mut self, name: HeaderName) {
         if name != header::AUTHORIZATION {
-            // Other headers are for a proxy or a front end, which isn't an API of Google's.
+            // Other headers are for a proxy or a front end, and not for a Google API.
             self.api_client = None;
         }
         self.token_header = name;
@@ -50,7 +50,7 @@ impl AuthHeaders {
         Ok(())
     }
 
-    /// Whether the token is for a proxy on the way.
+    /// Returns whether the token is for a proxy between the client and the API.
     pub(super) fn is_for_proxy(&self) -> bool {
         self.token_header == header::PROXY_AUTHORIZATION
     }

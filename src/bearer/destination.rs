@@ -1,4 +1,4 @@
-//! The hosts and schemes that a token may be sent to.
+//! The hosts and schemes to which a token may be sent.
 
 use http::Uri;
 use http::uri::Scheme;
@@ -6,7 +6,7 @@ use http::uri::Scheme;
 use crate::Error;
 use crate::host::{HostPattern, is_loopback};
 
-/// The checks of a request's URI, before it gets a token.
+/// Checks the URI of a request before the request gets a token.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Destinations {
     /// `None` allows any host.
@@ -36,11 +36,11 @@ impl Destinations {
         let encrypted = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTPS);
         if !encrypted && !self.plaintext && !is_loopback(uri) {
             let problem = format!("must be https to carry a token, got plaintext to {host}");
-            return Err(Error::invalid("uri", problem).fix_by("use https, or allow_plaintext()"));
+            return Err(Error::invalid("uri", problem).fix_by("use https, or call allow_plaintext()"));
         }
         match &self.hosts {
             Some(hosts) if !hosts.iter().any(|pattern| pattern.matches(host)) => {
-                let problem = format!("must have a host that allow_hosts() names, got {host}");
+                let problem = format!("must have a host that was passed to allow_hosts(), got {host}");
                 Err(Error::invalid("uri", problem))
             }
             _ => Ok(()),

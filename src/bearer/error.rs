@@ -1,4 +1,4 @@
-//! The errors of a request that gets no reply.
+//! The errors of the layer and of the interceptor.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,9 +16,9 @@ const UNAUTHENTICATED: &str = "no credentials for this call";
 /// The error of a [`BearerService`](crate::bearer::BearerService).
 ///
 /// It converts into a boxed error and into a [`Status`], as tower's layers and tonic's clients
-/// need it. An error of the inner service stays what it was, so that tonic classifies it as it would
-/// without the layer. A [`TokenError`] becomes a [`Status`]. Because of this conversion, the type
-/// doesn't implement [`std::error::Error`] itself.
+/// require. An error of the inner service isn't wrapped, so tonic classifies it as it would without
+/// the layer. A [`TokenError`] becomes a [`Status`]. Because of these conversions, the type doesn't
+/// implement [`std::error::Error`] itself.
 ///
 /// ```
 /// use gcp_iam_credentials::bearer::BearerError;
@@ -34,7 +34,7 @@ const UNAUTHENTICATED: &str = "no credentials for this call";
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BearerError<E> {
-    /// The request got no token, and wasn't sent.
+    /// The request got no token, so it wasn't sent.
     Token(TokenError),
     /// The inner service failed.
     Inner(E),
@@ -82,12 +82,12 @@ impl<E: Into<BoxError>> From<BearerError<E>> for Status {
     }
 }
 
-/// A request got no token, and wasn't sent.
+/// A request got no token, so it wasn't sent.
 ///
-/// Handlers forward statuses to untrusted callers. So this error's text and the [`Status`] that it
-/// becomes are constant: they contain no principal, no role and nothing of IAM's reply. The
-/// [`Error`] with the details is the [`source`](StdError::source). To get it back from a status,
-/// use [`find_in`](Self::find_in).
+/// Handlers forward statuses to untrusted callers. So this error's text, and the [`Status`] that it
+/// converts into, are constant: they contain no principal, no role and nothing of IAM's reply. The
+/// [`Error`] with the details is the [`source`](StdError::source). To get it back from a status, use
+/// [`find_in`](Self::find_in).
 ///
 /// With `?`, every [`Error`] of this crate becomes such a status:
 ///
@@ -118,15 +118,15 @@ impl<E: Into<BoxError>> From<BearerError<E>> for Status {
 pub struct TokenError(Error);
 
 impl TokenError {
-    /// Returns why there is no token. Don't send it to untrusted callers: it may name accounts,
-    /// roles and commands.
+    /// Returns why there is no token. Don't send this error to untrusted callers: it may contain
+    /// accounts, roles and commands.
     pub fn cause(&self) -> &Error {
         &self.0
     }
 
     /// Returns `Unavailable` if the cause is transient, else `Unauthenticated`.
     ///
-    /// It is never the code of IAM's reply, which a caller would take for the called API's.
+    /// It is never the code of IAM's reply, because a caller would think that the called API sent it.
     pub fn code(&self) -> Code {
         if self.0.is_transient() { Code::Unavailable } else { Code::Unauthenticated }
     }
@@ -149,7 +149,7 @@ impl From<Error> for TokenError {
 }
 
 impl From<TokenError> for Status {
-    /// The status has a constant message. Its source is the [`TokenError`].
+    /// Returns a status with a constant message. Its source is the [`TokenError`].
     fn from(error: TokenError) -> Self {
         let mut status = Self::new(error.code(), error.message());
         status.set_source(Arc::new(error));
@@ -158,8 +158,8 @@ impl From<TokenError> for Status {
 }
 
 impl From<Error> for Status {
-    /// The same status as that of a [`TokenError`]: its message is constant, and its code is
-    /// `Unavailable` if the error is transient, else `Unauthenticated`.
+    /// Returns the status of a [`TokenError`]: its message is constant, and its code is `Unavailable`
+    /// if the error is transient, else `Unauthenticated`.
     fn from(error: Error) -> Self {
         TokenError::from(error).into()
     }
@@ -171,8 +171,7 @@ impl fmt::Display for TokenError {
     }
 }
 
-/// Shows no more than `Display`, because a [`Status`] shows the `Debug` of its source when it is
-/// displayed.
+/// Shows no details, because a [`Status`] shows the `Debug` form of its source.
 impl fmt::Debug for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenError").finish_non_exhaustive()
@@ -211,12 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn the_code_depends_on_transience_alone() {
+    fn the_code_depends_only_on_whether_the_cause_is_transient() {
         for (cause, code) in [
             (Error::transient("x"), Code::Unavailable),
             (Error::timeout("x", None), Code::Unavailable),
             (refused(), Code::Unauthenticated),
-            (Error::invalid("uri", "is odd"), Code::Unauthenticated),
+            (Error::invalid("uri", "must be https"), Code::Unauthenticated),
         ] {
             let status = Status::from(BearerError::<BoxError>::Token(TokenError::from(cause)));
             assert_eq!(status.code(), code);
@@ -237,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inner_error_comes_out_as_it_went_in() {
+    fn an_inner_error_is_passed_on_unchanged() {
         let error: BearerError<BoxError> = BearerError::Inner(Box::new(Status::aborted("lost the race")));
         assert_eq!(Status::from(error).code(), Code::Aborted);
         let error = BearerError::Inner(std::io::Error::other("disk"));

@@ -22,7 +22,7 @@ type TokenFuture = Pin<Box<dyn Future<Output = Result<Token, Error>> + Send>>;
 pin_project! {
     /// The response future of [`BearerService`](crate::bearer::BearerService).
     ///
-    /// It has a name, so a middleware around the service can hold it without a box:
+    /// A middleware around the service can store it without a box:
     ///
     /// ```
     /// use gcp_iam_credentials::bearer::ResponseFuture;
@@ -118,7 +118,7 @@ where
 
 /// A request that can't be sent yet.
 struct WaitingRequest<S, B> {
-    /// Holds no slot while the token is being fetched.
+    /// A clone that reserves no slot while the token is being fetched.
     inner: S,
     /// `None` after it was sent.
     request: Option<Request<B>>,
@@ -138,7 +138,7 @@ where
     S: Service<Request<B>>,
 {
     fn new(inner: S, request: Request<B>, settings: Arc<Settings>) -> Self {
-        // Without a runtime there are no timers, and the fetch fails by itself.
+        // Outside of a runtime there are no timers. The fetch then fails at once.
         let timeout = request.headers().get(GRPC_TIMEOUT).and_then(grpc_timeout::decode);
         let deadline = timeout
             .and_then(|timeout| Instant::now().checked_add(timeout))
@@ -195,12 +195,12 @@ where
         }
     }
 
-    /// Sends the request. The inner service is ready.
+    /// Sends the request. The inner service must be ready.
     fn send(&mut self, fetched: Token) -> State<S, B> {
         let Some(mut request) = self.request.take() else {
             return failed(Error::permanent("the request was sent already"));
         };
-        // The inner service may have taken long to become ready.
+        // A newer token may be cached, because the inner service may have taken long to become ready.
         let token = self.settings.credentials.cached().unwrap_or(fetched);
         self.settings.auth_headers.insert(request.headers_mut(), &token);
         if let Some(deadline) = &self.deadline {

@@ -1,4 +1,4 @@
-//! The token on the requests of one tonic client, without a layer.
+//! The interceptor: adds the token to a tonic client's requests, without a layer.
 
 use std::fmt;
 use std::pin::pin;
@@ -13,18 +13,18 @@ use tonic::{Request, Status};
 use super::auth_headers::AuthHeaders;
 use crate::{Credentials, Error, Token};
 
-/// A tonic interceptor that puts the cached token of [`Credentials`] on every request. Made by
-/// [`Credentials::interceptor`].
+/// A tonic interceptor that puts the cached token of [`Credentials`] on every request.
+/// [`Credentials::interceptor`] returns it.
 ///
 /// Use it for clients that are made by `with_interceptor`. In all other cases use
-/// [`BearerLayer`](crate::BearerLayer), because tonic's interceptors can't do everything:
+/// [`BearerLayer`](crate::BearerLayer), because tonic's interceptors have limits:
 ///
-/// * They can't wait. A request that finds no good token fails at once, and starts the refresh that
-///   lets the next request succeed.
+/// * They can't wait. If no good token is cached, the request fails at once. It also starts a fetch,
+///   so that a later request succeeds.
 /// * They see no replies. If an API rejects the token, the caller must
 ///   [invalidate](Credentials::invalidate) it.
-/// * They don't know where a request goes, so no host is checked.
-/// * tonic drops the source of their status. [`last_error`](Self::last_error) keeps it.
+/// * They don't know the destination of a request, so no host is checked.
+/// * tonic drops the source of their status. [`last_error`](Self::last_error) returns it.
 ///
 /// ```
 /// use gcp_iam_credentials::{Credentials, Token};
@@ -51,15 +51,15 @@ impl BearerInterceptor {
         Self { credentials, auth_headers, last_error: Arc::default() }
     }
 
-    /// Puts the token into another header, as
-    /// [`BearerLayer::header_name`](crate::BearerLayer::header_name) does.
+    /// Sets the header that carries the token. Default: `authorization`. See
+    /// [`BearerLayer::header_name`](crate::BearerLayer::header_name).
     pub fn header_name(mut self, name: HeaderName) -> Self {
         self.auth_headers.set_token_header(name);
         self
     }
 
-    /// Sets the quota project, as [`BearerLayer::quota_project`](crate::BearerLayer::quota_project)
-    /// does.
+    /// Sets the quota project. Default: that of the credentials. See
+    /// [`BearerLayer::quota_project`](crate::BearerLayer::quota_project).
     ///
     /// # Errors
     ///
@@ -69,13 +69,13 @@ impl BearerInterceptor {
         Ok(self)
     }
 
-    /// Returns why the latest request without a token got none, or `None` if every request got one.
+    /// Returns the error of the latest request that got no token, or `None` if every request got one.
     /// Clones of an interceptor share this error.
     pub fn last_error(&self) -> Option<Error> {
         self.last_error.load().as_deref().cloned()
     }
 
-    /// Returns a good token without waiting. If none is cached, this starts a fetch.
+    /// Returns a good token without waiting. If none is cached, starts a fetch and returns an error.
     fn token(&self) -> Result<Token, Error> {
         if let Some(token) = self.credentials.poll_fast() {
             return Ok(token);

@@ -11,22 +11,22 @@ use super::destination::Destinations;
 use super::settings::Settings;
 use crate::{Credentials, Error};
 
-/// A tower layer that puts the token of [`Credentials`] on every request. Made by
-/// [`Credentials::layer`].
+/// A tower layer that puts the token of [`Credentials`] on every request. [`Credentials::layer`]
+/// returns it.
 ///
-/// * While a fresh token is cached, a request costs one look at it and one header: no lock and no
+/// * While a fresh token is cached, the layer only reads it and sets a header, without a lock or an
 ///   allocation. Otherwise the request waits for a token, at most as long as its `grpc-timeout`
-///   header allows. While it waits it holds no slot of the inner service.
-/// * A header of the same name that is already there is replaced.
+///   header allows. While it waits, it reserves no slot of the inner service.
+/// * If the request already has a header of the same name, it is replaced.
 /// * If the head of a reply has HTTP status 401 or gRPC status `UNAUTHENTICATED`, the token that
 ///   was sent is [invalidated](Credentials::invalidate). The layer doesn't send the request again,
-///   because requests can't be cloned. The caller's own retry gets the new token.
-/// * A request that gets no token isn't sent. It ends with a
+///   because a request's body can be read only once. The program's own retry gets the new token.
+/// * A request that gets no token isn't sent. It fails with a
 ///   [`TokenError`](crate::bearer::TokenError).
 /// * If the request's URI names a host, the token is sent there only over `https`, or to a loopback
-///   address. The requests of a tonic channel name no host: the channel knows it.
+///   address. Requests to a tonic channel name no host, because the channel knows it.
 ///
-/// # A retry on `UNAUTHENTICATED`
+/// # A retry after `UNAUTHENTICATED`
 ///
 /// ```
 /// use gcp_iam_credentials::bearer::{BearerService, TokenError};
@@ -59,15 +59,15 @@ pub struct BearerLayer {
 }
 
 impl BearerLayer {
-    /// Creates a layer that puts the token of `credentials` into `authorization`.
+    /// Creates a layer that puts the token of `credentials` into the header `authorization`.
     pub fn new(credentials: Credentials) -> Self {
         let auth_headers = AuthHeaders::new(&credentials);
         let destinations = Destinations::default();
         Self { settings: Arc::new(Settings { credentials, auth_headers, destinations }) }
     }
 
-    /// Puts the token into another header than `authorization`. The request's own `authorization`
-    /// stays as it is.
+    /// Sets the header that carries the token. The request's own `authorization` then stays as it is.
+    /// Default: `authorization`.
     ///
     /// Cloud Run reads `x-serverless-authorization` first, and Identity-Aware Proxy reads
     /// `proxy-authorization`. Both leave `authorization` to the application behind them. With
@@ -87,10 +87,10 @@ impl BearerLayer {
         self
     }
 
-    /// Sets the quota project: the project that requests are counted against, in the header
-    /// `x-goog-user-project`. It replaces a project that a request names.
+    /// Sets the quota project, to which Google attributes the requests. It is sent in the header
+    /// `x-goog-user-project`, and replaces a project that a request names.
     ///
-    /// Default: the credentials' own quota project, if they have one and the request names none.
+    /// Default: the credentials' quota project, if they have one and the request names none.
     ///
     /// # Errors
     ///
@@ -107,12 +107,12 @@ impl BearerLayer {
         Ok(self)
     }
 
-    /// Sends the token only to these hosts, if a request's URI names its host. Several calls add
-    /// up.
+    /// Sends the token only to these hosts. It is checked if a request's URI names a host. Further
+    /// calls add to the list. Default: any host.
     ///
-    /// A pattern is a host name. With `*.` or `.` in front of a domain it stands for all hosts
-    /// under that domain, but not for the domain itself. Upper and lower case are the same, and
-    /// patterns have no port. Default: any host.
+    /// A pattern is a host name without a port. A domain with `*.` or `.` in front matches all
+    /// hosts under the domain, but not the domain itself. Case doesn't matter. An invalid pattern
+    /// matches no host.
     ///
     /// ```
     /// # use gcp_iam_credentials::{Credentials, Token};
@@ -126,7 +126,7 @@ impl BearerLayer {
         self
     }
 
-    /// Allows sending the token unencrypted to any host. Default: only to a loopback address.
+    /// Allows requests to send the token unencrypted to any host. Default: only to a loopback address.
     pub fn allow_plaintext(mut self) -> Self {
         self.settings_mut().destinations.allow_plaintext();
         self

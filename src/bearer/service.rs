@@ -10,7 +10,7 @@ use super::future::ResponseFuture;
 use super::settings::{SentToken, Settings};
 use super::{BearerError, TokenError};
 
-/// A service that puts a token on each request. Made by [`BearerLayer`](crate::BearerLayer).
+/// A service that puts a token on each request. [`BearerLayer`](crate::BearerLayer) makes it.
 ///
 /// A function that works with any inner service needs the bounds of the generated client, plus
 /// `Clone`:
@@ -55,12 +55,12 @@ impl<S> BearerService<S> {
         &self.inner
     }
 
-    /// Returns the inner service, to change it.
+    /// Returns the inner service, mutably.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Returns the inner service, and drops the layer's part.
+    /// Returns the inner service without the layer.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -106,10 +106,10 @@ impl<S: Clone> BearerService<S> {
         ResponseFuture::sent(self.inner.call(request), token, Arc::clone(&self.settings))
     }
 
-    /// Gives back the slot that `poll_ready` reserved, because the request isn't sent now.
+    /// Releases the slot that `poll_ready` reserved, because the request isn't sent now.
     ///
-    /// A ready service may hold one of few permits. A request that waits for a token with it would
-    /// keep it from all others. A clone holds no permit.
+    /// A ready service may have taken one of a limited number of permits. If it kept the permit while
+    /// a request waits for a token, other requests couldn't use it. A clone has no permit.
     fn release_slot(&mut self) {
         self.inner = self.inner.clone();
     }

@@ -1,4 +1,4 @@
-//! What all requests of a layer share, and what they do with a reply that rejects their token.
+//! The settings of a layer, and the invalidation of a token that a reply rejects.
 
 use http::{Response, StatusCode};
 
@@ -6,10 +6,10 @@ use super::auth_headers::AuthHeaders;
 use super::destination::Destinations;
 use crate::{Credentials, Token, headers};
 
-/// `UNAUTHENTICATED` as `grpc-status` has it.
+/// The value of `grpc-status` for `UNAUTHENTICATED`.
 const UNAUTHENTICATED: &str = "16";
 
-/// What the services of one layer share.
+/// The settings that the services of one layer share.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) credentials: Credentials,
@@ -19,7 +19,7 @@ pub(super) struct Settings {
 
 /// The token that a request was sent with.
 pub(super) enum SentToken {
-    /// The cached one, by its generation.
+    /// The token in the cache, by its generation.
     Generation(u64),
     Token(Token),
 }

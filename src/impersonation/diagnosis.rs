@@ -1,4 +1,4 @@
-//! Why an impersonation fails: a walk along the chain.
+//! Finds out why an impersonation fails, hop by hop.
 
 mod finding;
 mod probe;
@@ -11,7 +11,7 @@ use super::{Impersonation, Verb};
 use crate::error::{RefusalCause, UNKNOWN_MEMBER};
 use crate::{Error, roles};
 
-/// What the target is to be used for.
+/// What the target is used for.
 ///
 /// ```
 /// use gcp_iam_credentials::diagnosis::Operation;
@@ -49,13 +49,13 @@ impl Impersonation {
     /// Finds out whether `operation` is allowed, and if it isn't, which hop of the chain fails and
     /// how to fix it.
     ///
-    /// It tries the operation on the target. If that fails, it asks for an access token of each
-    /// delegate. Tokens have the narrowest scope and, like signatures, are dropped at once. All
-    /// calls appear in the audit logs.
+    /// Tries the operation on the target. If that fails, requests an access token of each delegate.
+    /// The tokens have the narrowest scope. Tokens and signatures are dropped at once. All calls
+    /// appear in the audit logs.
     ///
-    /// A *likely* finding is one that the calls can't prove: an access token of a delegate needs
-    /// `getAccessToken`, but passing through the delegate needs `implicitDelegation`. The role Token
-    /// Creator contains both.
+    /// A *likely* finding is one that the calls can't prove: an access token of a delegate needs the
+    /// permission `getAccessToken`, but the use as a delegate needs `implicitDelegation`. The role
+    /// Token Creator contains both.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Impersonation {
         Ok(Diagnosis { hops })
     }
 
-    /// Checks the options as the verb does that performs the operation.
+    /// Checks the options in the same way as the verb for this operation.
     fn check_for(&self, operation: Operation) -> Result<(), Error> {
         match operation {
             Operation::AccessToken => self.access_token_source([probe::SCOPE]).map(drop),
@@ -109,7 +109,7 @@ impl Impersonation {
         }
     }
 
-    /// The operation that the target performs.
+    /// Returns the operation that the target performs.
     fn probed(&self, operation: Operation) -> Operation {
         match self.subject {
             Some(_) => Operation::SignJwt,
@@ -136,7 +136,7 @@ fn account(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// What [`Impersonation::diagnose`] found, hop by hop. `Display` prints a report for people.
+/// The result of [`Impersonation::diagnose`], hop by hop. `Display` prints a report for people.
 ///
 /// ```
 /// use gcp_iam_credentials::diagnosis::Diagnosis;
@@ -197,7 +197,7 @@ impl fmt::Display for Diagnosis {
 #[derive(Clone, Debug)]
 pub struct DiagnosedHop {
     principal: Option<String>,
-    /// Whether an earlier hop leads to the principal. It is a service account then.
+    /// Whether there is an earlier hop. The principal is then a service account.
     follows: bool,
     account: String,
     finding: Finding,
@@ -205,8 +205,8 @@ pub struct DiagnosedHop {
 }
 
 impl DiagnosedHop {
-    /// Returns the e-mail address of the principal that acts as the account. `None` if it is the
-    /// caller, and its name isn't known.
+    /// Returns the e-mail address of the principal that acts as the account. It is `None` for the
+    /// first hop, if the principal of the client's credentials isn't known.
     pub fn principal(&self) -> Option<&str> {
         self.principal.as_deref()
     }
@@ -216,7 +216,7 @@ impl DiagnosedHop {
         &self.account
     }
 
-    /// Returns what was found.
+    /// Returns what was found out about the hop.
     pub fn finding(&self) -> &Finding {
         &self.finding
     }
@@ -226,7 +226,7 @@ impl DiagnosedHop {
         self.cause.as_ref()?.command(&self.account, &self.member())
     }
 
-    /// The principal as IAM policies name it.
+    /// Returns the principal as IAM policies name it.
     fn member(&self) -> String {
         match &self.principal {
             Some(principal) if self.follows || principal.ends_with(".gserviceaccount.com") => {

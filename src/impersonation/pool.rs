@@ -20,15 +20,15 @@ use crate::{Credentials, Error, IamCredentialsClient, Token, TokenSource};
 
 /// Credentials of many targets over one client, such as one target per customer in one process.
 ///
-/// If the same identity is asked for twice, the pool returns the same credentials, so both users
-/// share one token. An identity is the target with everything that decides what its tokens are:
-/// delegates, scopes, lifetime, audience, subject and quota project.
+/// If the same identity is requested twice, the pool returns the same credentials, so both users
+/// share one token. An identity is the target together with everything that decides what its tokens
+/// are: delegates, scopes, lifetime, audience, subject and quota project.
 ///
-/// When the pool is full, it drops an identity that wasn't used lately. Whoever still holds those
-/// credentials can continue to use them. No task runs for an idle identity, and its token is
-/// replaced only when it is used.
+/// When the pool is full, it drops an identity that wasn't used recently. Existing clones of its
+/// credentials continue to work. No task runs for an idle identity, and its token is replaced only
+/// when it is used.
 ///
-/// A pool is cheap to clone, and clones are the same pool.
+/// Cloning a pool is cheap, and clones share their identities.
 ///
 /// ```no_run
 /// use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
@@ -77,7 +77,7 @@ struct Shared {
     entries: Mutex<Entries>,
 }
 
-/// Limits how many fetches run at a time.
+/// Limits how many fetches run at the same time.
 struct Gate {
     permits: Semaphore,
     limit: usize,
@@ -87,19 +87,20 @@ struct Gate {
 impl ImpersonationPool {
     /// The default capacity: 10,000 identities.
     pub const CAPACITY: usize = 10_000;
-    /// The default limit of fetches at a time: 64. HTTP/2 servers commonly allow 100 requests at a
-    /// time on one connection.
+    /// The default number of fetches that may run at the same time: 64. HTTP/2 servers commonly
+    /// allow 100 requests at the same time on one connection.
     pub const MAX_IN_FLIGHT: usize = 64;
 
-    /// Starts to build a pool, whose calls `client` makes.
+    /// Returns a builder of a pool that makes its calls with `client`.
     pub fn builder(client: IamCredentialsClient) -> PoolBuilder {
         PoolBuilder::new(client)
     }
 
-    /// Starts to act as `target`: an e-mail address, a numeric unique id or a full resource name.
+    /// Returns the options for acting as `target`: an e-mail address, a numeric unique id or a full
+    /// resource name.
     ///
-    /// The result has the options and verbs of [`Impersonation`](crate::Impersonation). Nothing is
-    /// sent, and nothing is checked before a verb is called.
+    /// They are the options and verbs of [`Impersonation`](crate::Impersonation). Sends nothing. An
+    /// invalid target is an error of the verb that is called.
     pub fn impersonate(&self, target: impl AsRef<str>) -> PooledImpersonation {
         PooledImpersonation::new(self.clone(), self.client().impersonate(target))
     }
@@ -136,12 +137,12 @@ impl PoolStats {
         self.identities
     }
 
-    /// Returns how often an identity was asked for that was in the pool.
+    /// Returns how often a requested identity was in the pool.
     pub fn hits(&self) -> u64 {
         self.hits
     }
 
-    /// Returns how often an identity was asked for that wasn't in the pool.
+    /// Returns how often a requested identity wasn't in the pool.
     pub fn misses(&self) -> u64 {
         self.misses
     }
@@ -151,7 +152,8 @@ impl PoolStats {
         self.evictions
     }
 
-    /// Returns how many fetches are in progress. It is never more than the pool's limit.
+    /// Returns how many fetches are in progress: at most
+    /// [`max_in_flight`](PoolBuilder::max_in_flight).
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
@@ -172,7 +174,7 @@ impl fmt::Debug for ImpersonationPool {
     }
 }
 
-/// A source that waits for its turn before it fetches. It is also the key of its entry.
+/// A source that waits for a permit before it fetches. It is also the key of its pool entry.
 struct PooledSource {
     source: ImpersonatedSource,
     gate: Arc<Gate>,

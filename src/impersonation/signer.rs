@@ -7,11 +7,11 @@ use serde::Serialize;
 use crate::client::{SignBlob, SignJwt};
 use crate::{IamCredentialsClient, ServiceAccountName};
 
-/// Signs bytes and claims as a target service account, with a key that never leaves Google. Made by
-/// [`Impersonation::signer`](crate::Impersonation::signer).
+/// Signs bytes and claims as a target service account, with a key that never leaves Google.
+/// [`Impersonation::signer`](crate::Impersonation::signer) returns it.
 ///
-/// Signatures are RSA PKCS#1 v1.5 with SHA-256, and each names its key. To verify them, use
-/// `verify::PublicKeys`.
+/// Signatures are RSA PKCS#1 v1.5 with SHA-256, and each result contains the id of its key. To
+/// verify them, use `verify::PublicKeys`.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -50,18 +50,18 @@ impl Signer {
         self.target.account()
     }
 
-    /// Signs bytes, which the service hashes.
+    /// Signs bytes. The service hashes them, so don't pass a hash.
     ///
-    /// The call is that of [`IamCredentialsClient::sign_blob`], with the target and the delegates
-    /// set.
+    /// Returns the call of [`IamCredentialsClient::sign_blob`] with the target and the delegates
+    /// set. Its errors are described there.
     pub fn sign_blob(&self, payload: impl Into<Vec<u8>>) -> SignBlob {
         self.client.sign_blob(&self.target, payload).delegates(&self.delegates)
     }
 
     /// Signs claims as a JWT.
     ///
-    /// The call is that of [`IamCredentialsClient::sign_jwt`], with the target and the delegates
-    /// set.
+    /// Returns the call of [`IamCredentialsClient::sign_jwt`] with the target and the delegates set.
+    /// Its errors are described there.
     pub fn sign_jwt(&self, claims: &impl Serialize) -> SignJwt {
         self.client.sign_jwt(&self.target, claims).delegates(&self.delegates)
     }

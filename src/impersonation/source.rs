@@ -1,4 +1,4 @@
-//! The source behind impersonated credentials: it makes one token per fetch.
+//! The token source of impersonated credentials.
 
 use std::future::IntoFuture;
 use std::hash::{Hash, Hasher};
@@ -17,20 +17,20 @@ use crate::{
     parse_service_account_path,
 };
 
-/// What requests with the target's tokens say in `x-goog-api-client`, as google-auth's do.
+/// The entry in `x-goog-api-client` of requests with the target's tokens. google-auth sends the same.
 const CREDENTIALS_KIND: &str = "cred-type/imp";
 
-/// Makes tokens of one target.
+/// Fetches tokens of one target.
 ///
-/// It is small, because there may be a hundred thousand: many targets share their parameters, and
-/// the call is built anew for each token.
+/// It is small, because a pool may have 100,000 of them: many targets share their parameters, and
+/// the call is built for each fetch.
 pub(super) struct ImpersonatedSource {
     client: IamCredentialsClient,
     target: ServiceAccountName,
     parameters: Arc<TokenParameters>,
 }
 
-/// Everything that decides what the tokens are, except for the target.
+/// Everything that decides what the tokens are, except the target.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct TokenParameters {
     delegates: Vec<String>,
@@ -38,7 +38,7 @@ pub(super) struct TokenParameters {
     quota_project: Option<String>,
 }
 
-/// The kind of token to make.
+/// The kind of token to fetch.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) enum TokenKind {
     AccessToken {
@@ -65,7 +65,7 @@ pub(super) enum TokenKind {
 pub(super) struct AssertionEndpoint(Box<TokenEndpoint>);
 
 impl TokenKind {
-    /// Domain-wide delegation, which only the public universe has.
+    /// Returns the kind for domain-wide delegation, which only the universe `googleapis.com` has.
     pub(super) fn user_access_token(
         client: &IamCredentialsClient,
         subject: &str,
@@ -88,7 +88,7 @@ impl TokenKind {
 }
 
 impl AssertionEndpoint {
-    /// Google's endpoint, or that of the emulator which the client calls.
+    /// Returns Google's endpoint, or that of the emulator if the client calls an emulator.
     fn of(client: &IamCredentialsClient) -> Result<Self, Error> {
         let uri = match client.loopback_endpoint() {
             Some(emulator) => format!("{emulator}/token"),
@@ -98,7 +98,7 @@ impl AssertionEndpoint {
     }
 }
 
-// Two endpoints at the same address are the same.
+// Two endpoints with the same URI are equal.
 impl PartialEq for AssertionEndpoint {
     fn eq(&self, other: &Self) -> bool {
         self.0.uri() == other.0.uri()
@@ -128,12 +128,12 @@ impl ImpersonatedSource {
         &self.parameters
     }
 
-    /// Replaces the parameters by equal ones that other sources hold too.
+    /// Replaces the parameters with equal ones that other sources share.
     pub(super) fn share(&mut self, parameters: Arc<TokenParameters>) {
         self.parameters = parameters;
     }
 
-    /// Makes a JWT that the target signs, valid from now.
+    /// Makes a JWT that the target signs. It is valid from now for `lifetime`.
     async fn self_signed_jwt(
         &self,
         audience: &str,
@@ -158,7 +158,8 @@ impl ImpersonatedSource {
         endpoint.exchange(Grant::JwtBearer { assertion: &assertion }, request.deadline()).await
     }
 
-    /// Has the target sign `claims`, valid from now for `lifetime`. Returns the JWT and its expiry.
+    /// Calls `sign_jwt` as the target. `claims` become valid from now for `lifetime`. Returns the JWT and
+    /// its expiry.
     async fn sign(
         &self,
         mut claims: Value,
@@ -172,7 +173,7 @@ impl ImpersonatedSource {
         Ok((call.await?.into_string(), validity.expiry()))
     }
 
-    /// What [`SourceInfo`] reports about this impersonation.
+    /// Returns what [`SourceInfo`] reports about this impersonation.
     fn hop(&self) -> Hop {
         let kind = &self.parameters.kind;
         let account = |path: &'_ String| match parse_service_account_path(path) {
@@ -249,7 +250,7 @@ impl TokenKind {
         }
     }
 
-    /// The longest that a token lives.
+    /// Returns the longest lifetime of a token.
     fn lifetime(&self) -> Duration {
         match self {
             Self::AccessToken { lifetime, .. } | Self::SelfSignedJwt { lifetime, .. } => *lifetime,
@@ -258,7 +259,7 @@ impl TokenKind {
     }
 }
 
-// Within a pool there is one client, so these two decide which tokens come out.
+// A pool has one client, so the target and the parameters identify the tokens.
 impl PartialEq for ImpersonatedSource {
     fn eq(&self, other: &Self) -> bool {
         self.target.account() == other.target.account() && self.parameters == other.parameters

@@ -160,7 +160,7 @@ async fn a_diagnosis_distinguishes_the_other_codes() {
     let unknown = finding(unknown, TARGET).await;
     assert!(matches!(unknown, Finding::UnknownAccount), "{unknown:?}");
     let source = finding(Answer::status(Code::Unauthenticated, "bad token"), "gcloud auth").await;
-    assert!(matches!(source, Finding::BadSource(_)), "{source:?}");
+    assert!(matches!(source, Finding::SourceFailed(_)), "{source:?}");
     let other = finding(Answer::status(Code::FailedPrecondition, "odd"), "odd").await;
     assert!(matches!(other, Finding::Other(_)), "{other:?}");
 }
@@ -171,7 +171,7 @@ async fn a_failing_source_is_a_finding_and_an_invalid_target_an_error() {
     let failing = ScriptedSource::failing(Error::permanent("no key")).credentials();
     let client = Script::default().client_with(builder().credentials(failing));
     let diagnosis = diagnose(&client).await.unwrap();
-    assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::BadSource(_)));
+    assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::SourceFailed(_)));
     let error = client.impersonate("nobody").diagnose(Operation::AccessToken).await.unwrap_err();
     assert_eq!(error.field(), Some("target"));
 }

@@ -1,4 +1,4 @@
-//! What a probe found out about one hop.
+//! What a diagnosis found out about one hop.
 
 use std::fmt;
 
@@ -22,47 +22,47 @@ use crate::{Error, ErrorKind, scopes};
 pub enum Finding {
     /// The principal may act as the account.
     Allowed,
-    /// The principal may get the account's access tokens. It may probably pass through the account
-    /// too, as a delegate.
+    /// The principal may get the account's access tokens, and so it may probably use the account as a
+    /// delegate too.
     LikelyAllowed,
     /// An earlier hop fails, so this one wasn't tried.
     NotReached,
     /// The principal lacks a role on the account.
     MissingRole {
-        /// The permission that the service named, or the one that the probe needs.
+        /// The permission that the service named, or else the one that the call needs.
         permission: String,
         /// A role that contains the permission.
         role: String,
-        /// Whether the probe needed exactly the permission that the operation needs here.
+        /// Whether the call needed exactly the permission that the operation needs on this hop.
         certain: bool,
     },
-    /// The account doesn't exist, is too new, or is hidden from the caller.
+    /// The account doesn't exist, was created a moment ago, or is hidden from the principal.
     UnknownAccount,
     /// The API is disabled in this project.
     ApiDisabled {
         /// The project's number or id, if the service named it.
         project: Option<String>,
     },
-    /// The source token's scopes don't include the API.
+    /// The source token's scopes aren't enough for the API.
     ScopeInsufficient,
-    /// The caller may not use the quota project.
+    /// The principal may not use the quota project.
     QuotaProjectDenied {
         /// The project, if the service named it.
         project: Option<String>,
     },
     /// There is no source token, or the service rejects it.
-    BadSource(Error),
+    SourceFailed(Error),
     /// Another failure. If [`Error::is_transient`] returns `true`, a later diagnosis may succeed.
     Other(Error),
 }
 
 impl Finding {
-    /// Returns whether the hop is allowed, or likely allowed.
+    /// Returns whether the hop is allowed or likely allowed.
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::Allowed | Self::LikelyAllowed)
     }
 
-    /// Writes what it means for a hop on which `principal` acts as `account`.
+    /// Writes the finding for a hop on which `principal` acts as `account`.
     pub(super) fn explain(&self, f: &mut fmt::Formatter<'_>, principal: &str, account: &str) -> fmt::Result {
         match self {
             Self::Allowed => f.write_str("allowed"),
@@ -85,7 +85,7 @@ impl Finding {
                 let project = project.as_deref().unwrap_or("the quota project");
                 write!(f, "{principal} may not use {project} as quota project")
             }
-            Self::BadSource(error) => write!(f, "the source credentials fail: {}", error.without_advice()),
+            Self::SourceFailed(error) => write!(f, "the source credentials fail: {}", error.without_advice()),
             Self::Other(error) => write!(f, "failed: {}", error.in_one_line()),
         }
     }
@@ -94,12 +94,13 @@ impl Finding {
 /// The failure of a probe.
 pub(super) struct Failure {
     pub(super) finding: Finding,
-    /// What decides the command that fixes it.
+    /// Decides which command fixes the hop.
     pub(super) cause: Option<RefusalCause>,
 }
 
 impl Failure {
-    /// `certain` says whether the call needed exactly the permission that the operation needs.
+    /// Classifies `error`. `certain` is whether the call needed exactly the permission that the operation
+    /// needs.
     pub(super) fn new(error: Error, certain: bool) -> Self {
         let cause = match error.kind() {
             ErrorKind::Credentials => Some(RefusalCause::SourceTokenRejected),
@@ -120,7 +121,7 @@ impl Failure {
                 Finding::QuotaProjectDenied { project: project.map(String::from) }
             }
             Some(RefusalCause::SourceTokenExpired | RefusalCause::SourceTokenRejected) => {
-                Finding::BadSource(error)
+                Finding::SourceFailed(error)
             }
             None => Finding::Other(error),
         };

@@ -1,4 +1,4 @@
-//! The calls that find out what a chain of accounts allows.
+//! The calls of a diagnosis.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(super) const SCOPE: &str = scopes::USERINFO_EMAIL;
 /// An audience that no service accepts.
 pub(super) const AUDIENCE: &str = "https://diagnosis.invalid";
 
-/// The lifetime of tokens and JWTs, which are dropped at once.
+/// The lifetime of tokens and JWTs, which are dropped at once: 5 min.
 const LIFETIME: Duration = Duration::from_secs(300);
 
 const RETRY: RetryPolicy = RetryPolicy::new().max_attempts(3);
@@ -20,14 +20,14 @@ const RETRY: RetryPolicy = RetryPolicy::new().max_attempts(3);
 /// Makes the calls of one diagnosis.
 pub(super) struct Probe<'a> {
     client: &'a IamCredentialsClient,
-    /// The delegates' and the target's names.
+    /// The names of the delegates and the target.
     chain: &'a [String],
     operation: Operation,
     lifetime: Option<Duration>,
 }
 
 impl<'a> Probe<'a> {
-    /// `chain` ends with the target. `lifetime` is the one that access tokens are to have.
+    /// `chain` ends with the target. `lifetime` is the one that was set for access tokens.
     pub(super) fn new(
         client: &'a IamCredentialsClient,
         chain: &'a [String],
@@ -67,7 +67,7 @@ impl<'a> Probe<'a> {
         for index in 0..self.last() {
             let (delegate, delegates) = self.hop(index);
             if let Err(error) = self.access_token(delegate, delegates, LIFETIME).await {
-                // This call needs another permission than passing through the delegate does.
+                // This call needs `getAccessToken`, but the operation needs `implicitDelegation` here.
                 let certain = false;
                 return (index, Failure::new(error, certain));
             }
@@ -85,7 +85,7 @@ impl<'a> Probe<'a> {
         call.lifetime(lifetime).retry(RETRY).await.map(drop)
     }
 
-    /// An account of the chain, and the delegates that lead to it.
+    /// Returns an account of the chain, and the delegates that lead to it.
     fn hop(&self, index: usize) -> (&str, &[String]) {
         (&self.chain[index], &self.chain[..index])
     }

@@ -9,7 +9,7 @@ use super::entries::Entries;
 use super::{Gate, ImpersonationPool, Shared};
 use crate::IamCredentialsClient;
 
-/// Builds an [`ImpersonationPool`]. Made by [`ImpersonationPool::builder`].
+/// Builds an [`ImpersonationPool`]. [`ImpersonationPool::builder`] returns it.
 ///
 /// ```no_run
 /// use gcp_iam_credentials::{IamCredentialsClient, ImpersonationPool};
@@ -40,21 +40,21 @@ impl PoolBuilder {
         }
     }
 
-    /// Sets how many identities the pool contains at most. Zero counts as one. Default:
+    /// Sets the largest number of identities in the pool. Zero counts as one. Default:
     /// [`CAPACITY`](ImpersonationPool::CAPACITY).
     pub fn capacity(mut self, identities: usize) -> Self {
         self.capacity = identities.max(1);
         self
     }
 
-    /// Sets how many fetches run at a time. The others wait, each within its own deadline. Zero
-    /// counts as one. Default: [`MAX_IN_FLIGHT`](ImpersonationPool::MAX_IN_FLIGHT).
+    /// Sets the largest number of fetches that run at the same time. The others wait, each within
+    /// its own deadline. Zero counts as one. Default: [`MAX_IN_FLIGHT`](ImpersonationPool::MAX_IN_FLIGHT).
     pub fn max_in_flight(mut self, fetches: usize) -> Self {
         self.max_in_flight = fetches.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
-    /// Builds the pool. Nothing is sent.
+    /// Builds the pool. Sends nothing.
     pub fn build(self) -> ImpersonationPool {
         let gate = Gate {
             permits: Semaphore::new(self.max_in_flight),

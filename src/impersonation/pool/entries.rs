@@ -14,9 +14,9 @@ use crate::Credentials;
 #[derive(Default)]
 pub(super) struct Entries {
     by_source: IndexMap<Arc<PooledSource>, PoolEntry>,
-    /// Each distinct value once, so that many identities share it.
+    /// Each distinct value once. Identities with equal parameters share one value.
     parameters: HashSet<Arc<TokenParameters>>,
-    /// Counts the requests, to tell which entries were used lately.
+    /// Counts the requests for an identity. The count serves as the time of an entry's last use.
     clock: u64,
     hits: u64,
     misses: u64,
@@ -30,13 +30,13 @@ struct PoolEntry {
 }
 
 impl Entries {
-    /// How many entries are compared to find one that wasn't used lately.
+    /// How many entries are compared to find one that wasn't used recently.
     const SAMPLE: usize = 8;
 
-    /// Below this number, unused parameters are kept.
+    /// Unused parameters are removed only if there are at least this many.
     const MIN_PARAMETERS: usize = 64;
 
-    /// Returns the credentials of this identity, and makes them if there are none.
+    /// Returns the credentials of this identity. Makes them if the pool has none.
     pub(super) fn get_or_insert(&mut self, mut pooled: PooledSource, capacity: usize) -> Credentials {
         self.clock += 1;
         if let Some(entry) = self.by_source.get_mut(&pooled) {
@@ -67,7 +67,7 @@ impl Entries {
         }
     }
 
-    /// Returns parameters that are equal to these, and that other identities hold too.
+    /// Returns the shared value that is equal to `parameters`.
     fn shared(&mut self, parameters: &Arc<TokenParameters>) -> Arc<TokenParameters> {
         if let Some(known) = self.parameters.get(parameters) {
             return Arc::clone(known);
@@ -79,7 +79,7 @@ impl Entries {
         Arc::clone(parameters)
     }
 
-    /// Drops the entry that was used the longest ago, among a few chosen at random.
+    /// Drops the least recently used of a few entries chosen at random.
     fn evict(&mut self) {
         let len = self.by_source.len();
         let sample = (0..Self::SAMPLE).map(|draw| self.random.hash_one((self.clock, draw)) as usize % len);

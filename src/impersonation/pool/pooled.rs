@@ -6,11 +6,11 @@ use super::ImpersonationPool;
 use crate::impersonation::{Diagnosis, Impersonation, Operation, Signer};
 use crate::{Credentials, Error};
 
-/// The options for acting as a target service account, with credentials from a pool. Made by
-/// [`ImpersonationPool::impersonate`].
+/// The options for acting as a target service account, with credentials from a pool.
+/// [`ImpersonationPool::impersonate`] returns it.
 ///
-/// It has the options and verbs of [`Impersonation`], and the table there says which verb can use
-/// which option. The pool's client makes the calls.
+/// It has the options and verbs of [`Impersonation`]. The table there shows which verb can use which
+/// option. The pool's client makes the calls.
 ///
 /// ```no_run
 /// use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
@@ -97,8 +97,8 @@ impl PooledImpersonation {
         Ok(self.pool.credentials(self.options.self_signed_jwt_source(audience)?))
     }
 
-    /// Makes a signer, as [`Impersonation::signer`] does. It holds no token and takes no room in the
-    /// pool.
+    /// Makes a signer, as [`Impersonation::signer`] does. A signer has no token, so it isn't an
+    /// identity of the pool.
     ///
     /// # Errors
     ///
@@ -107,8 +107,8 @@ impl PooledImpersonation {
         self.options.signer()
     }
 
-    /// Finds out why an operation fails, as [`Impersonation::diagnose`] does. It takes no room in
-    /// the pool.
+    /// Finds out why an operation fails, as [`Impersonation::diagnose`] does. It doesn't use the
+    /// pool's identities.
     ///
     /// # Errors
     ///
