@@ -90,7 +90,8 @@ fn no_secret_of_a_file_a_request_or_a_reply_is_shown_or_logged() {
 
     shown.iter().for_each(|text| assert_clean(text, key_line));
     let logged = captured.text();
-    for expected in ["the token endpoint returned no token", "gcp_auth returned no token", "TRACE", "hyper_util"]
+    for expected in
+        ["the token endpoint returned no token", "gcp_auth returned no token", "TRACE", "hyper_util"]
     {
         assert!(logged.contains(expected), "the log has no {expected:?}: nothing was captured?");
     }
