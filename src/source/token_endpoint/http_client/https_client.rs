@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use super::super::AttemptError;
 use super::{client_builder, connector};
 use crate::Error;
-use crate::tls::{self, Roots};
+use crate::tls::Roots;
 
 type InnerClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
@@ -62,11 +62,11 @@ fn builder_with(roots: Roots) -> Result<HttpsConnectorBuilder<WantsSchemes>, Str
     match roots {
         #[cfg(feature = "tls-native-roots")]
         Roots::Machine => HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(tls::crypto_provider())
+            .with_provider_and_native_roots(crate::tls::crypto_provider())
             .map_err(|error| format!("can't use the machine's certificate store: {error}")),
         #[cfg(feature = "tls-webpki-roots")]
         Roots::CompiledIn => HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(tls::crypto_provider())
+            .with_provider_and_webpki_roots(crate::tls::crypto_provider())
             .map_err(|error| format!("can't set up TLS: {error}")),
     }
 }
