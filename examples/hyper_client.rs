@@ -4,7 +4,7 @@
 //! cargo run --example hyper_client
 //! ```
 //!
-//! The example runs offline: the emulator issues the tokens, and a server on loopback plays Cloud
+//! The example runs offline: the emulator issues the tokens, and a server on loopback acts as Cloud
 //! Run. The token is sent in `x-serverless-authorization`, because `authorization` belongs to the
 //! application behind Cloud Run.
 
@@ -54,10 +54,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
 
     // The token isn't sent to any other host.
-    let wrong_host = Request::get("https://other.example.com/").body(Empty::new())?;
-    match http.ready().await?.call(wrong_host).await {
+    let other_host = Request::get("https://other.example.com/").body(Empty::new())?;
+    match http.ready().await?.call(other_host).await {
         Err(BearerError::Token(error)) => println!("not sent: {}", error.cause()),
-        other => return Err(format!("the token was sent to the wrong host: {other:?}").into()),
+        other => return Err(format!("the token was sent to another host: {other:?}").into()),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Measures what callers notice of two outages of IAM, each 75 s long, on real sockets.
+//! Measures how callers recover from two outages of IAM, each 75 s long, on real sockets.
 //!
 //! ```text
 //! cargo run --example outage
@@ -66,7 +66,7 @@ async fn service_silent() -> Result<String, Failure> {
     });
     let seen = watch(&acting, || is_working.store(true, Ordering::Relaxed)).await?;
     let connections = connections.load(Ordering::Relaxed);
-    Ok(format!("{seen}, {} calls answered, {connections} connections", emulator.journal().entries().len()))
+    Ok(format!("{seen}, {} calls got a reply, {connections} connections", emulator.journal().entries().len()))
 }
 
 /// Forwards a connection to a server, or reads from it and never replies.

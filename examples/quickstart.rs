@@ -60,7 +60,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the example runs against: the emulator, or Google.
+/// The service that the example calls: the emulator, or Google.
 struct Setup {
     client: IamCredentialsClient,
     target: String,
@@ -110,7 +110,7 @@ impl Setup {
         self.key(&format!("/service_accounts/v1/metadata/jwk/{}", self.target), id).await
     }
 
-    /// Asks the issuer of an access token whose token it is.
+    /// Asks the issuer of an access token for the token's principal.
     async fn principal(&self, access_token: &str) -> Result<String, Failure> {
         if let Some(emulator) = &self.emulator {
             let token =
@@ -149,7 +149,7 @@ async fn signed_blob(setup: &Setup) -> Result<(), Failure> {
     let key = setup.account_key(blob.key_id()).await?;
     let signature = URL_SAFE_NO_PAD.encode(blob.signature());
     if !jsonwebtoken::crypto::verify(&signature, payload, &key, Algorithm::RS256)? {
-        return Err("the blob's signature is wrong".into());
+        return Err("the blob's signature is invalid".into());
     }
     println!("sign_blob: signature verified with the account's key {}", blob.key_id());
     Ok(())
@@ -162,7 +162,7 @@ async fn signed_jwt(setup: &Setup) -> Result<(), Failure> {
     let key = setup.account_key(jwt.key_id()).await?;
     let signed = jsonwebtoken::decode::<Value>(jwt.as_str(), &key, &validation(&setup.target))?.claims;
     if signed != claims {
-        return Err("the JWT contains other claims than those that were signed".into());
+        return Err("the signed JWT doesn't contain the claims that were passed".into());
     }
     println!("sign_jwt: signature and claims verified with the account's key {}", jwt.key_id());
     Ok(())
@@ -184,9 +184,9 @@ async fn other_api(setup: Setup) -> Result<(), Failure> {
     tokio::spawn(server);
     let channel = Channel::from_shared(endpoint)?.connect_lazy();
 
-    let refused = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
-    let refused = refused.err().ok_or("the health service accepted a call without a token")?;
-    println!("health service, called without the layer: {:?}", refused.code());
+    let outcome = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
+    let status = outcome.err().ok_or("the health service accepted a call without a token")?;
+    println!("health service, called without the layer: {:?}", status.code());
 
     let channel = ServiceBuilder::new().layer(acting.layer()).service(channel);
     let reply = HealthClient::new(channel).check(HealthCheckRequest { service: target.clone() }).await?;
@@ -197,7 +197,7 @@ async fn other_api(setup: Setup) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The standard health service, for callers whose token is one of the account that they ask about.
+/// The standard health service. Callers must send a token of the account that they ask about.
 struct Guarded(Setup);
 
 #[tonic::async_trait]

@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", url.text);
 
     if !emulator.verify_blob(ACCOUNT, url.signed.as_bytes(), &url.signature) {
-        return Err("the signature is wrong".into());
+        return Err("the signature is invalid".into());
     }
     println!("verified with the published key of {ACCOUNT}");
     Ok(())

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Use the interceptor if the channel's type must not change; the layer can do more. The example
-//! runs offline: the emulator issues the tokens, and a health service on loopback plays the API.
+//! runs offline: the emulator issues the tokens, and a health service on loopback acts as the API.
 
 use std::error::Error;
 
@@ -31,14 +31,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         client.impersonate("deployer@example.iam.gserviceaccount.com").access_token([CLOUD_PLATFORM])?;
     let endpoint = api(emulator).await?;
 
-    // This waits for the first token, because an interceptor can't wait.
+    // This waits for the first token, because the interceptor itself can't wait.
     let interceptor = acting.interceptor().await?;
     let channel = Channel::from_shared(endpoint)?.connect_lazy();
     let mut health = HealthClient::with_interceptor(channel, interceptor.clone());
     let reply = health.check(HealthCheckRequest::default()).await?;
     println!("the API replied: {:?}", reply.into_inner().status());
 
-    // If a request gets no token, tonic shows only a status. This is the error behind it.
+    // If a request gets no token, tonic returns only a status. This is the error that caused it.
     println!("last error: {:?}", interceptor.last_error());
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! cargo run --example tonic_layer
 //! ```
 //!
-//! The example runs offline: the emulator issues the tokens, and a health service on loopback plays
-//! the API. The service rejects the first token, to show that the layer replaces it.
+//! The example runs offline: the emulator issues the tokens, and a health service on loopback acts
+//! as the API. The service rejects the first token, to show that the layer replaces it.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Pages that explain how to use the crate.
 //!
-//! * [`recipes`]: short solutions of common tasks.
+//! * [`recipes`]: short solutions for common tasks.
 //! * [`testing`]: how to test a program that uses this crate.
-//! * [`names`]: the names in Google's libraries for other languages, and what does the same here.
+//! * [`names`]: the names in Google's libraries for other languages, and their counterparts here.
 //! * [`tracing`]: the spans and events that the crate emits.
 #![cfg_attr(feature = "emulator", doc = "* [`emulator`]: the emulator, for programs in any language.")]
 

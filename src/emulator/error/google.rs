@@ -71,12 +71,12 @@ impl ApiError {
         )
     }
 
-    /// The bearer isn't an access token, or the emulator doesn't know it.
+    /// The bearer token isn't an access token, or it is unknown.
     pub(crate) fn unsupported_token(method: Method) -> Self {
         Self::invalid_token(method, "ACCESS_TOKEN_TYPE_UNSUPPORTED")
     }
 
-    /// The bearer's service account is disabled.
+    /// The service account of the bearer token is disabled.
     pub(crate) fn disabled_principal(method: Method) -> Self {
         Self::invalid_token(method, "ACCOUNT_STATE_INVALID")
     }

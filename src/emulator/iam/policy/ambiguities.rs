@@ -37,7 +37,8 @@ pub enum MiddleHop {
 /// ```
 /// use gcp_iam_credentials::emulator::{Policy, UnknownAccount};
 ///
-/// let policy = Policy::new().unknown_account_error(UnknownAccount::PermissionDenied);
+/// let error = UnknownAccount::PermissionDenied;
+/// let policy = Policy::new().unknown_account_error(error);
 /// # let _ = policy;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
