@@ -13,7 +13,7 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::health_server::{HealthServer, whole_server};
-use crate::support::runtime::one_thread;
+use crate::support::runtime::{ms, one_thread, until};
 use crate::support::token_source::{Outcome, ScriptedSource};
 
 const LIFE: Duration = Duration::from_secs(3600);
@@ -169,13 +169,6 @@ async fn a_quota_project_that_cannot_be_sent_is_refused() {
     }
 }
 
-/// Returns credentials whose first token lives for 50 ms, and whose source then fails.
-fn one_short_token() -> Credentials {
-    let token = Token::new("short", SystemTime::now() + Duration::from_millis(50)).unwrap();
-    let outcomes = [Outcome::Token(token), Outcome::Fail(Error::permanent("no grant"))];
-    ScriptedSource::new(outcomes).credentials()
-}
-
 /// tonic drops the source of an interceptor's status. `last_error` returns it.
 ///
 /// conf: M32
@@ -191,8 +184,14 @@ async fn a_tonic_client_sends_the_token_and_its_failures_are_explained_by_last_e
     client.check(request).await.unwrap();
     assert_eq!(server.authorizations(), ["Bearer token-1"]);
 
-    let broken = one_short_token().interceptor().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let source = ScriptedSource::numbered().with_lifetime(ms(200));
+    let credentials = source.credentials();
+    let broken = credentials.interceptor().await.unwrap();
+    source.set(Outcome::Fail(Error::permanent("no grant")));
+    until("the expiry of the token", || {
+        credentials.expires_at().is_none_or(|expiry| expiry <= SystemTime::now())
+    })
+    .await;
     let mut client = HealthClient::with_interceptor(channel, broken.clone());
     let status = client.check(whole_server()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "the fetch is still in progress");
