@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient, RetryPolicy};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -20,14 +20,10 @@ async fn silent_listener() -> (String, TcpListener) {
     (listener.local_addr().unwrap().to_string(), listener)
 }
 
-async fn swallow(listener: TcpListener) {
-    loop {
-        let (mut socket, _) = listener.accept().await.unwrap();
-        tokio::spawn(async move {
-            let mut sink = vec![0; 1024];
-            while socket.read(&mut sink).await.is_ok_and(|read| read > 0) {}
-        });
-    }
+/// Reads whatever arrives, and answers nothing, until the peer closes the connection.
+async fn swallow(mut socket: TcpStream) {
+    let mut sink = vec![0; 1024];
+    while socket.read(&mut sink).await.is_ok_and(|read| read > 0) {}
 }
 
 /// conf: G4, G86
@@ -134,14 +130,11 @@ async fn the_attempt_after_a_black_hole_uses_a_new_connection() {
     let target = server.address;
     // The first connection is a black hole; later ones are forwarded to the server.
     tokio::spawn(async move {
-        let (mut hole, _) = proxy.accept().await.unwrap();
-        tokio::spawn(async move {
-            let mut sink = vec![0; 1024];
-            while hole.read(&mut sink).await.is_ok_and(|read| read > 0) {}
-        });
+        let (hole, _) = proxy.accept().await.unwrap();
+        tokio::spawn(swallow(hole));
         loop {
             let (mut near, _) = proxy.accept().await.unwrap();
-            let mut far = tokio::net::TcpStream::connect(target).await.unwrap();
+            let mut far = TcpStream::connect(target).await.unwrap();
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
         }
     });
@@ -172,7 +165,11 @@ async fn a_slow_call_does_not_close_the_connection_of_other_calls() {
 #[tokio::test]
 async fn a_peer_that_never_answers_the_handshake_is_bounded() {
     let (address, listener) = silent_listener().await;
-    tokio::spawn(swallow(listener));
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(swallow(socket));
+        }
+    });
     for scheme in ["http", "https"] {
         let client =
             IamCredentialsClient::builder().credentials(fixed()).endpoint(format!("{scheme}://{address}"));

@@ -12,6 +12,8 @@ mod pool;
 #[cfg(feature = "_tls")]
 mod public_keys;
 mod signer;
+#[cfg(feature = "credential-files")]
+mod subject;
 mod tokens;
 
 pub(crate) const DELEGATES: [&str; 2] = ["first@example.com", "second@example.com"];

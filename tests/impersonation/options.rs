@@ -1,7 +1,7 @@
 //! The options of an impersonation: where each applies, and what a copy shares.
 
+use gcp_iam_credentials::Impersonation;
 use gcp_iam_credentials::proto::*;
-use gcp_iam_credentials::{Error, Impersonation};
 
 use crate::support::accounts::TARGET;
 use crate::support::scripted_service::{Script, builder};
@@ -16,7 +16,7 @@ async fn an_option_that_the_verb_cannot_use_is_an_error() {
     let options = || client.impersonate(TARGET);
     let unique_id = || client.impersonate("1234567890");
     let user = "user@example.com";
-    let outcomes: Vec<(&str, Result<(), Error>)> = vec![
+    let outcomes: Vec<(&str, Result<(), gcp_iam_credentials::Error>)> = vec![
         ("include_email", options().include_email(false).access_token(["s"]).map(drop)),
         ("include_email", options().include_email(true).self_signed_jwt("aud").map(drop)),
         ("include_email", options().include_email(true).signer().map(drop)),

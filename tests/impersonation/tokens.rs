@@ -1,11 +1,10 @@
-//! The tokens of impersonated credentials: access tokens, self-signed JWTs, tokens of a subject.
+//! The tokens of impersonated credentials: access tokens and self-signed JWTs.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gcp_iam_credentials::IamCredentialsClient;
 
 use crate::support::accounts::TARGET;
-use crate::support::emulator::{client_of, start};
 use crate::support::scripted_service::{SOURCE_TOKEN, Script, builder};
 use crate::{DELEGATES, HOUR, last_jwt_payload};
 
@@ -73,22 +72,4 @@ async fn a_self_signed_jwt_names_the_target_and_the_audience() {
 
 fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
-/// conf: P34
-#[cfg(feature = "credential-files")]
-#[tokio::test]
-async fn domain_wide_delegation_needs_no_key() {
-    let emulator = start().await;
-    let client = client_of(&emulator);
-    let options = client.impersonate(TARGET).subject("user@corp.example");
-    let acting =
-        options.access_token([gcp_iam_credentials::scopes::PUBSUB, "https://example.com/other"]).unwrap();
-    let token = acting.token().await.unwrap();
-    let known = emulator.verify_access_token(token.secret()).unwrap();
-    assert_eq!(known.principal(), "user:user@corp.example");
-    assert_eq!(known.scopes(), [gcp_iam_credentials::scopes::PUBSUB, "https://example.com/other"]);
-    let left = token.expires_at().unwrap().duration_since(SystemTime::now()).unwrap();
-    assert!(left > HOUR - Duration::from_secs(120) && left <= HOUR, "{left:?}");
-    assert_eq!(acting.info().principal(), Some("user@corp.example"));
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::TokenSource;
+#[cfg(feature = "_tls")]
 use crate::environment::{QUOTA_VARIABLE, UNIVERSE_VARIABLE};
 use crate::source::{BoxFuture, FetchRequest, SourceInfo};
 
