@@ -1,5 +1,6 @@
 //! One fetch in a task of its own, so that each caller that waits for it can stop waiting.
 
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 
 use tokio::runtime::Handle;
@@ -111,8 +112,8 @@ impl FetchTask {
             None => request,
         };
         // `fetch` is called inside the future, since the call itself can panic too.
-        let fetch = catch_panic(async { timeout_at(deadline, source.fetch(request)).await });
-        let result = match fetch.await {
+        let fetch = pin!(async { timeout_at(deadline, source.fetch(request)).await });
+        let result = match catch_panic(fetch).await {
             Ok(Ok(result)) => result.map_err(Failure::Reported),
             Ok(Err(_)) => Err(Failure::TimedOut),
             // The panic's message may contain a secret.

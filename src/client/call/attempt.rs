@@ -1,6 +1,7 @@
 //! One attempt of a call: get a token, send the request, read the reply, all within a time limit.
 
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap, header};
@@ -60,7 +61,11 @@ impl<'a> Attempt<'a> {
             Err(error) => return Err(self.failed(error, None)),
         };
         let connection = self.executor.transport.connection();
-        match self.bounded("no reply", self.send(&token, left, &connection)).await {
+        let outcome = {
+            let reply = pin!(self.send(&token, left, &connection));
+            self.bounded("no reply", reply).await
+        };
+        match outcome {
             Ok(reply) => {
                 tracing::debug!(attempt = self.number, took = ?self.started.elapsed(), "attempt succeeded");
                 Ok(reply)
@@ -81,14 +86,14 @@ impl<'a> Attempt<'a> {
         if let Some(token) = credentials.poll_fast() {
             return Ok((token, self.allowed));
         }
-        let fetch = async {
+        let fetch = pin!(async {
             let fetched = match self.number {
                 1 => credentials.token_within(self.deadline).await,
                 // The cache may still replay the failure that led to this attempt.
                 _ => credentials.token_for_retry_within(self.deadline).await,
             };
             fetched.map_err(Error::no_source_token)
-        };
+        });
         let token = self.bounded("no source token", fetch).await?;
         Ok((token, self.deadline.saturating_duration_since(Instant::now())))
     }
@@ -98,10 +103,11 @@ impl<'a> Attempt<'a> {
     async fn bounded<T>(
         &self,
         missing: &'static str,
-        step: impl Future<Output = Result<T, Error>>,
+        step: Pin<&mut impl Future<Output = Result<T, Error>>>,
     ) -> Result<T, Error> {
         // Making the timer is part of the future, because it panics if the runtime has no timers.
-        match catch_panic(async { timeout_at(self.deadline, step).await }).await {
+        let in_time = pin!(async { timeout_at(self.deadline, step).await });
+        match catch_panic(in_time).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_elapsed)) => Err(Error::timeout(format!("{missing} within {:?}", self.allowed), None)),
             Err(panic) => Err(Error::invalid_reply(format!("the reply couldn't be read: {panic}"))),
