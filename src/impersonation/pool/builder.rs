@@ -48,7 +48,8 @@ impl PoolBuilder {
     }
 
     /// Sets the largest number of fetches that run at the same time. The others wait, each within
-    /// its own deadline. Zero counts as one. Default: [`MAX_IN_FLIGHT`](ImpersonationPool::MAX_IN_FLIGHT).
+    /// its own deadline. Zero counts as one. Default:
+    /// [`MAX_IN_FLIGHT`](ImpersonationPool::MAX_IN_FLIGHT).
     pub fn max_in_flight(mut self, fetches: usize) -> Self {
         self.max_in_flight = fetches.clamp(1, Semaphore::MAX_PERMITS);
         self
