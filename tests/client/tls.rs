@@ -13,6 +13,7 @@ use rustls::server::WebPkiClientVerifier;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::assert_says_nothing_twice;
 use crate::support::accounts::TARGET;
 use crate::support::scripted_service::{Script, fixed};
 
@@ -112,6 +113,7 @@ async fn an_unknown_authority_or_a_wrong_name_fails_without_retry() {
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Transport, false), "{error}");
         assert_eq!(error.attempts(), 1);
         assert!(format!("{error:#}").contains("certificate"), "{error:#}");
+        assert_says_nothing_twice(&error);
     }
     assert_eq!(script.calls(), 0);
 }

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
+use crate::assert_says_nothing_twice;
 use crate::support::accounts::TARGET;
 use crate::support::runtime::{ms, one_thread, until};
 use crate::support::scripted_service::{Answer, Script, builder, fixed};
@@ -37,6 +38,7 @@ async fn a_client_of_a_missing_endpoint_is_built_and_then_fails_to_connect() {
     assert_eq!((error.kind(), error.code(), error.attempts()), (ErrorKind::Transport, Code::Unavailable, 5));
     assert!(error.is_transient());
     assert!(error.to_string().contains("cannot connect to http://"), "{error}");
+    assert_says_nothing_twice(&error);
 }
 
 /// conf: G7
