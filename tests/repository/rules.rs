@@ -122,11 +122,17 @@ impl Rules {
     /// All breaches of the rules, each as a sentence.
     pub(crate) fn breaches(&self, tree: &Tree) -> Vec<String> {
         let mut breaches: Vec<String> = tree.files().filter_map(|file| self.unplaced(file)).collect();
+        breaches.extend(self.modules_of_lines().filter_map(|module| missing(module, tree)));
         let wrong = self.wrong_dependencies(tree);
         breaches.extend(wrong.iter().filter(|wrong| self.exception_of(wrong).is_none()).map(wrong_arrow));
         breaches.extend(self.exceptions.iter().filter_map(|exception| exception.breach(&wrong)));
         breaches.extend(tree.external_uses().iter().filter_map(|used| self.banned(used)));
         breaches
+    }
+
+    fn modules_of_lines(&self) -> impl Iterator<Item = &Path> {
+        let arrows = self.arrows.iter().flat_map(|arrow| &arrow.from);
+        arrows.chain(self.bans.iter().flat_map(|ban| &ban.modules))
     }
 
     fn unplaced(&self, file: &Path) -> Option<String> {
@@ -198,6 +204,11 @@ impl Exception {
     }
 }
 
+fn missing(module: &Path, tree: &Tree) -> Option<String> {
+    let exists = tree.files().any(|file| file.starts_with(module));
+    (!exists).then(|| format!("the arrows name `{}`, which doesn't exist", module.join("::")))
+}
+
 fn wrong_arrow(wrong: &Dependency) -> String {
     let Dependency { from, to, line } = wrong;
     format!("{}:{line} uses {}: no arrow allows this", file_name(from), file_name(to))
@@ -266,6 +277,13 @@ mod tests {
     #[test]
     fn a_file_without_a_line_is_a_breach() {
         assert_eq!(breaches(&[("other", "")]), ["src/other.rs has no line in the arrows"]);
+    }
+
+    #[test]
+    fn a_line_for_a_module_that_does_not_exist_is_a_breach() {
+        let rules = rules("a ->\nb -> a").expect("rules");
+        let tree = Tree::new([(path("b"), String::new())]);
+        assert_eq!(rules.breaches(&tree), ["the arrows name `a`, which doesn't exist"]);
     }
 
     #[test]
