@@ -19,3 +19,9 @@ run() {
     echo "$ $*"
     "$@"
 }
+
+# Prints where Cargo builds.
+target_folder() {
+    cargo metadata --quiet --locked --no-deps --format-version 1 |
+        sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
+}

@@ -2,8 +2,7 @@
 # The public API against its listing, ci/public-api.txt. With --update: writes the listing.
 source "$(dirname "$0")/common.sh"
 
-target=$(cargo metadata --quiet --locked --no-deps --format-version 1 |
-    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+target=$(target_folder)
 RUSTDOC="$PWD/ci/rustdoc.sh" run cargo rustdoc --quiet --locked --lib --all-features -- \
     -Zunstable-options --output-format json
 run cargo run --quiet --locked --manifest-path ci/public-api/Cargo.toml --target-dir "$target" -- \
