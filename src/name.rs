@@ -66,7 +66,7 @@ pub fn parse_service_account_path(path: &str) -> Option<(&str, &str)> {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceAccountName {
     path: Box<str>,
-    /// Where the account starts in `path`.
+    /// The index in `path` at which the account starts.
     account: usize,
 }
 

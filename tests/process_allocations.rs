@@ -48,7 +48,7 @@ where
         assert!(service.poll_ready(&mut context).is_ready());
         finish(service.call(request)).unwrap();
     };
-    // The first request initialises what each thread needs once.
+    // The first request initializes what each thread needs once.
     send(Request::new(()));
     measure(|| requests.into_iter().for_each(&mut send))
 }

@@ -16,7 +16,7 @@ use self::observed::Observed;
 pub(crate) use self::observed::ReplyHead;
 use crate::Error;
 
-/// Where calls go.
+/// The destination of all calls of a client: its own channel, or a service that the caller gave.
 pub(crate) struct Transport {
     kind: Kind,
     /// Scheme and authority of every request. A channel adds its own.

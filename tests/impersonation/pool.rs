@@ -127,8 +127,8 @@ async fn invalid_input_adds_no_identity() {
 async fn beyond_its_capacity_the_pool_evicts_the_least_recently_used() {
     let script = Script::default();
     let pool = ImpersonationPool::builder(script.client()).capacity(100).build();
-    let favourite = pool.impersonate(TARGET).access_token(["a"]).unwrap();
-    favourite.token().await.unwrap();
+    let favorite = pool.impersonate(TARGET).access_token(["a"]).unwrap();
+    favorite.token().await.unwrap();
     for number in 0..1000 {
         pool.impersonate(account(number)).access_token(["a"]).unwrap();
         // It is used in each round, so it is never the least recently used.
@@ -139,8 +139,8 @@ async fn beyond_its_capacity_the_pool_evicts_the_least_recently_used() {
 
     // Credentials stay usable after the pool has evicted them.
     drop(pool);
-    assert!(favourite.is_valid());
-    favourite.refresh().await.unwrap();
+    assert!(favorite.is_valid());
+    favorite.refresh().await.unwrap();
 }
 
 /// conf: M19, M20

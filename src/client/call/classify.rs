@@ -14,8 +14,10 @@ use crate::Error;
 use crate::client::transport::ReplyHead;
 use crate::error::ServiceError;
 
-/// Turns a status into an error. The recognisers are asked in order; what none of them recognises
-/// is a reply of the service.
+/// Turns a status into an error.
+///
+/// Each function below recognizes one kind of failure. They are tried in order. What none of them
+/// recognizes is a reply of the service.
 pub(super) fn classify(status: Status, head: &ReplyHead, origin: &Uri) -> Error {
     if let Some(error) = reply_of_another_server(&status, head, origin) {
         return error.with_status(status, is_wrapper);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Licences, banned crates and sources of all dependencies.
+# Licenses, banned crates and sources of all dependencies.
 source "$(dirname "$0")/common.sh"
 
 need cargo-deny 0.20.2
