@@ -20,6 +20,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt};
 
@@ -69,7 +70,8 @@ async fn cloud_run(emulator: Arc<Emulator>) -> Result<String, Box<dyn Error>> {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let token = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        let claims = emulator.verify_id_token(token).filter(|claims| claims["aud"] == AUDIENCE);
+        let claims = emulator.verify_id_token::<Value>(token);
+        let claims = claims.filter(|claims| claims["aud"] == AUDIENCE);
         let (status, text) = match claims {
             Some(claims) => (StatusCode::OK, format!("you are {}", claims["email"])),
             None => (StatusCode::UNAUTHORIZED, "no valid ID token".to_owned()),

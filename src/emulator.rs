@@ -48,7 +48,7 @@ mod state;
 
 use std::net::SocketAddr;
 
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
 
 use self::control::commands::Commands;
 use self::control::handle;
@@ -212,15 +212,15 @@ impl Emulator {
         handle::verify_access_token(self.commands.state(), token)
     }
 
-    /// Returns the claims of an ID token. It is `None` if this emulator didn't issue the token, or if
-    /// the token has expired.
-    pub fn verify_id_token(&self, token: &str) -> Option<Map<String, Value>> {
+    /// Returns the claims of an ID token. It is `None` if this emulator's "Google" didn't sign the
+    /// token, if it has expired, or if the claims can't be deserialized as `T`.
+    pub fn verify_id_token<T: DeserializeOwned>(&self, token: &str) -> Option<T> {
         handle::verify_id_token(self.commands.state(), token)
     }
 
     /// Returns the claims of a JWT that an account signed with any of its keys. It is `None` if the
-    /// account didn't sign it. Times aren't checked.
-    pub fn verify_jwt(&self, email: &str, token: &str) -> Option<Map<String, Value>> {
+    /// account didn't sign it, or if the claims can't be deserialized as `T`. Times aren't checked.
+    pub fn verify_jwt<T: DeserializeOwned>(&self, email: &str, token: &str) -> Option<T> {
         handle::verify_jwt(self.commands.state(), email, token)
     }
 

@@ -61,7 +61,7 @@ async fn a_key_of_another_universe_signs_its_own_tokens() {
     let credentials =
         Credentials::builder().universe_domain("universe.example").scopes(["a", "b"]).json(&key).unwrap();
     let token = credentials.token().await.unwrap();
-    let claims = emulator.verify_jwt(KEY, token.secret()).expect("the account's signature");
+    let claims = emulator.verify_jwt::<Value>(KEY, token.secret()).expect("the account's signature");
     assert_eq!((&claims["iss"], &claims["sub"], &claims["scope"]), (&json!(KEY), &json!(KEY), &json!("a b")));
     let exp = claims["exp"].as_u64().unwrap();
     assert_eq!(exp - claims["iat"].as_u64().unwrap(), 3600);

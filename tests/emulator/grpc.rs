@@ -6,6 +6,7 @@ use gcp_iam_credentials::proto::{
     GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest,
 };
 use gcp_iam_credentials::{scopes, service_account_path};
+use serde_json::{Map, Value};
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
@@ -41,7 +42,7 @@ async fn an_id_token_has_the_documented_claims() {
         ..GenerateIdTokenRequest::default()
     };
     let reply = stub(&emulator).generate_id_token(with_bearer(request.clone(), "any")).await.unwrap();
-    let claims = emulator.verify_id_token(&reply.into_inner().token).unwrap();
+    let claims: Map<String, Value> = emulator.verify_id_token(&reply.into_inner().token).unwrap();
     let unique_id = emulator.unique_id(EMAIL);
     assert_eq!(claims["iss"], "https://accounts.google.com");
     assert_eq!(claims["aud"], "https://service.example");
@@ -51,7 +52,7 @@ async fn an_id_token_has_the_documented_claims() {
 
     request.include_email = true;
     let reply = stub(&emulator).generate_id_token(with_bearer(request, "any")).await.unwrap();
-    let claims = emulator.verify_id_token(&reply.into_inner().token).unwrap();
+    let claims: Map<String, Value> = emulator.verify_id_token(&reply.into_inner().token).unwrap();
     assert_eq!(claims["email"], EMAIL);
     assert_eq!(claims["email_verified"], true);
 }
@@ -76,14 +77,14 @@ async fn signatures_verify_with_the_accounts_keys_and_no_others() {
     };
     let jwt = stub(&emulator).sign_jwt(with_bearer(request, "any")).await.unwrap().into_inner();
     assert_eq!(jwt.key_id, signed.key_id);
-    assert_eq!(emulator.verify_jwt(EMAIL, &jwt.signed_jwt).unwrap()["sub"], "ünique");
+    assert_eq!(emulator.verify_jwt::<Value>(EMAIL, &jwt.signed_jwt).unwrap()["sub"], "ünique");
 
     let new_key = emulator.keys().rotate(EMAIL).await.unwrap();
     assert_ne!(new_key, signed.key_id);
     assert!(emulator.verify_blob(EMAIL, &payload, &signed.signed_blob), "an old key is no longer published");
     let other_account = "other@project.iam.gserviceaccount.com";
     emulator.keys().prepare(other_account).await.unwrap();
-    assert_eq!(emulator.verify_jwt(other_account, &jwt.signed_jwt), None);
+    assert_eq!(emulator.verify_jwt::<Value>(other_account, &jwt.signed_jwt), None);
 }
 
 #[tokio::test]

@@ -71,5 +71,5 @@ async fn the_metadata_server_issues_tokens_of_its_account_and_caches_access_toke
     assert_ne!(token(&emulator).await, first, "a token near its expiry is replaced");
 
     let id = get(&emulator, &account("identity?audience=https://service.example&format=full")).await;
-    assert_eq!(emulator.verify_id_token(&id).unwrap()["email"], EMAIL);
+    assert_eq!(emulator.verify_id_token::<Value>(&id).unwrap()["email"], EMAIL);
 }

@@ -85,7 +85,7 @@ async fn an_assertion_is_exchanged_for_a_token_of_its_issuer_or_subject() {
     let changes = value!({"target_audience": "https://service.example"});
     let wants_id = signed_jwt(&emulator, &claims_with(&emulator, changes)).await;
     let (_, reply) = exchange(&emulator, &wants_id).await;
-    let id = emulator.verify_id_token(reply["id_token"].as_str().unwrap()).unwrap();
+    let id: Value = emulator.verify_id_token(reply["id_token"].as_str().unwrap()).unwrap();
     assert_eq!((&id["aud"], &id["email"]), (&"https://service.example".into(), &EMAIL.into()));
 }
 

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy, Protocol};
 use gcp_iam_credentials::service_account_path;
-use serde_json::json as value;
+use serde_json::{Value, json as value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 
@@ -38,7 +38,7 @@ async fn the_four_methods_answer_in_json() {
 
     let body = r#"{"audience": "aud", "include_email": true, "useEmailAzp": true, "organizationNumberIncluded": true}"#;
     let (_, reply) = rest(&emulator, &EMAIL.replace('@', "%40"), "generateIdToken", "any", body).await;
-    let claims = emulator.verify_id_token(reply["token"].as_str().unwrap()).unwrap();
+    let claims: Value = emulator.verify_id_token(reply["token"].as_str().unwrap()).unwrap();
     assert_eq!((&claims["azp"], &claims["email"]), (&EMAIL.into(), &EMAIL.into()));
     assert_eq!(claims["google"], value!({ "organization_number": null }));
 
@@ -51,7 +51,7 @@ async fn the_four_methods_answer_in_json() {
     }
 
     let jwt = signed_jwt(&emulator, &value!({"sub": "x"})).await;
-    assert_eq!(emulator.verify_jwt(EMAIL, &jwt).unwrap()["sub"], "x");
+    assert_eq!(emulator.verify_jwt::<Value>(EMAIL, &jwt).unwrap()["sub"], "x");
     assert!(emulator.journal().entries().iter().all(|entry| entry.protocol() == Protocol::Rest));
     assert_eq!(
         emulator.journal().of_method(Method::GenerateAccessToken)[0].fields().lifetime(),

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::emulator::iam::jwt::Parsed;
@@ -51,19 +52,23 @@ pub(crate) fn verify_access_token(state: &EmulatorState, token: &str) -> Option<
     })
 }
 
-pub(crate) fn verify_id_token(state: &EmulatorState, token: &str) -> Option<Map<String, Value>> {
+pub(crate) fn verify_id_token<T: DeserializeOwned>(state: &EmulatorState, token: &str) -> Option<T> {
     let claims = state.identities.google.verify(token)?;
     let expires = claims.get("exp").and_then(Value::as_i64)?;
-    (expires > state.clock.shown_unix()).then_some(claims)
+    (expires > state.clock.shown_unix()).then(|| deserialize(claims)).flatten()
 }
 
-pub(crate) fn verify_jwt(state: &EmulatorState, email: &str, token: &str) -> Option<Map<String, Value>> {
+pub(crate) fn verify_jwt<T: DeserializeOwned>(state: &EmulatorState, email: &str, token: &str) -> Option<T> {
     let account = state.identities.accounts.find(email)?;
     let parsed = Parsed::from_token(token)?;
-    account.keys().has_signed(&parsed).then_some(parsed.claims)
+    account.keys().has_signed(&parsed).then(|| deserialize(parsed.claims)).flatten()
 }
 
 pub(crate) fn verify_blob(state: &EmulatorState, email: &str, payload: &[u8], signature: &[u8]) -> bool {
     let account = state.identities.accounts.find(email);
     account.is_some_and(|account| account.keys().published().iter().any(|key| key.verify(payload, signature)))
+}
+
+fn deserialize<T: DeserializeOwned>(claims: Map<String, Value>) -> Option<T> {
+    serde_json::from_value(Value::Object(claims)).ok()
 }
