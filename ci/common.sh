@@ -14,10 +14,12 @@ need() {
     command -v "$1" >/dev/null || cargo install --quiet --locked "$1" --version "$2"
 }
 
-# Runs a command and shows it first.
+# Runs a command. Shows it first, and how long it took.
 run() {
+    local started=$SECONDS
     echo "$ $*"
     "$@"
+    echo "# took $((SECONDS - started)) s"
 }
 
 # Prints where Cargo builds.
