@@ -11,6 +11,19 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Returns an option that the program set, or else the variable that it may be set by instead. With
+/// it comes the name that errors about the value use.
+pub(crate) fn option_or_variable(
+    (field, option): (&'static str, Option<String>),
+    variable: &'static str,
+    variables: fn(&str) -> Option<String>,
+) -> Option<(String, &'static str)> {
+    match option {
+        Some(value) => Some((value, field)),
+        None => variables(variable).map(|value| (value, variable)),
+    }
+}
+
 /// What the environment says about credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {

@@ -1,7 +1,7 @@
 //! The builder's options and the environment, checked.
 
 use crate::credentials::CredentialsBuilder;
-use crate::environment::{Environment, QUOTA_VARIABLE, UNIVERSE_VARIABLE};
+use crate::environment::{Environment, QUOTA_VARIABLE, UNIVERSE_VARIABLE, option_or_variable};
 use crate::host::{DEFAULT_UNIVERSE, Trust, check_universe};
 use crate::scopes::check::checked_scopes;
 use crate::{Error, headers};
@@ -47,12 +47,8 @@ fn quota_project(
     option: Option<String>,
     variables: fn(&str) -> Option<String>,
 ) -> Result<Option<String>, Error> {
-    let (project, field) = match option {
-        Some(project) => (Some(project), "quota_project"),
-        None => (variables(QUOTA_VARIABLE), QUOTA_VARIABLE),
-    };
-    if let Some(project) = &project {
-        headers::quota_project(project, field)?;
+    match option_or_variable(("quota_project", option), QUOTA_VARIABLE, variables) {
+        Some((project, field)) => headers::quota_project(&project, field).map(|_| Some(project)),
+        None => Ok(None),
     }
-    Ok(project)
 }

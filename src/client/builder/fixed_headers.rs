@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::ClientBuilder;
 use crate::client::api_client;
-use crate::environment::QUOTA_VARIABLE;
+use crate::environment::{QUOTA_VARIABLE, option_or_variable};
 use crate::headers::{self, API_CLIENT, USER_PROJECT};
 use crate::{Credentials, Error};
 
@@ -14,15 +14,10 @@ impl ClientBuilder {
     pub(super) fn fixed_headers(&self, credentials: &Credentials) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(API_CLIENT, HeaderValue::from_static(api_client::USUAL));
-        let quota = match (&self.quota_project, (self.environment)(QUOTA_VARIABLE)) {
-            (Some(project), _) => Some((project.clone(), "quota_project")),
-            (None, Some(project)) => Some((project, QUOTA_VARIABLE)),
-            (None, None) => {
-                let info = credentials.info();
-                info.quota_project().map(|project| (project.to_owned(), "quota_project"))
-            }
-        };
-        if let Some((project, field)) = quota {
+        let option = ("quota_project", self.quota_project.clone());
+        let quota = option_or_variable(option, QUOTA_VARIABLE, self.environment);
+        let of_credentials = || Some((credentials.info().quota_project()?.to_owned(), "quota_project"));
+        if let Some((project, field)) = quota.or_else(of_credentials) {
             headers.insert(USER_PROJECT, headers::quota_project(&project, field)?);
         }
         Ok(headers)

@@ -3,7 +3,7 @@
 use http::Uri;
 
 use super::ClientBuilder;
-use crate::environment::{EMULATOR_VARIABLE, UNIVERSE_VARIABLE};
+use crate::environment::{EMULATOR_VARIABLE, UNIVERSE_VARIABLE, option_or_variable};
 use crate::host::{self, DEFAULT_UNIVERSE};
 use crate::{Credentials, Error};
 
@@ -26,13 +26,11 @@ impl ClientBuilder {
     }
 
     pub(super) fn universe(&self) -> Result<String, Error> {
-        let (text, field) = match (&self.universe_domain, (self.environment)(UNIVERSE_VARIABLE)) {
-            (Some(domain), _) => (domain.clone(), "universe_domain"),
-            (None, Some(domain)) => (domain, UNIVERSE_VARIABLE),
-            (None, None) => (DEFAULT_UNIVERSE.to_owned(), "universe_domain"),
-        };
-        host::check_universe(&text, field)?;
-        Ok(text)
+        let option = ("universe_domain", self.universe_domain.clone());
+        match option_or_variable(option, UNIVERSE_VARIABLE, self.environment) {
+            Some((domain, field)) => host::check_universe(&domain, field).map(|()| domain),
+            None => Ok(DEFAULT_UNIVERSE.to_owned()),
+        }
     }
 
     pub(super) fn origin(&self, universe: &str) -> Result<Uri, Error> {

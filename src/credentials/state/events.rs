@@ -14,6 +14,7 @@ pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// The least time between two refreshes that rejected tokens start, so that an API that rejects
 /// every token causes no storm.
 pub(super) const REJECTION_PAUSE: Duration = Duration::from_secs(30);
+
 impl State {
     /// Begins a fetch, in place of one that is lost; returns its id. Without a result it is lost
     /// after `lost_after`.
