@@ -9,6 +9,8 @@ pub(crate) mod interceptor;
 pub(crate) mod layer;
 mod service;
 mod settings;
+mod time_limit;
+mod waiting;
 
 pub use self::error::{BearerError, TokenError};
 pub use self::future::ResponseFuture;

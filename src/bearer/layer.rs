@@ -15,8 +15,13 @@ use crate::{Credentials, Error};
 /// returns it.
 ///
 /// * While a fresh token is cached, the layer only reads it and sets a header, without a lock or an
-///   allocation. Otherwise the request waits for a token, at most as long as its `grpc-timeout`
-///   header allows. While it waits, it reserves no slot of the inner service.
+///   allocation. Otherwise the request waits for a token. While it does, it reserves no slot of the
+///   inner service.
+/// * A request that waited is sent while at least a fifth of its `grpc-timeout` is left, with what is
+///   left of it. If there is no token by then, or the inner service isn't ready, it isn't sent, and
+///   fails before its timeout is over.
+/// * If the token ends or is rejected before the inner service is ready, the request waits for another
+///   one.
 /// * If the request already has a header of the same name, it is replaced.
 /// * If the head of a reply has HTTP status 401 or gRPC status `UNAUTHENTICATED`, the token that
 ///   was sent is [invalidated](Credentials::invalidate). The layer doesn't send the request again,

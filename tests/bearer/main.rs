@@ -9,6 +9,7 @@ mod failures;
 mod headers;
 mod health_server;
 mod interceptor;
+mod random_timings;
 mod rejected_token;
 mod services;
 mod waiting;

@@ -1,11 +1,16 @@
 //! Services around which tests put the layer.
 
 use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use gcp_iam_credentials::{BearerLayer, Credentials, Token};
 use http::{HeaderMap, Request, Response, StatusCode};
+use tokio::time::{Sleep, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::services::echo;
@@ -26,6 +31,40 @@ pub(crate) fn replies(
         }
         Ok(reply.body(()).unwrap())
     })
+}
+
+/// Becomes ready only after this time, each time.
+pub(crate) struct ReadyAfter {
+    delay: Duration,
+    wait: Option<Pin<Box<Sleep>>>,
+}
+
+impl ReadyAfter {
+    pub(crate) fn new(delay: Duration) -> Self {
+        Self { delay, wait: None }
+    }
+}
+
+impl Clone for ReadyAfter {
+    fn clone(&self) -> Self {
+        Self::new(self.delay)
+    }
+}
+
+impl Service<Request<()>> for ReadyAfter {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        let delay = self.delay;
+        self.wait.get_or_insert_with(|| Box::pin(sleep(delay))).as_mut().poll(cx).map(Ok)
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        self.wait = None;
+        ready(Ok(Response::new(())))
+    }
 }
 
 /// Counts the requests that arrive at its service.

@@ -6,6 +6,7 @@ pub(crate) mod accounts;
 pub(crate) mod emulator;
 pub(crate) mod grpc_reply;
 pub(crate) mod log_capture;
+pub(crate) mod random;
 pub(crate) mod runtime;
 pub(crate) mod scripted_service;
 pub(crate) mod server;
