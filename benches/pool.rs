@@ -35,7 +35,7 @@ fn main() -> Result<(), BoxError> {
 async fn measure(server: &Server, size: usize) -> Result<(), BoxError> {
     let client = builder(TOKEN_BYTES)?.endpoint(server.endpoint()).build()?;
     // The connection is there, and the allocator has warmed up.
-    client.impersonate("warm@project.iam.gserviceaccount.com").access_token(["scope"])?.token().await?;
+    client.impersonate("warm@project.iam.gserviceaccount.com").access_token(["email"])?.token().await?;
     let pool = ImpersonationPool::builder(client).capacity(size).build();
 
     let (before, start) = (resident()?, Instant::now());

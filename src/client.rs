@@ -92,7 +92,8 @@ impl IamCredentialsClient {
         ClientBuilder::new()
     }
 
-    /// Generates an access token of `target` with the given scopes.
+    /// Generates an access token of `target` with the given scopes. Each is a URL, or one of
+    /// `openid`, `email` and `profile`: see [`scopes`](crate::scopes).
     ///
     /// # Errors
     ///

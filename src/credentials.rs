@@ -151,13 +151,13 @@ impl Credentials {
     /// Creates credentials from a provider of the crate gcp_auth.
     ///
     /// gcp_auth has a cache of its own, so the provider is asked for a new token only 20 s before
-    /// the old one expires.
+    /// the old one expires. If a scope is invalid, each fetch fails with
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput).
     #[cfg(feature = "gcp-auth")]
     pub fn from_gcp_auth(
         provider: Arc<dyn gcp_auth::TokenProvider>,
         scopes: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Self {
-        let scopes = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
         Self::from_source(crate::source::GcpAuthSource::new(provider, scopes))
     }
 

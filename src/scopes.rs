@@ -2,6 +2,9 @@
 //!
 //! A scope limits which APIs a token can be used for. What the principal may do there is up to IAM.
 //!
+//! A scope is a URL, or one of `openid`, `email` and `profile`. Anything else is refused with advice
+//! before it is sent, a short name such as `cloud-platform` included.
+//!
 //! ```
 //! use gcp_iam_credentials::scopes;
 //!

@@ -43,10 +43,10 @@ fn replies() -> [Answer; 4] {
 /// Makes every call, and returns every text that its outcome can produce.
 async fn exercise(client: IamCredentialsClient) -> String {
     let claims = serde_json::json!({ "sub": PAYLOAD });
-    let acting = client.impersonate(TARGET).access_token(["s"]).unwrap();
+    let acting = client.impersonate(TARGET).access_token(["email"]).unwrap();
     let mut shown = vec![format!("{client:?} {acting:?} {:?}", client.impersonate(TARGET))];
     let calls = (
-        client.generate_access_token(TARGET, ["s"]),
+        client.generate_access_token(TARGET, ["email"]),
         client.generate_id_token(TARGET, "aud"),
         client.sign_blob(TARGET, PAYLOAD),
         client.sign_jwt(TARGET, &claims),

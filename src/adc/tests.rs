@@ -187,7 +187,7 @@ mod options {
         let of = |environment| Credentials::builder().in_environment(environment);
         for (builder, field) in [
             (builder().scopes([""; 0]), "scopes"),
-            (builder().scopes(["good", "not good"]), "scopes[1]"),
+            (builder().scopes(["email", "not good"]), "scopes[1]"),
             (builder().universe_domain("https://googleapis.com"), "universe_domain"),
             (builder().quota_project(""), "quota_project"),
             (of(quota), QUOTA_VARIABLE),

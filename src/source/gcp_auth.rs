@@ -16,6 +16,7 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
+use crate::scopes::check::checked_scopes;
 use crate::{Error, Token};
 
 type Provider = Arc<dyn TokenProvider>;
@@ -28,12 +29,13 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A provider that the program created. It has a cache of its own.
 pub(crate) struct GcpAuthSource {
     provider: Provider,
-    scopes: Vec<String>,
+    /// Invalid scopes are reported by each fetch: the constructor of the credentials can't fail.
+    scopes: Result<Vec<String>, Error>,
 }
 
 impl GcpAuthSource {
-    pub(crate) fn new(provider: Provider, scopes: Vec<String>) -> Self {
-        Self { provider, scopes }
+    pub(crate) fn new(provider: Provider, scopes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        Self { provider, scopes: checked_scopes(scopes) }
     }
 }
 
@@ -45,11 +47,16 @@ impl fmt::Debug for GcpAuthSource {
 
 impl TokenSource for GcpAuthSource {
     fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(until_answered(request, || token(Arc::clone(&self.provider), &self.scopes)))
+        Box::pin(async move {
+            let scopes = self.scopes.as_ref().map_err(Error::clone)?;
+            until_answered(request, || token(Arc::clone(&self.provider), scopes)).await
+        })
     }
 
     fn info(&self) -> SourceInfo {
-        SourceInfo::new().with_description("a gcp_auth provider in the program").with_scopes(&self.scopes)
+        SourceInfo::new()
+            .with_description("a gcp_auth provider in the program")
+            .with_scopes(self.scopes.iter().flatten())
     }
 
     fn cache_hints(&self) -> CacheHints {

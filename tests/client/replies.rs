@@ -31,7 +31,7 @@ async fn payloads_from_zero_bytes_to_one_mebibyte_are_sent() {
     let expire_time = Some((SystemTime::now() + Duration::from_secs(60)).into());
     let reply = GenerateAccessTokenResponse { access_token: access_token.clone(), expire_time };
     script.answer_from_now(Answer::reply(&reply));
-    let token = client.generate_access_token(TARGET, ["s"]).await.unwrap();
+    let token = client.generate_access_token(TARGET, ["email"]).await.unwrap();
     assert_eq!(token.secret(), access_token);
 }
 
@@ -50,7 +50,7 @@ async fn a_malformed_access_token_is_a_permanent_error_that_names_the_call() {
         ("hidden", at(4_000_000_000, i32::MAX)),
     ] {
         let script = Script::always(access_token_reply(access_token, expire_time));
-        let error = script.client().generate_access_token(TARGET, ["s"]).await.unwrap_err();
+        let error = script.client().generate_access_token(TARGET, ["email"]).await.unwrap_err();
         assert_eq!((error.kind(), script.calls()), (ErrorKind::InvalidReply, 1), "{error}");
         assert!(!error.is_transient());
         assert!(error.to_string().starts_with(&format!("generate_access_token for {TARGET}")), "{error}");
@@ -62,7 +62,7 @@ async fn a_malformed_access_token_is_a_permanent_error_that_names_the_call() {
 async fn an_expiry_in_the_year_9999_is_accepted() {
     let expire_time = Some(prost_types::Timestamp { seconds: 253_402_300_799, nanos: 0 });
     let script = Script::always(access_token_reply("token", expire_time));
-    script.client().generate_access_token(TARGET, ["s"]).await.unwrap();
+    script.client().generate_access_token(TARGET, ["email"]).await.unwrap();
 }
 
 fn access_token_reply(access_token: &str, expire_time: Option<prost_types::Timestamp>) -> Answer {
@@ -103,7 +103,7 @@ async fn an_empty_signature_is_an_error() {
 #[tokio::test]
 async fn a_refusal_contains_the_servers_message_and_caches_no_token() {
     let script = Script::always(Answer::status(Code::PermissionDenied, "not allowed"));
-    let acting = script.client().impersonate(TARGET).access_token(["s"]).unwrap();
+    let acting = script.client().impersonate(TARGET).access_token(["email"]).unwrap();
     let error = acting.token().await.unwrap_err();
     assert!(error.to_string().contains("PERMISSION_DENIED: not allowed"), "{error}");
     assert_eq!(error.code(), Code::PermissionDenied);
@@ -130,6 +130,6 @@ async fn a_token_has_its_own_expiry_not_that_of_its_source() {
     let script = Script::always(Answer::reply(&reply));
     let source = Token::new(SOURCE_TOKEN, SystemTime::now() + Duration::from_secs(600)).unwrap();
     let client = script.client_with(builder().credentials(gcp_iam_credentials::Credentials::fixed(source)));
-    let acting = client.impersonate(TARGET).access_token(["s"]).unwrap();
+    let acting = client.impersonate(TARGET).access_token(["email"]).unwrap();
     assert_eq!(acting.token().await.unwrap().expires_at(), Some(expiry));
 }

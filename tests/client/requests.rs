@@ -110,7 +110,7 @@ async fn nothing_is_sent_that_the_caller_did_not_set() {
 async fn every_call_sends_routing_authorization_and_versions_once() {
     let script = Script::default();
     let client = script.client();
-    client.generate_access_token(TARGET, ["scope"]).await.unwrap();
+    client.generate_access_token(TARGET, ["email"]).await.unwrap();
     client.generate_id_token(TARGET, "aud").await.unwrap();
     client.sign_blob(TARGET, "").await.unwrap();
     client.sign_jwt(TARGET, &serde_json::json!({})).await.unwrap();
@@ -132,7 +132,8 @@ async fn every_call_sends_routing_authorization_and_versions_once() {
 #[tokio::test]
 async fn impersonated_credentials_send_exactly_their_request_and_credential_type() {
     let script = Script::default();
-    let acting = script.client().impersonate(TARGET).delegates(DELEGATES).access_token(["a", "b"]).unwrap();
+    let acting =
+        script.client().impersonate(TARGET).delegates(DELEGATES).access_token(["email", "openid"]).unwrap();
     let token = acting.token().await.unwrap();
     assert_eq!(token.secret(), format!("token-of-{TARGET}"));
     let seen = script.only_request();
@@ -142,7 +143,7 @@ async fn impersonated_credentials_send_exactly_their_request_and_credential_type
         GenerateAccessTokenRequest {
             name: service_account_path("-", TARGET),
             delegates: full_names(),
-            scope: vec!["a".to_owned(), "b".to_owned()],
+            scope: vec!["email".to_owned(), "openid".to_owned()],
             lifetime: Some(prost_types::Duration { seconds: 3600, nanos: 0 }),
         }
     );

@@ -39,7 +39,7 @@ async fn a_refusal_is_not_retried() {
 async fn transient_failures_are_retried_until_an_attempt_succeeds() {
     for code in [Code::Unavailable, Code::DeadlineExceeded, Code::Internal] {
         let script = Script::new([Answer::status(code, "busy"), Answer::status(code, "busy")]);
-        script.client().generate_access_token(TARGET, ["scope"]).await.unwrap();
+        script.client().generate_access_token(TARGET, ["email"]).await.unwrap();
         assert_eq!(script.calls(), 3, "{code}");
     }
 }
@@ -205,7 +205,7 @@ async fn a_permanent_source_failure_is_not_retried_and_no_request_is_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_source_that_retried_itself_is_not_retried_again() {
     let inner = Script::always(Answer::unavailable());
-    let source = inner.client().impersonate("source@example.com").access_token(["scope"]).unwrap();
+    let source = inner.client().impersonate("source@example.com").access_token(["email"]).unwrap();
     let outer = Script::default();
     let error =
         outer.client_with(builder().credentials(source)).sign_blob(TARGET, "bytes").await.unwrap_err();

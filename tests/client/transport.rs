@@ -65,7 +65,7 @@ async fn many_calls_and_identities_share_one_connection() {
     let client = server.client();
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..50 {
-        let acting = client.impersonate(format!("sa-{number}@example.com")).access_token(["s"]).unwrap();
+        let acting = client.impersonate(format!("sa-{number}@example.com")).access_token(["email"]).unwrap();
         calls.spawn(async move { acting.token().await });
     }
     while let Some(outcome) = calls.join_next().await {

@@ -58,11 +58,17 @@ async fn a_key_of_another_universe_signs_its_own_tokens() {
     let emulator = start().await;
     let key = with(&emulator.service_account_key_json(KEY), json!({"universe_domain": "universe.example"}));
     assert_eq!(Credentials::from_json(&key).unwrap_err().field(), Some("universe_domain"));
-    let credentials =
-        Credentials::builder().universe_domain("universe.example").scopes(["a", "b"]).json(&key).unwrap();
+    let credentials = Credentials::builder()
+        .universe_domain("universe.example")
+        .scopes(["email", "openid"])
+        .json(&key)
+        .unwrap();
     let token = credentials.token().await.unwrap();
     let claims = emulator.verify_jwt::<Value>(KEY, token.secret()).expect("the account's signature");
-    assert_eq!((&claims["iss"], &claims["sub"], &claims["scope"]), (&json!(KEY), &json!(KEY), &json!("a b")));
+    assert_eq!(
+        (&claims["iss"], &claims["sub"], &claims["scope"]),
+        (&json!(KEY), &json!(KEY), &json!("email openid"))
+    );
     let exp = claims["exp"].as_u64().unwrap();
     assert_eq!(exp - claims["iat"].as_u64().unwrap(), 3600);
     let expires_at = token.expires_at().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();

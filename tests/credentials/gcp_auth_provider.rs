@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gcp_auth::TokenProvider;
-use gcp_iam_credentials::{Credentials, Token};
+use gcp_iam_credentials::{Credentials, ErrorKind, Token};
 use tokio::time::{Instant, advance};
 
 /// Returns a new token for each call, after a number of calls that never return.
@@ -37,7 +37,7 @@ impl TokenProvider for Provider {
         'c: 'd,
         Self: 'd,
     {
-        assert_eq!(scopes, ["scope-a"]);
+        assert_eq!(scopes, ["email"]);
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let unanswered = number <= self.unanswered;
         Box::pin(async move {
@@ -68,7 +68,7 @@ async fn secret_of(credentials: &Credentials) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_caching_provider_is_asked_again_twenty_seconds_before_expiry() {
     let provider = Provider::new(0);
-    let credentials = Credentials::from_gcp_auth(provider.clone(), ["scope-a"]);
+    let credentials = Credentials::from_gcp_auth(provider.clone(), ["email"]);
     assert_eq!(secret_of(&credentials).await, "token-1");
     advance(Duration::from_secs(3600 - 22)).await;
     assert_eq!(secret_of(&credentials).await, "token-1");
@@ -83,7 +83,7 @@ async fn a_caching_provider_is_asked_again_twenty_seconds_before_expiry() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_does_not_answer_is_asked_again_within_the_fetch() {
     let provider = Provider::new(2);
-    let credentials = Credentials::from_gcp_auth(provider.clone(), ["scope-a"]);
+    let credentials = Credentials::from_gcp_auth(provider.clone(), ["email"]);
     let start = Instant::now();
     assert_eq!(secret_of(&credentials).await, "token-3");
     assert!((40..45).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
@@ -93,9 +93,19 @@ async fn a_provider_that_does_not_answer_is_asked_again_within_the_fetch() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_never_answers_is_bounded_by_the_fetch_timeout() {
     let provider = Provider::new(usize::MAX);
-    let credentials = Credentials::from_gcp_auth(provider.clone(), ["scope-a"]);
+    let credentials = Credentials::from_gcp_auth(provider.clone(), ["email"]);
     let start = Instant::now();
     let error = credentials.token().await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert_eq!((start.elapsed().as_secs(), provider.asked()), (60, 3));
+}
+
+/// conf: A24
+#[tokio::test(start_paused = true)]
+async fn an_invalid_scope_is_an_error_of_each_fetch_and_the_provider_is_not_asked() {
+    let provider = Provider::new(0);
+    let credentials = Credentials::from_gcp_auth(provider.clone(), ["cloud-platform"]);
+    let error = credentials.token().await.unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::InvalidInput, Some("scopes[0]")), "{error}");
+    assert_eq!(provider.asked(), 0);
 }

@@ -22,13 +22,13 @@ async fn the_same_identity_shares_its_token_and_any_difference_makes_another() {
     let acting = || pool.impersonate(TARGET);
     let distinct = || {
         [
-            acting().access_token(["a"]),
-            acting().access_token(["b"]),
-            acting().access_token(["a", "b"]),
-            pool.impersonate("other@example.com").access_token(["a"]),
-            acting().delegates(["hop@example.com"]).access_token(["a"]),
-            acting().lifetime(Duration::from_secs(60)).access_token(["a"]),
-            acting().quota_project("billed").access_token(["a"]),
+            acting().access_token(["email"]),
+            acting().access_token(["openid"]),
+            acting().access_token(["email", "openid"]),
+            pool.impersonate("other@example.com").access_token(["email"]),
+            acting().delegates(["hop@example.com"]).access_token(["email"]),
+            acting().lifetime(Duration::from_secs(60)).access_token(["email"]),
+            acting().quota_project("billed").access_token(["email"]),
             acting().id_token("a"),
             acting().id_token("b"),
             acting().include_email(true).id_token("a"),
@@ -46,8 +46,8 @@ async fn the_same_identity_shares_its_token_and_any_difference_makes_another() {
         assert!(credentials.is_valid());
     }
     let full_name = format!("projects/-/serviceAccounts/{TARGET}");
-    assert!(pool.impersonate(full_name).access_token(["a"]).unwrap().is_valid());
-    assert!(acting().lifetime(Impersonation::LIFETIME).access_token(["a"]).unwrap().is_valid());
+    assert!(pool.impersonate(full_name).access_token(["email"]).unwrap().is_valid());
+    assert!(acting().lifetime(Impersonation::LIFETIME).access_token(["email"]).unwrap().is_valid());
     let stats = pool.stats();
     let requests = (stats.misses(), stats.hits());
     assert_eq!((stats.identities(), requests, stats.evictions()), (13, (13, 15), 0));
@@ -59,7 +59,7 @@ async fn the_same_identity_shares_its_token_and_any_difference_makes_another() {
 async fn each_subject_is_an_identity_of_its_own() {
     let pool = ImpersonationPool::builder(Script::default().client()).build();
     for subject in ["a@corp.example", "b@corp.example", "a@corp.example"] {
-        pool.impersonate(TARGET).subject(subject).access_token(["a"]).unwrap();
+        pool.impersonate(TARGET).subject(subject).access_token(["email"]).unwrap();
     }
     assert_eq!((pool.stats().identities(), pool.stats().hits()), (2, 1));
 }
@@ -89,12 +89,12 @@ async fn pooled_credentials_explain_themselves_as_unpooled_ones_do() {
     let (unpooled, pooled) = (unpooled.delegates(hops), pooled.delegates(hops));
     let subject = "user@corp.example";
     for (unpooled, pooled) in [
-        (unpooled.access_token(["a", "b"]), pooled.access_token(["a", "b"])),
+        (unpooled.access_token(["email", "openid"]), pooled.access_token(["email", "openid"])),
         (unpooled.id_token("https://run.example"), pooled.id_token("https://run.example")),
         (unpooled.self_signed_jwt("https://api/"), pooled.self_signed_jwt("https://api/")),
         (
-            unpooled.clone().subject(subject).access_token(["a"]),
-            pooled.clone().subject(subject).access_token(["a"]),
+            unpooled.clone().subject(subject).access_token(["email"]),
+            pooled.clone().subject(subject).access_token(["email"]),
         ),
     ] {
         let (unpooled, pooled) = (unpooled.unwrap(), pooled.unwrap());
@@ -110,13 +110,13 @@ async fn invalid_input_adds_no_identity() {
     let none: [&str; 0] = [];
     let acting = pool.impersonate(TARGET);
     for (field, outcome) in [
-        ("target", pool.impersonate("nobody").access_token(["a"])),
+        ("target", pool.impersonate("nobody").access_token(["email"])),
         ("scopes", acting.access_token(none)),
         ("audience", acting.id_token("")),
         ("audience", acting.self_signed_jwt("")),
-        ("lifetime", acting.clone().lifetime(Duration::ZERO).access_token(["a"])),
+        ("lifetime", acting.clone().lifetime(Duration::ZERO).access_token(["email"])),
         ("subject", acting.clone().subject("user@corp.example").id_token("a")),
-        ("quota_project", acting.clone().quota_project("a b").access_token(["a"])),
+        ("quota_project", acting.clone().quota_project("a b").access_token(["email"])),
     ] {
         assert_eq!(outcome.unwrap_err().field(), Some(field));
     }
@@ -127,12 +127,12 @@ async fn invalid_input_adds_no_identity() {
 async fn beyond_its_capacity_the_pool_evicts_the_least_recently_used() {
     let script = Script::default();
     let pool = ImpersonationPool::builder(script.client()).capacity(100).build();
-    let favorite = pool.impersonate(TARGET).access_token(["a"]).unwrap();
+    let favorite = pool.impersonate(TARGET).access_token(["email"]).unwrap();
     favorite.token().await.unwrap();
     for number in 0..1000 {
-        pool.impersonate(account(number)).access_token(["a"]).unwrap();
+        pool.impersonate(account(number)).access_token(["email"]).unwrap();
         // It is used in each round, so it is never the least recently used.
-        assert!(pool.impersonate(TARGET).access_token(["a"]).unwrap().is_valid(), "{number}");
+        assert!(pool.impersonate(TARGET).access_token(["email"]).unwrap().is_valid(), "{number}");
     }
     let stats = pool.stats();
     assert_eq!((stats.identities(), stats.evictions()), (100, 901));
@@ -178,11 +178,11 @@ async fn a_fetch_whose_caller_was_cancelled_frees_its_slot_in_the_pool() {
     let script = Script::always(Answer::Hang);
     let client = script.client_with(builder().timeout(Duration::from_millis(200)));
     let pool = ImpersonationPool::builder(client).max_in_flight(1).build();
-    let first = pool.impersonate(account(1)).access_token(["a"]).unwrap();
+    let first = pool.impersonate(account(1)).access_token(["email"]).unwrap();
     let left = tokio::time::timeout(Duration::from_millis(20), first.token()).await;
     assert!(left.is_err());
     script.answer_from_now(Answer::Ok);
     // The abandoned fetch ends at its deadline. Then the next one starts.
-    pool.impersonate(account(2)).access_token(["a"]).unwrap().token().await.unwrap();
+    pool.impersonate(account(2)).access_token(["email"]).unwrap().token().await.unwrap();
     assert_eq!(pool.stats().in_flight(), 0);
 }

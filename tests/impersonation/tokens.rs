@@ -12,7 +12,7 @@ use crate::{DELEGATES, HOUR, last_jwt_payload};
 #[tokio::test]
 async fn new_credentials_have_no_token_and_send_nothing() {
     let script = Script::default();
-    let acting = script.client().impersonate(TARGET).access_token(["s"]).unwrap();
+    let acting = script.client().impersonate(TARGET).access_token(["email"]).unwrap();
     assert!(!acting.is_valid() && acting.cached().is_none() && acting.expires_at().is_none());
     assert_eq!(script.calls(), 0);
     acting.token().await.unwrap();
@@ -24,7 +24,7 @@ async fn new_credentials_have_no_token_and_send_nothing() {
 async fn a_token_is_cached_and_replaced_after_its_lifetime() {
     let script = Script::default();
     let acting =
-        script.client().impersonate(TARGET).lifetime(Duration::from_secs(2)).access_token(["s"]).unwrap();
+        script.client().impersonate(TARGET).lifetime(Duration::from_secs(2)).access_token(["email"]).unwrap();
     for _ in 0..20 {
         acting.token().await.unwrap();
     }
@@ -40,7 +40,7 @@ async fn impersonation_nests_to_any_depth() {
     let script = Script::default();
     let mut client: IamCredentialsClient = script.client();
     for depth in 0..4 {
-        let acting = client.impersonate(format!("hop-{depth}@example.com")).access_token(["s"]).unwrap();
+        let acting = client.impersonate(format!("hop-{depth}@example.com")).access_token(["email"]).unwrap();
         client = script.client_with(builder().credentials(acting));
     }
     client.sign_blob(TARGET, "bytes").await.unwrap();

@@ -35,7 +35,7 @@ fn a_file_says_all_of_the_chain() {
         impersonated(user()),
         json!({
             "delegates": ["b@p.com", "projects/-/serviceAccounts/a@p.com"],
-            "scopes": ["s1", "s2"],
+            "scopes": ["email", "openid"],
             "service_account_impersonation": {"token_lifetime_seconds": 600},
             "quota_project_id": "billing",
             "universe_domain": "googleapis.com",
@@ -45,7 +45,7 @@ fn a_file_says_all_of_the_chain() {
     let hop = only_hop(&full);
     assert_eq!(
         (hop.delegates(), hop.scopes()),
-        (&["b@p.com", "a@p.com"].map(String::from)[..], &["s1", "s2"].map(String::from)[..])
+        (&["b@p.com", "a@p.com"].map(String::from)[..], &["email", "openid"].map(String::from)[..])
     );
     assert_eq!(hop.lifetime(), Some(Duration::from_secs(600)));
     assert_eq!(full.info().quota_project(), Some("billing"));
@@ -56,16 +56,16 @@ fn a_file_says_all_of_the_chain() {
 /// conf: P54, P10, G62, G64
 #[test]
 fn the_programs_scopes_come_before_the_files_and_neither_reaches_the_source() {
-    let file = with(impersonated(impersonated(user())), json!({"scopes": ["file"]}));
+    let file = with(impersonated(impersonated(user())), json!({"scopes": ["email"]}));
     let file =
-        with(file, json!({"source_credentials": with(impersonated(user()), json!({"scopes": ["inner"]}))}));
+        with(file, json!({"source_credentials": with(impersonated(user()), json!({"scopes": ["profile"]}))}));
     let scopes = |credentials: &Credentials| -> Vec<Vec<String>> {
         credentials.info().hops().iter().map(|hop| hop.scopes().to_vec()).collect()
     };
-    assert_eq!(scopes(&read(&file).unwrap()), [[DEFAULT], ["file"]]);
-    let asked = builder().scopes(["asked"]).quota_project("mine").json(&file.to_string()).unwrap();
-    assert_eq!(scopes(&asked), [[DEFAULT], ["asked"]]);
-    assert_eq!(asked.info().scopes(), ["asked"]);
+    assert_eq!(scopes(&read(&file).unwrap()), [[DEFAULT], ["email"]]);
+    let asked = builder().scopes(["openid"]).quota_project("mine").json(&file.to_string()).unwrap();
+    assert_eq!(scopes(&asked), [[DEFAULT], ["openid"]]);
+    assert_eq!(asked.info().scopes(), ["openid"]);
 }
 
 /// conf: P57, M27, G71
@@ -129,7 +129,7 @@ fn a_bad_field_is_refused_wherever_it_stands() {
         (json!({"delegates": "hidden"}), "delegates"),
         (json!({"delegates": ["hidden"]}), "delegates[0]"),
         (json!({"scopes": "hidden"}), "scopes"),
-        (json!({"scopes": ["good", 7]}), "scopes[1]"),
+        (json!({"scopes": ["email", 7]}), "scopes[1]"),
         (json!({"scopes": ["hidden scope"]}), "scopes[0]"),
         (json!({"quota_project_id": "hidden project"}), "quota_project_id"),
         (json!({"universe_domain": "evil.example"}), "universe_domain"),
