@@ -164,8 +164,9 @@ impl Credentials {
     /// Returns a good token: the cached one, or a new one.
     ///
     /// Waits only if no token is cached, or if the cached one expires within
-    /// [`USE_UNTIL`](Self::USE_UNTIL) or was [invalidated](Self::invalidate). If a fetch is needed,
-    /// call it inside a tokio runtime with timers enabled.
+    /// [`USE_UNTIL`](Self::USE_UNTIL) or was [invalidated](Self::invalidate). In the last two cases
+    /// it waits at most 2 s, and then returns the cached token if that is still live. If a fetch is
+    /// needed, call it inside a tokio runtime with timers enabled.
     ///
     /// # Errors
     ///
@@ -215,7 +216,8 @@ impl Credentials {
     /// Keeps a token cached until the guard is dropped, so that no request has to wait for one.
     ///
     /// A task on the current tokio runtime fetches the first token at once, and refreshes each
-    /// token in time. Outside of a runtime nothing is kept warm, and a warning is logged.
+    /// token in time. Without a runtime, or without its timers, nothing is kept warm, and a warning
+    /// is logged.
     /// [`status`](Self::status) reports failures. The guard keeps the cache alive, like a clone of
     /// the credentials.
     ///
@@ -234,10 +236,13 @@ impl Credentials {
 
     /// Invalidates the cached token because an API rejected it. The next use gets another one.
     ///
-    /// Does nothing if `token` isn't cached any more, and acts once for each token. Rejected
-    /// tokens start at most one refresh in 30 s, so an API that rejects every token gets the
-    /// cached one in between. If the refresh fails, the rejected token is served until one
-    /// succeeds, since other APIs may accept it.
+    /// Does nothing if `token` isn't cached any more. Rejected tokens start three refreshes at once,
+    /// and then one in 30 s, so an API that rejects every token causes no storm. If the source
+    /// returns the rejected token, it is asked again after 30 s, and less often while the same token
+    /// keeps coming, but at least once in 5 min.
+    ///
+    /// Other APIs may accept the rejected token, so it is served until its expiry if there is no
+    /// other: while the refresh fails, is paused, or takes longer than 2 s.
     ///
     /// ```
     /// use gcp_iam_credentials::Credentials;
@@ -308,6 +313,12 @@ impl Credentials {
     #[inline]
     pub(crate) fn poll_fast(&self) -> Option<Token> {
         self.cache.fresh().or_else(|| self.cache.poll())
+    }
+
+    /// Returns a live token for a caller that can't wait, even if others wait for a better one. If a
+    /// fetch is due, starts it in the background.
+    pub(crate) fn token_without_waiting(&self) -> Result<Token, Error> {
+        self.cache.token_without_waiting()
     }
 
     /// Shows a fresh token to `stamp`, at the same cost, without counting another reference to it.

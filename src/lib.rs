@@ -82,6 +82,7 @@ mod retry;
 mod roles;
 pub mod scopes;
 pub mod source;
+mod timers;
 mod tls;
 mod token;
 #[cfg(feature = "_tls")]

@@ -1,9 +1,7 @@
 //! The interceptor: adds the token to a tonic client's requests, without a layer.
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use arc_swap::ArcSwapOption;
 use http::HeaderName;
@@ -19,8 +17,8 @@ use crate::{Credentials, Error, Token};
 /// Use it for clients that are made by `with_interceptor`. In all other cases use
 /// [`BearerLayer`](crate::BearerLayer), because tonic's interceptors have limits:
 ///
-/// * They can't wait. If no good token is cached, the request fails at once. It also starts a fetch,
-///   so that a later request succeeds.
+/// * They can't wait. If no token is cached, the request fails at once. It also starts a fetch, so
+///   that a later request succeeds. A token that was rejected is sent until another one is cached.
 /// * They see no replies. If an API rejects the token, the caller must
 ///   [invalidate](Credentials::invalidate) it.
 /// * They don't know the destination of a request, so no host is checked.
@@ -75,17 +73,11 @@ impl BearerInterceptor {
         self.last_error.load().as_deref().cloned()
     }
 
-    /// Returns a good token without waiting. If none is cached, starts a fetch and returns an error.
+    /// Returns a live token without waiting. If none is cached, starts a fetch and returns an error.
     fn token(&self) -> Result<Token, Error> {
-        if let Some(token) = self.credentials.poll_fast() {
-            return Ok(token);
-        }
-        match pin!(self.credentials.token()).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(token) => token,
-            Poll::Pending => Err(Error::credentials(
-                "no good token is cached, and an interceptor can't wait for one",
-                true,
-            )),
+        match self.credentials.poll_fast() {
+            Some(token) => Ok(token),
+            None => self.credentials.token_without_waiting(),
         }
     }
 }

@@ -1,27 +1,27 @@
 //! The cache that all clones of one handle share: it carries out what the state decides.
 
-use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::clock::{Clock, TimeSource};
 use super::failure::Failure;
 use super::fetch::{FetchGuard, FetchOwner, FetchResult, FetchTask, FetchWaiter, PendingFetch, Waited};
 use super::instant::Now;
 use super::snapshot::Snapshot;
-use super::state::{Decision, Demand, State};
+use super::state::{Decision, Demand, REPLACEMENT_WAIT, State};
 use crate::error::ServiceError;
 use crate::error::code_name;
 use crate::source::{FetchReason, FetchRequest};
+use crate::timers::runtime_with_timers;
 use crate::{Error, Token, TokenSource};
 
 /// A fetch that is overdue by this much is lost: its runtime is blocked or gone.
 const LOST_AFTER: Duration = Duration::from_secs(1);
-/// How many fetches one caller waits for, if they are lost or return a rejected token.
+/// How many fetches one caller begins, if they are lost or return a rejected token.
 const MAX_FETCHES: u32 = 4;
 
 pub(super) struct Cache {
@@ -46,7 +46,16 @@ enum Answer {
     /// There is no token other than the rejected one.
     NoOther,
     /// Nothing so far: there is a fetch to wait for.
-    Wait(FetchWaiter),
+    Wait(Wait),
+}
+
+/// A caller's wait for a fetch.
+struct Wait {
+    fetch: FetchWaiter,
+    /// Whether the caller began the fetch.
+    began: bool,
+    /// If a live token is cached that the caller can use: until when the caller waits for a better one.
+    patience: Option<Instant>,
 }
 
 impl Cache {
@@ -102,33 +111,52 @@ impl Cache {
         }
     }
 
-    /// Waits for what is demanded, no longer than until `deadline`. The fetch goes on for others.
-    /// Returns `None` only for [`Demand::OtherThan`].
+    /// Returns what a caller gets who can't wait: a live token, even if others wait for a better one.
+    /// Begins a fetch if one is due.
+    #[cold]
+    pub(super) fn token_without_waiting(self: &Arc<Self>) -> Result<Token, Error> {
+        match self.answer(Demand::Token)? {
+            Answer::Token(token) => Ok(token),
+            Answer::NoOther | Answer::Wait(_) => self.fall_back(
+                Demand::Token,
+                Error::credentials("no token is cached, and the caller can't wait for one", true),
+            ),
+        }
+    }
+
+    /// Waits for what is demanded, no longer than until `deadline`, and no longer than
+    /// [`REPLACEMENT_WAIT`] while a live token is cached that the caller can use. The fetch goes on
+    /// for others. Returns `None` only for [`Demand::OtherThan`].
     pub(super) async fn wait(
         self: &Arc<Self>,
         demand: Demand<'_>,
         deadline: Instant,
     ) -> Result<Option<Token>, Error> {
-        for _ in 0..MAX_FETCHES {
-            let fetch = match self.answer(demand)? {
+        let patience_ends = Instant::now() + REPLACEMENT_WAIT;
+        let mut began = 0;
+        while began < MAX_FETCHES {
+            let wait = match self.answer(demand)? {
                 Answer::Token(token) => return Ok(Some(token)),
                 Answer::NoOther => return Ok(None),
-                Answer::Wait(fetch) => fetch,
+                Answer::Wait(wait) => wait,
             };
-            match fetch.wait(deadline).await {
+            began += u32::from(wait.began);
+            let until = wait.patience.map_or(deadline, |end| end.min(patience_ends).min(deadline));
+            match wait.fetch.wait(until).await {
                 // The fetch may have begun before the rejection. The next one is told of it.
                 Waited::Completed(Ok(token)) if demand.excludes(&token) => {}
                 Waited::Completed(Ok(token)) => return Ok(Some(token)),
                 Waited::Completed(Err(error)) => return self.fall_back(demand, error).map(Some),
-                Waited::DeadlinePassed => {
-                    let last = self.read(|state, _| state.present_error().cloned());
-                    let error = Error::timeout("no token within the time allowed", last);
-                    return self.fall_back(demand, error).map(Some);
-                }
+                Waited::DeadlinePassed => match self.live(demand) {
+                    Some(token) => return Ok(Some(token)),
+                    None if until < deadline => {}
+                    None => return Err(self.timeout()),
+                },
                 Waited::Lost => {}
             }
         }
-        Err(Error::credentials("each tokio runtime that fetched the token was shut down or blocked", true))
+        let error = "each tokio runtime that fetched the token was shut down or blocked";
+        self.fall_back(demand, Error::credentials(error, true)).map(Some)
     }
 
     /// Returns the default deadline of a wait: late enough to see a fetch end at its own deadline.
@@ -164,7 +192,7 @@ impl Cache {
         if let Some(answer) = self.answer_without_fetch(demand) {
             return answer;
         }
-        match runtime() {
+        match runtime_with_timers() {
             Ok(runtime) => self.answer_with_fetch(demand, &runtime),
             Err(error) => self.fall_back(demand, error).map(Answer::Token),
         }
@@ -194,29 +222,44 @@ impl Cache {
             Decision::Serve(token) => return Ok(Answer::Token(token.clone())),
             Decision::Fail(error) => return Err(error.clone()),
             Decision::NoOther => return Ok(Answer::NoOther),
-            Decision::Join => return inner.join().map(Answer::Wait),
+            Decision::Join => return self.join(&inner, demand, now, false),
             Decision::ServeAndFetch(token, reason) => (Some(token.clone()), reason),
             Decision::Fetch(reason) => (None, reason),
         };
-        let task = self.begin_fetch(&mut inner, reason, now);
-        let waiter = inner.join();
-        drop(inner);
-        self.spawn(task, runtime);
-        match served {
+        let (task, lost) = self.begin_fetch(&mut inner, reason, now);
+        let answer = match served {
             Some(token) => Ok(Answer::Token(token)),
-            None => waiter.map(Answer::Wait),
-        }
+            None => self.join(&inner, demand, now, true),
+        };
+        drop(inner);
+        drop(lost);
+        self.spawn(task, runtime);
+        answer
     }
 
-    fn begin_fetch(self: &Arc<Self>, inner: &mut Inner, reason: FetchReason, now: Now) -> FetchTask {
+    fn join(&self, inner: &Inner, demand: Demand<'_>, now: Now, began: bool) -> Result<Answer, Error> {
+        let fetch = inner.fetch.as_ref().map(|fetch| fetch.waiter());
+        let fetch = fetch.ok_or_else(|| Error::credentials("no fetch is in progress", true))?;
+        let patience = inner.state.patience(demand, now).map(|end| self.clock.instant(end));
+        Ok(Answer::Wait(Wait { fetch, began, patience }))
+    }
+
+    /// Begins a fetch. Also returns the one that it replaces, if that is lost. To be dropped without
+    /// the lock, because that ends a task.
+    fn begin_fetch(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        reason: FetchReason,
+        now: Now,
+    ) -> (FetchTask, Option<Box<PendingFetch>>) {
         let rejected = (reason == FetchReason::Rejected).then(|| inner.state.token().cloned()).flatten();
         let deadline = self.clock.instant(now.mono.saturating_add(FetchRequest::TIME_LIMIT));
         let owner: Weak<dyn FetchOwner> = Arc::downgrade(self) as _;
         let id = inner.state.begin_fetch(now, reason, FetchRequest::TIME_LIMIT + LOST_AFTER);
         let (guard, pending) = FetchGuard::new(owner, id, deadline + LOST_AFTER);
-        inner.fetch = Some(Box::new(pending));
+        let lost = inner.fetch.replace(Box::new(pending));
         self.publish(inner, now);
-        FetchTask { source: Arc::clone(&self.source), reason, rejected, deadline, guard }
+        (FetchTask { source: Arc::clone(&self.source), reason, rejected, deadline, guard }, lost)
     }
 
     fn spawn(&self, task: FetchTask, runtime: &Handle) {
@@ -229,7 +272,17 @@ impl Cache {
     }
 
     fn fall_back(&self, demand: Demand<'_>, error: Error) -> Result<Token, Error> {
-        self.read(|state, now| state.fall_back(demand, now).cloned()).ok_or(error)
+        self.live(demand).ok_or(error)
+    }
+
+    /// Returns the token if it is live and the caller can use it.
+    fn live(&self, demand: Demand<'_>) -> Option<Token> {
+        self.read(|state, now| state.fall_back(demand, now).cloned())
+    }
+
+    fn timeout(&self) -> Error {
+        let last = self.read(|state, _| state.present_error().cloned());
+        Error::timeout("no token within the time allowed", last)
     }
 
     /// Publishes what readers may serve without the lock. To be called under the lock after each
@@ -243,13 +296,6 @@ impl Cache {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    fn join(&self) -> Result<FetchWaiter, Error> {
-        let fetch = self.fetch.as_ref().map(|fetch| fetch.waiter());
-        fetch.ok_or_else(|| Error::credentials("no fetch is in progress", true))
     }
 }
 
@@ -316,21 +362,4 @@ fn warn_of_failure(
 
 fn milliseconds(duration: &Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Returns the runtime to spawn a fetch on and to wait for it.
-fn runtime() -> Result<Handle, Error> {
-    let Ok(runtime) = Handle::try_current() else {
-        return Err(Error::credentials(
-            "no token is cached, and outside of a tokio runtime none can be fetched",
-            false,
-        ));
-    };
-    // tokio offers no other check: creating a timer panics if timers aren't enabled.
-    match catch_unwind(|| drop(sleep(Duration::ZERO))) {
-        Ok(()) => Ok(runtime),
-        Err(_) => {
-            Err(Error::credentials("the tokio runtime has no timers: build it with `enable_time`", false))
-        }
-    }
 }

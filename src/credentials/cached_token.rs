@@ -16,6 +16,10 @@ const STALE_JITTER: f64 = 0.2;
 /// [`HARD_SHARE`]th of its life.
 pub(super) const HARD_MARGIN: Duration = Duration::from_secs(10);
 const HARD_SHARE: u32 = 10;
+/// At least this share of a token's life passes before it is stale, whatever the source's hints say.
+const FRESH_SHARE: u32 = 10;
+/// The least time for which a token is used that the source returned again.
+const REUSE_TIME: Duration = Duration::from_secs(1);
 
 /// A token in the cache.
 #[derive(Debug)]
@@ -66,6 +70,7 @@ impl CachedToken {
             let margin = STALE_MARGIN.min(life / STALE_SHARE);
             margin + margin.mul_f64(STALE_JITTER * jitter.clamp(0.0, 1.0))
         });
+        let stale_margin = stale_margin.min(life - life / FRESH_SHARE);
         let hard_margin = HARD_MARGIN.min(life / HARD_SHARE).min(stale_margin);
         let cached = Self { token, end: Some(end), stale_margin, hard_margin };
         match cached.is_live(now) {
@@ -113,13 +118,29 @@ impl CachedToken {
         })
     }
 
-    /// Takes in that the source returned the same token again, which doesn't extend its life.
-    pub(super) fn returned_again(&mut self, again: &Self) {
-        self.end = match (self.end, again.end) {
-            (Some(old), Some(new)) => {
-                Some(End { mono: old.mono.min(new.mono), wall: old.wall.into_iter().chain(new.wall).min() })
-            }
-            (old, new) => old.or(new),
-        };
+    /// Takes in that the source returned the same token again at `now`, as `again`.
+    ///
+    /// A later expiry extends the life. The same expiry doesn't, even if the clocks have changed
+    /// since: the earlier end counts. But a token that has ended by its first reading lives as long
+    /// as the source says now.
+    pub(super) fn returned_again(self, again: Self, now: Now) -> Self {
+        let expiries = self.token.expires_at().zip(again.token.expires_at());
+        let is_extended = expiries.is_some_and(|(old, new)| new > old);
+        if is_extended || !self.is_live(now) {
+            return again;
+        }
+        let token = if again.token.expires_at().is_some() { again.token } else { self.token };
+        let end = self.end.zip(again.end).map(|(old, new)| old.earlier(new)).or(self.end).or(again.end);
+        let kept = Self { token, end, ..self };
+        // The source has no newer token. It is asked again when half of what is left has passed.
+        let left = kept.left(now);
+        let stale_margin = kept.stale_margin.min(left / 2).min(left.saturating_sub(REUSE_TIME));
+        Self { stale_margin, hard_margin: kept.hard_margin.min(stale_margin), ..kept }
+    }
+}
+
+impl End {
+    fn earlier(self, other: Self) -> Self {
+        Self { mono: self.mono.min(other.mono), wall: self.wall.into_iter().chain(other.wall).min() }
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use super::cache::Cache;
 use super::state::Demand;
+use crate::timers::runtime_with_timers;
 
 /// How often the clocks are read again. After a suspension of the machine, less time is left than
 /// a timer that was set before knows.
@@ -38,10 +38,10 @@ pub struct KeepWarm {
 
 impl KeepWarm {
     pub(super) fn start(cache: Arc<Cache>) -> Self {
-        let task = match Handle::try_current() {
+        let task = match runtime_with_timers() {
             Ok(runtime) => Some(runtime.spawn(keep_warm(cache)).abort_handle()),
             Err(_) => {
-                tracing::warn!("`keep_warm` was called outside of a tokio runtime, so it does nothing");
+                tracing::warn!("`keep_warm` needs a tokio runtime with timers, so it does nothing");
                 None
             }
         };
@@ -50,8 +50,8 @@ impl KeepWarm {
 
     /// Returns whether the refreshes go on.
     ///
-    /// They don't if the guard was made outside of a tokio runtime, or if its runtime was shut
-    /// down.
+    /// They don't if the guard was made outside of a tokio runtime with timers, or if its runtime
+    /// was shut down.
     pub fn is_running(&self) -> bool {
         self.task.as_ref().is_some_and(|task| !task.is_finished())
     }

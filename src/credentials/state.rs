@@ -7,11 +7,14 @@
 mod events;
 #[cfg(test)]
 mod random_walk;
+mod rejections;
 #[cfg(test)]
 mod tests;
 
 use std::time::{Duration, SystemTime};
 
+pub(super) use self::events::REPLACEMENT_WAIT;
+use self::rejections::Rejections;
 use super::cached_token::CachedToken;
 use super::instant::{Limit, Now};
 use crate::source::{CacheHints, FetchReason};
@@ -63,7 +66,10 @@ enum Phase<'a> {
     Fresh(&'a Token),
     /// The token is good and due for replacement.
     Stale(&'a Token),
-    /// The token has ended or will soon, or was rejected: a caller waits for another one.
+    /// The token is live, but it ends soon or was rejected: a caller waits for another one, but not
+    /// for long.
+    Doubtful(&'a Token),
+    /// The token has ended: a caller waits for another one.
     Expired,
     /// A replacement is due, but the source was asked a short while ago. The token is served if it
     /// is live, else the failure is.
@@ -72,24 +78,15 @@ enum Phase<'a> {
     Empty,
 }
 
-/// Whether an API rejected the cached token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Rejection {
-    #[default]
-    None,
-    /// It did, and no fetch has told the source so far.
-    Pending,
-    /// It did, and the source returned the same token again: further rejections change nothing.
-    Settled,
-}
-
-/// The fetch in progress.
+/// The fetch in progress. Its instants are on the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 struct Fetch {
     id: u64,
     reason: FetchReason,
     began: Now,
-    /// The monotonic instant from which the fetch is lost.
+    /// From then on, callers that wait get a live token instead of the fetch's result.
+    overdue_at: Duration,
+    /// From then on, the fetch is lost: no result will come.
     lost_at: Duration,
 }
 
@@ -98,16 +95,14 @@ struct Fetch {
 pub(super) struct State {
     hints: CacheHints,
     cached: Option<CachedToken>,
-    /// Counts the tokens that arrived, so that one can be named without a reference to it.
+    /// Counts the different tokens that arrived, so that one can be named without a reference to it.
     generation: u64,
-    rejection: Rejection,
+    rejections: Rejections,
     fetch: Option<Fetch>,
-    /// While a token is live, no fetch begins before this.
+    /// After a failure, while a token is live, no fetch begins before this.
     retry_at: Duration,
     /// While there is no token, no fetch begins before this.
     replay_until: Duration,
-    /// No fetch begins for a rejected token before this.
-    rejections_paused_until: Duration,
     /// The last failure. A later success doesn't clear it.
     last_error: Option<Error>,
     /// The number of failures since the last success.
@@ -140,19 +135,23 @@ impl State {
             (Demand::Refresh | Demand::KeepWarm, _) => fetch,
 
             // A caller whose token was rejected waits only if a fetch can bring another one.
-            (Demand::OtherThan(token), _) if self.is_cached(token) && self.is_replaceable(now) => fetch,
-            (Demand::OtherThan(token), _) if self.is_cached(token) => Decision::NoOther,
+            (Demand::OtherThan(token), phase) if self.is_live(now) && self.is_cached(token) => match phase {
+                Phase::Stale(_) | Phase::Doubtful(_) => fetch,
+                _ if self.is_fetching(now) => fetch,
+                _ => Decision::NoOther,
+            },
 
-            // A live token is served: while it is fresh, while one refresh runs, and while the
-            // source gets a pause.
+            // A live token is served: while it is fresh, while one refresh runs, while the source
+            // gets a pause, and if the fetch of a better one takes too long.
             (_, Phase::Fresh(token) | Phase::BackedOff(Some(token))) => Decision::Serve(token),
             (_, Phase::Stale(token)) if self.is_fetching(now) => Decision::Serve(token),
             (_, Phase::Stale(token)) => Decision::ServeAndFetch(token, reason),
+            (_, Phase::Doubtful(token)) if self.is_overdue(now) => Decision::Serve(token),
 
             // Without a token, a recent failure is replayed.
             (_, Phase::BackedOff(None)) => self.replay(demand).map_or(fetch, Decision::Fail),
 
-            (_, Phase::Expired | Phase::Empty) => fetch,
+            (_, Phase::Doubtful(_) | Phase::Expired | Phase::Empty) => fetch,
         }
     }
 
@@ -165,24 +164,13 @@ impl State {
             };
         };
         let (token, left) = (cached.token(), cached.left(now));
-        match self.is_rejection_due(now) {
+        let is_rejected = self.rejections.is_due(now.mono, self.is_fetching(now));
+        match is_rejected || left <= cached.hard_margin() {
             false if left > cached.stale_margin() => Phase::Fresh(token),
             _ if now.mono < self.retry_at => Phase::BackedOff(Some(token)),
-            false if left > cached.hard_margin() => Phase::Stale(token),
-            _ => Phase::Expired,
+            false => Phase::Stale(token),
+            true => Phase::Doubtful(token),
         }
-    }
-
-    /// Whether the cached token was rejected and is to be replaced now: a fetch is in progress, or
-    /// the pause between two such fetches is over.
-    fn is_rejection_due(&self, now: Now) -> bool {
-        let due = self.is_fetching(now) || now.mono >= self.rejections_paused_until;
-        self.rejection == Rejection::Pending && due
-    }
-
-    /// Whether a fetch that is in progress, or may begin, can replace the rejected token.
-    fn is_replaceable(&self, now: Now) -> bool {
-        self.is_rejection_due(now) && (self.is_fetching(now) || now.mono >= self.retry_at)
     }
 
     fn replay(&self, demand: Demand<'_>) -> Option<&Error> {
@@ -190,13 +178,19 @@ impl State {
         self.last_error.as_ref().filter(|error| !(retries && error.is_transient()))
     }
 
-    /// Returns what a caller gets whose fetch failed, or whose deadline passed: a live token is
-    /// better than an error.
+    /// Returns what a caller gets whose fetch failed or takes too long: a live token is better than
+    /// an error.
     pub(super) fn fall_back(&self, demand: Demand<'_>, now: Now) -> Option<&Token> {
         match demand {
             Demand::Refresh | Demand::KeepWarm => None,
             _ => self.live(now).map(CachedToken::token).filter(|token| !demand.excludes(token)),
         }
+    }
+
+    /// Returns until when a caller waits for the fetch in progress before it falls back to a live
+    /// token; `None` if it can't.
+    pub(super) fn patience(&self, demand: Demand<'_>, now: Now) -> Option<Duration> {
+        self.fall_back(demand, now).and(self.fetch).map(|fetch| fetch.overdue_at)
     }
 
     /// Returns the token that may be served without waiting.
@@ -217,7 +211,7 @@ impl State {
 
     /// Returns the earliest time at which a use needs a fetch; `None` is never.
     pub(super) fn next_fetch(&self, now: Now) -> Option<Duration> {
-        let needs_fetch = |at| matches!(self.phase(at), Phase::Stale(_) | Phase::Expired | Phase::Empty);
+        let needs_fetch = |at| !matches!(self.phase(at), Phase::Fresh(_) | Phase::BackedOff(_));
         let mut changes = std::iter::successors(Some(now), |&at| at.at(self.next_limit(at)));
         changes.find(|&at| needs_fetch(at)).map(|at| at.mono)
     }
@@ -231,9 +225,9 @@ impl State {
     /// Until when a decision stays the same if nothing happens: on each clock, the next instant
     /// that [`decide`](Self::decide) compares the present with.
     fn next_limit(&self, now: Now) -> Limit {
-        let pauses = [self.retry_at, self.replay_until, self.rejections_paused_until];
-        let lost = self.fetch.map(|fetch| fetch.lost_at);
-        let mono = pauses.into_iter().chain(lost).map(Limit::mono);
+        let pauses = [self.retry_at, self.replay_until].into_iter().chain(self.rejections.limits());
+        let fetch = self.fetch.iter().flat_map(|fetch| [fetch.overdue_at, fetch.lost_at]);
+        let mono = pauses.chain(fetch).map(Limit::mono);
         let life = self.cached.iter().flat_map(CachedToken::limits);
         Limit::next_of(mono.chain(life), now)
     }
@@ -246,7 +240,8 @@ impl State {
         self.cached.as_ref().map(CachedToken::token)
     }
 
-    /// Returns the number of the last token that arrived.
+    /// Returns the number of the cached token. It stays the same if the source returns or extends
+    /// that token.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
@@ -269,6 +264,11 @@ impl State {
         self.fetch.is_some_and(|fetch| now.mono < fetch.lost_at)
     }
 
+    /// Whether a fetch is in progress that takes too long to make callers wait for it.
+    fn is_overdue(&self, now: Now) -> bool {
+        self.is_fetching(now) && self.fetch.is_some_and(|fetch| now.mono >= fetch.overdue_at)
+    }
+
     /// Returns for how long the fetch in progress has been running.
     pub(super) fn fetching_for(&self, now: Now) -> Option<Duration> {
         self.fetch.map(|fetch| now.mono.saturating_sub(fetch.began.mono))
@@ -276,11 +276,11 @@ impl State {
 
     /// Returns the reason of a fetch that begins now for a caller with this demand.
     fn fetch_reason(&self, demand: Demand<'_>) -> FetchReason {
-        match (&self.cached, self.rejection, demand) {
-            (Some(_), Rejection::Pending, _) => FetchReason::Rejected,
-            (_, _, Demand::Refresh) => FetchReason::Requested,
-            (None, ..) => FetchReason::Empty,
-            (Some(_), ..) => FetchReason::Expiring,
+        match (&self.cached, demand) {
+            (Some(_), _) if self.rejections.is_rejected() => FetchReason::Rejected,
+            (_, Demand::Refresh) => FetchReason::Requested,
+            (None, _) => FetchReason::Empty,
+            (Some(_), _) => FetchReason::Expiring,
         }
     }
 

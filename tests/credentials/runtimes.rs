@@ -52,14 +52,38 @@ fn a_cached_token_is_returned_without_a_runtime() {
     assert!(credentials.is_valid());
 }
 
-/// conf: M10
+/// conf: M10, A7
 #[test]
 fn a_runtime_without_timers_is_an_error_not_a_panic() {
     let bare = Builder::new_current_thread().build().unwrap();
     let credentials = Credentials::from_source(one_token());
-    let error = bare.block_on(credentials.token()).unwrap_err();
-    assert!(error.to_string().contains("enable_time"), "{error}");
+    bare.block_on(async {
+        for outcome in [credentials.token().await, credentials.refresh().await] {
+            let error = outcome.unwrap_err();
+            assert!(error.to_string().contains("enable_time"), "{error}");
+        }
+        assert!(!credentials.keep_warm().is_running());
+    });
     assert!(one_thread().block_on(credentials.token()).is_ok());
+    assert!(bare.block_on(credentials.token()).is_ok(), "a cached token needs no timers");
+}
+
+/// conf: A7
+#[test]
+fn a_runtime_without_timers_is_found_out_once() {
+    let panics = Arc::new(AtomicUsize::new(0));
+    let here = std::thread::current().id();
+    let (counted, previous) = (Arc::clone(&panics), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| match std::thread::current().id() == here {
+        true => _ = counted.fetch_add(1, Ordering::Relaxed),
+        false => previous(panic),
+    }));
+    let bare = Builder::new_current_thread().build().unwrap();
+    let credentials = Credentials::from_source(one_token());
+    for _ in 0..100 {
+        assert!(bare.block_on(credentials.token()).is_err());
+    }
+    assert_eq!(panics.load(Ordering::Relaxed), 1, "tokio offers no check without a panic");
 }
 
 /// conf: M10

@@ -55,8 +55,10 @@ scenarios! {
     /// conf: M11, M3
     a_caller_at_its_deadline_gets_the_old_token_while_it_is_live: [
         Source(Lives(secs(100))), Get(Token(1)), Source(Hang), Advance(secs(91)),
-        WaitWithin("a", secs(3)), WaitWithin("b", secs(20)), Advance(secs(3)), Got("a", Token(1)),
-        Advance(secs(17)), Got("b", Timeout), Fetches(2),
+        WaitWithin("a", secs(1)), WaitWithin("b", secs(20)), Advance(secs(1)), Got("a", Token(1)),
+        // The other one doesn't wait until there is none.
+        StillWaiting("b"), Advance(secs(1)), Got("b", Token(1)), Get(Token(1)),
+        Advance(secs(7)), WaitWithin("c", secs(5)), Advance(secs(5)), Got("c", Timeout), Fetches(2),
     ];
 
     a_deadline_in_the_past_allows_no_wait_but_starts_the_fetch: [

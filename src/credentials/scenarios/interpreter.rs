@@ -60,6 +60,10 @@ pub(super) enum Step {
     RejectEvery(Duration, u32),
     /// An API rejects the source's first token.
     RejectFirst,
+    /// Sends the fresh token as the layer does, which notes its generation.
+    Send,
+    /// The API rejects what was sent.
+    RejectSent,
 
     KeepWarm,
     CoolDown,
@@ -122,6 +126,7 @@ struct Scenario {
     waiters: HashMap<&'static str, JoinHandle<Result<Token, Error>>>,
     warm: Option<KeepWarm>,
     first: Option<Token>,
+    sent: Option<u64>,
     context: String,
 }
 
@@ -133,7 +138,7 @@ impl Scenario {
         let credentials = Credentials::with_time_source(Arc::new(source.clone()), time.clone());
         let credentials = Some(credentials);
         let (waiters, context) = Default::default();
-        Self { time, source, credentials, waiters, warm: None, first: None, context }
+        Self { time, source, credentials, waiters, warm: None, first: None, sent: None, context }
     }
 
     fn credentials(&self) -> &Credentials {
@@ -167,6 +172,8 @@ impl Scenario {
             Step::RejectBurst(times) => (0..times).for_each(|_| self.reject()),
             Step::RejectEvery(interval, times) => self.reject_every(interval, times).await,
             Step::RejectFirst => self.reject_first(),
+            Step::Send => self.sent = self.credentials().show_fresh(|_| {}),
+            Step::RejectSent => self.credentials().invalidate_generation(self.sent.expect("nothing sent")),
 
             Step::KeepWarm => self.warm = Some(self.credentials().keep_warm()),
             Step::CoolDown => self.warm = None,

@@ -37,9 +37,9 @@ scenarios! {
 
     /// conf: G77
     shortly_before_expiry_callers_wait_for_the_new_token: [
-        Get(Token(1)), Source(After(secs(2))), Advance(secs(3600 - 10)),
-        Wait("a"), Wait("b"), Advance(secs(1)), StillWaiting("a"), StillWaiting("b"),
-        Advance(secs(1)), Got("a", Token(2)), Got("b", Token(2)), Fetches(2),
+        Get(Token(1)), Source(After(secs(1))), Advance(secs(3600 - 10)),
+        Wait("a"), Wait("b"), Advance(millis(999)), StillWaiting("a"), StillWaiting("b"),
+        Advance(millis(1)), Got("a", Token(2)), Got("b", Token(2)), Fetches(2),
     ];
 
     /// conf: G80
@@ -106,6 +106,18 @@ scenarios! {
         Hints(CacheHints::new().with_renews_at(secs(0))), Source(Lives(secs(60))), Get(Token(1)),
         Every(millis(500), 119, Token(1)), Fetches(1),
         Advance(millis(500)), Get(Token(2)), Fetches(2),
+    ];
+
+    /// conf: A5
+    a_source_that_renews_late_for_the_life_of_its_tokens_is_not_asked_at_each_use: [
+        Hints(CacheHints::new().with_renews_at(secs(3600))), Source(Lives(secs(60))), Get(Token(1)),
+        Every(millis(1), 1000, Token(1)), Fetches(1), Every(secs(1), 60, AnyToken), FetchesBetween(8, 11),
+    ];
+
+    /// conf: A5
+    a_clock_ahead_and_a_source_that_renews_late_cause_no_storm: [
+        Hints(CacheHints::new().with_renews_at(secs(20))), WallAhead(secs(3590)), Get(Token(1)), Source(Same),
+        Every(millis(10), 990, Token(1)), FetchesBetween(3, 8),
     ];
 
     /// conf: R1

@@ -19,6 +19,8 @@ pub(super) enum Answer {
     Same,
     /// The same, after this time.
     SameAfter(Duration),
+    /// The secret that it returned last, with this life from now on.
+    Extends(Duration),
     /// A token that expired a second ago.
     Expired,
     /// A transient failure.
@@ -95,6 +97,12 @@ impl Inner {
         self.last = Some(token.clone());
         Ok(token)
     }
+
+    fn extend(&mut self, expires_at: SystemTime) -> Result<Token, Error> {
+        let token = Token::new(self.last.as_ref().expect("nothing given yet").secret(), expires_at)?;
+        self.last = Some(token.clone());
+        Ok(token)
+    }
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -121,6 +129,7 @@ impl TokenSource for Script {
                 Answer::After(_) => inner.give(Some(now + HOUR)),
                 Answer::ForEver => inner.give(None),
                 Answer::Expired => inner.give(Some(now - Duration::from_secs(1))),
+                Answer::Extends(life) => inner.extend(now + life),
                 Answer::Same | Answer::SameAfter(_) => Ok(inner.last.clone().expect("nothing given yet")),
                 Answer::Permanent => Err(Error::permanent("the scripted source refuses")),
                 _ => Err(Error::transient("the scripted source is unavailable")),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CachedToken, Fetch, Now, Rejection, State};
+use super::{CachedToken, Fetch, Now, State};
 use crate::credentials::failure::Failure;
 use crate::source::FetchReason;
 use crate::{Error, Token};
@@ -11,9 +11,9 @@ use crate::{Error, Token};
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// The longest pause after a failed fetch while a token is live.
 pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// The least time between two refreshes that rejected tokens start, so that an API that rejects
-/// every token causes no storm.
-pub(super) const REJECTION_PAUSE: Duration = Duration::from_secs(30);
+/// How long a caller waits for the fetch of a better token while the cached one is live; at most
+/// half of what is left of its life.
+pub(in crate::credentials) const REPLACEMENT_WAIT: Duration = Duration::from_secs(2);
 
 impl State {
     /// Begins a fetch, in place of one that is lost; returns its id. Without a result it is lost
@@ -26,10 +26,12 @@ impl State {
     ) -> u64 {
         self.counts.fetches += 1;
         let id = self.counts.fetches;
+        let left = self.live(now).map_or(Duration::MAX, |cached| cached.left(now));
+        let overdue_at = now.mono.saturating_add(REPLACEMENT_WAIT.min(left / 2));
         let lost_at = now.mono.saturating_add(lost_after);
-        self.fetch = Some(Fetch { id, reason, began: now, lost_at });
+        self.fetch = Some(Fetch { id, reason, began: now, overdue_at, lost_at });
         if reason == FetchReason::Rejected {
-            self.rejections_paused_until = now.mono.saturating_add(REJECTION_PAUSE);
+            self.rejections.fetch_began(now.mono);
         }
         id
     }
@@ -50,44 +52,31 @@ impl State {
             Err(failure) => Err(failure.clone()),
         };
         Some(match received {
-            Ok(received) => {
-                let token = received.token().clone();
-                self.accept(received, fetch.reason, now);
-                Ok(token)
-            }
+            Ok(received) => Ok(self.accept(received, fetch.reason, now)),
             Err(failure) => Err(self.fail(&failure, fetch.reason, now, jitter)),
         })
     }
 
-    fn accept(&mut self, received: CachedToken, reason: FetchReason, now: Now) {
-        self.generation += 1;
+    /// Takes in a token that arrived, and returns the one that is cached now.
+    fn accept(&mut self, received: CachedToken, reason: FetchReason, now: Now) -> Token {
         self.failures_in_a_row = 0;
         self.retry_at = Duration::ZERO;
         self.replay_until = Duration::ZERO;
         self.refreshed_at = Some(now.wall);
-        match &mut self.cached {
+        let cached = match self.cached.take() {
             Some(cached) if cached.token().is_same(received.token()) => {
-                cached.returned_again(&received);
-                let left = cached.left(now);
-                self.pause_after_same_token(reason, left, now);
+                if reason == FetchReason::Rejected {
+                    self.rejections.returned_again(now.mono);
+                }
+                cached.returned_again(received, now)
             }
-            cached => {
-                *cached = Some(received);
-                self.rejection = Rejection::None;
+            _ => {
+                self.generation += 1;
+                self.rejections.replaced();
+                received
             }
-        }
-    }
-
-    /// Paces the fetches from a source that returned the same token again: each comes when half of
-    /// the token's remaining life has passed.
-    fn pause_after_same_token(&mut self, reason: FetchReason, left: Duration, now: Now) {
-        match (self.rejection, reason) {
-            // The source didn't know of the rejection, so it is asked again at once.
-            (Rejection::Pending, reason) if reason != FetchReason::Rejected => return,
-            (Rejection::Pending, _) => self.rejection = Rejection::Settled,
-            (Rejection::None | Rejection::Settled, _) => {}
-        }
-        self.retry_at = now.mono.saturating_add(FIRST_BACKOFF.max(left / 2));
+        };
+        self.cached.insert(cached).token().clone()
     }
 
     /// Takes in a failure. The cached token, if there is one, stays.
@@ -96,8 +85,7 @@ impl State {
         self.replay_until = now.mono.saturating_add(jittered(failure.replay(&error), jitter));
         self.retry_at = now.mono.saturating_add(self.backoff(now, jitter));
         if reason == FetchReason::Rejected {
-            // The retries of a fetch for a rejected token don't count as new ones.
-            self.rejections_paused_until = self.retry_at;
+            self.rejections.fetch_failed();
         }
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         self.counts.failures += 1;
@@ -120,17 +108,18 @@ impl State {
 
     /// Gives up a fetch whose task ended without a result. Returns whether it was in progress.
     pub(in crate::credentials) fn abandon(&mut self, id: u64) -> bool {
-        self.fetch.take_if(|fetch| fetch.id == id).is_some()
+        let Some(fetch) = self.fetch.take_if(|fetch| fetch.id == id) else { return false };
+        if fetch.reason == FetchReason::Rejected {
+            self.rejections.fetch_failed();
+        }
+        true
     }
 
     /// Takes in that an API rejected `token`. Returns whether that changed anything, which it does
     /// once for each token, while that token is cached.
     pub(in crate::credentials) fn reject(&mut self, token: &Token) -> bool {
-        let counts = self.rejection == Rejection::None && self.is_cached(token);
-        if counts {
-            self.rejection = Rejection::Pending;
-            self.counts.invalidations += 1;
-        }
+        let counts = self.is_cached(token) && self.rejections.reject();
+        self.counts.invalidations += u64::from(counts);
         counts
     }
 }

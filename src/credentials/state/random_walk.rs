@@ -13,8 +13,6 @@ struct Walk {
     random: fn(&mut u64) -> f64,
     seed: u64,
     tokens: u32,
-    /// When the last fetch for a rejected token began that no other reason called for.
-    rejection_fetched: Option<Duration>,
     history: String,
 }
 
@@ -34,7 +32,6 @@ fn any_sequence_of_events_keeps_the_invariants() {
             random,
             seed,
             tokens: 0,
-            rejection_fetched: None,
             history: format!("seed {seed}:"),
         };
         for _ in 0..200 {
@@ -98,10 +95,6 @@ impl Walk {
         else {
             return;
         };
-        let asked_for = matches!(demand, Demand::Refresh | Demand::KeepWarm);
-        if reason == FetchReason::Rejected && !asked_for {
-            self.check_rejections();
-        }
         self.state.begin_fetch(self.now, reason, LOST_AFTER);
     }
 
@@ -123,17 +116,6 @@ impl Walk {
         };
         let result = self.state.complete(id, self.now, &Err(failure), amount);
         assert!(result.is_some_and(|result| result.is_err()));
-    }
-
-    /// Rejected tokens that aren't due for replacement anyway start a fetch each 30 s at most; the
-    /// retries after a failure don't count.
-    fn check_rejections(&mut self) {
-        let cached = self.state.cached.as_ref().unwrap();
-        let by_rejection = cached.left(self.now) > cached.stale_margin();
-        let last = self.rejection_fetched.replace(self.now.mono);
-        let too_soon = last.is_some_and(|last| self.now.mono - last < events::REJECTION_PAUSE);
-        let storm = by_rejection && too_soon && self.state.failures_in_a_row == 0;
-        assert!(!storm, "a storm of rejections: {}", self.history);
     }
 
     fn check(&self) {

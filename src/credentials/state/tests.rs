@@ -54,6 +54,7 @@ fn phase(state: &State, now: Now) -> &'static str {
     match state.phase(now) {
         Phase::Fresh(_) => "fresh",
         Phase::Stale(_) => "stale",
+        Phase::Doubtful(_) => "doubtful",
         Phase::Expired => "expired",
         Phase::BackedOff(_) => "backed off",
         Phase::Empty => "empty",
@@ -84,7 +85,8 @@ fn the_thresholds_depend_on_the_life() {
             (stale - before, "fresh"),
             (stale, "stale"),
             (hard - before, "stale"),
-            (hard, "expired"),
+            (hard, "doubtful"),
+            (life - before, "doubtful"),
             (life, "expired"),
             (life * 10, "expired"),
         ] {
@@ -113,8 +115,8 @@ fn the_clock_with_less_time_left_decides() {
     for (now, expected) in [
         (clocks(0, 3375), "stale"),
         (clocks(3375, 0), "stale"),
-        (clocks(0, 3590), "expired"),
-        (clocks(3590, 0), "expired"),
+        (clocks(0, 3590), "doubtful"),
+        (clocks(3590, 0), "doubtful"),
         (clocks(0, 100_000), "expired"),
         (Now { mono: secs(0), wall: SystemTime::UNIX_EPOCH }, "fresh"),
     ] {
@@ -186,7 +188,7 @@ fn each_demand_has_its_decision_in_each_phase() {
     assert_eq!(decisions(&state, stale, &first)[..2], ["serve and fetch", "serve and fetch"]);
     assert_eq!(decisions(&state, at(secs(3590)), &first)[..2], ["fetch", "fetch"]);
     begin(&mut state, stale, FetchReason::Expiring);
-    assert_eq!(decisions(&state, stale, &first), ["serve", "serve", "no other", "join"]);
+    assert_eq!(decisions(&state, stale, &first), ["serve", "serve", "join", "join"]);
     let lost = at(secs(3375) + TIMEOUT);
     assert_eq!(decisions(&state, lost, &first)[..2], ["serve and fetch", "serve and fetch"]);
     fail(&mut state, stale, unavailable(), 0.0);
@@ -197,6 +199,11 @@ fn each_demand_has_its_decision_in_each_phase() {
     assert_eq!(decisions(&state, at(secs(1)), &first), ["fetch", "fetch", "fetch", "fetch"]);
     begin(&mut state, at(secs(1)), FetchReason::Rejected);
     assert_eq!(decisions(&state, at(secs(1)), &first), ["join", "join", "join", "join"]);
+    let overdue = secs(1) + REPLACEMENT_WAIT;
+    assert_eq!(decisions(&state, at(overdue - Duration::from_nanos(1)), &first)[0], "join");
+    assert_eq!(decisions(&state, at(overdue), &first), ["serve", "serve", "join", "join"]);
+    assert_eq!(state.patience(Demand::Token, at(secs(1))), Some(overdue));
+    assert_eq!(state.patience(Demand::OtherThan(&first), at(secs(1))), None);
 }
 
 /// conf: M14, M31
@@ -210,16 +217,33 @@ fn rejections_count_once_for_the_cached_token_only() {
     assert!(!state.reject(&second), "another is cached");
     assert!(state.reject(&first));
     assert!(!state.reject(&first), "rejected already");
-    assert_eq!((phase(&state, at(secs(1))), reason(&state)), ("expired", FetchReason::Rejected));
+    assert_eq!((phase(&state, at(secs(1))), reason(&state)), ("doubtful", FetchReason::Rejected));
     assert_eq!(state.counts().invalidations, 1);
 
     begin(&mut state, at(secs(1)), FetchReason::Rejected);
     succeed(&mut state, at(secs(1)), second.clone(), 0.0).unwrap();
     assert!(!state.reject(&first), "it isn't cached any more");
+    assert_eq!((phase(&state, at(secs(1))), reason(&state)), ("fresh", FetchReason::Expiring));
     assert!(state.reject(&second));
-    assert_eq!(phase(&state, at(secs(30))), "fresh", "30 s have not passed");
-    assert_eq!(state.next_fetch(at(secs(30))), Some(secs(31)));
-    assert_eq!(phase(&state, at(secs(31))), "expired");
+    assert_eq!(state.counts().invalidations, 2);
+}
+
+/// conf: A1
+#[test]
+fn the_pause_of_a_rejected_token_that_comes_back_ends_and_has_a_limit() {
+    let (mut state, mut now) = (State::default(), secs(0));
+    let token = Token::new("t1", None).unwrap();
+    begin(&mut state, at(now), FetchReason::Empty);
+    succeed(&mut state, at(now), token.clone(), 0.0).unwrap();
+    assert!(state.reject(&token));
+    for pause in [30, 60, 120, 240, 300, 300, 300] {
+        begin(&mut state, at(now), FetchReason::Rejected);
+        succeed(&mut state, at(now), token.clone(), 0.0).unwrap();
+        assert!(!state.reject(&token), "further rejections don't start it anew");
+        assert_eq!((phase(&state, at(now)), state.next_fetch(at(now))), ("fresh", Some(now + secs(pause))));
+        now += secs(pause);
+        assert_eq!((phase(&state, at(now)), reason(&state)), ("doubtful", FetchReason::Rejected));
+    }
 }
 
 /// conf: M7
