@@ -1,16 +1,15 @@
 //! The time that a caller allows for its request, and the part of it that the layer may use.
 
-use std::panic::catch_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
-use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::grpc_timeout;
 use crate::headers::GRPC_TIMEOUT;
+use crate::timers::runtime_with_timers;
 
 /// How much of the caller's time is left for the request itself: one fifth.
 const RESERVED_SHARE: u32 = 5;
@@ -69,8 +68,8 @@ impl TimeLimit {
 
 /// Returns a timer, if there is a runtime and it has timers.
 fn timer(end: Instant) -> Option<Pin<Box<Sleep>>> {
-    Handle::try_current().ok()?;
-    catch_unwind(|| Box::pin(sleep_until(end))).ok()
+    runtime_with_timers().ok()?;
+    Some(Box::pin(sleep_until(end)))
 }
 
 #[cfg(test)]

@@ -120,6 +120,22 @@ async fn requests_during_a_hanging_refresh_start_no_other_refresh() {
     assert_eq!(source.fetches(), 2);
 }
 
+/// conf: A2
+#[tokio::test(start_paused = true)]
+async fn a_rejected_token_is_sent_until_another_one_is_cached() {
+    let source = source();
+    let credentials = source.credentials();
+    let mut interceptor = credentials.interceptor().await.unwrap();
+    source.set(Outcome::Hang);
+    credentials.invalidate(&credentials.cached().unwrap());
+    for _ in 0..5 {
+        let headers = intercept(&mut interceptor).unwrap();
+        assert_eq!(authorization(&headers), ["Bearer token-1"]);
+        advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(source.fetches(), 2);
+}
+
 /// conf: M32
 #[tokio::test(start_paused = true)]
 async fn the_status_of_a_failed_refresh_discloses_nothing_and_last_error_has_the_cause() {
