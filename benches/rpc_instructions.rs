@@ -6,18 +6,19 @@
 //! times hide. To see where they go, take the program's path from `cargo bench --no-run` and run
 //!
 //! ```sh
-//! valgrind --tool=callgrind PROGRAM --calls 1000 --way facade
+//! valgrind --tool=callgrind PROGRAM --count 1000 --way facade
 //! callgrind_annotate callgrind.out.*
 //! ```
 
+#[path = "support/callgrind.rs"]
+mod callgrind;
 mod support;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
-use std::process::Command;
 use std::task::{Context, Poll, ready};
-use std::{env, mem};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -28,18 +29,12 @@ use support::{
 };
 use tonic::body::Body;
 
-/// The two numbers of calls whose difference is counted.
-const FEW: u64 = 500;
-const MANY: u64 = 2_500;
-
-/// `--calls N --way WAY` makes N calls and says nothing.
-const CALLS: &str = "--calls";
 const WAY: &str = "--way";
 
 fn main() -> Result<(), BoxError> {
     let arguments = Arguments::read();
     let token_bytes = arguments.token_bytes()?;
-    if let Some(number) = arguments.value(CALLS)? {
+    if let Some(number) = arguments.value(callgrind::COUNT)? {
         let way = arguments.value(WAY)?.ok_or("--way raw, equal-wire or facade?")?;
         return make(number, way, token_bytes);
     }
@@ -47,14 +42,14 @@ fn main() -> Result<(), BoxError> {
     if !arguments.has("--bench") {
         return Way::ALL.into_iter().try_for_each(|way| make(10, way, token_bytes));
     }
-    if !valgrind().arg("--version").output().is_ok_and(|output| output.status.success()) {
-        println!("valgrind is not installed: no instructions counted");
+    if !callgrind::is_installed() {
         return Ok(());
     }
     let mut wire = None;
     println!("{:<12}{:>20}{:>22}", "", "instructions/call", "above equal-wire");
     for way in Way::ALL {
-        let count = instructions(way, token_bytes)?;
+        let arguments = [WAY, &way.to_string(), TOKEN_BYTES_ARGUMENT, &token_bytes.to_string()];
+        let count = callgrind::instructions(&arguments)?;
         if way == Way::EqualWire {
             wire = Some(count);
         }
@@ -75,28 +70,6 @@ fn make(number: u64, way: Way, token_bytes: usize) -> Result<(), BoxError> {
         }
         Ok(())
     })
-}
-
-fn valgrind() -> Command {
-    Command::new("valgrind")
-}
-
-/// The instructions of one call: what more calls cost more, so that the start does not count.
-fn instructions(way: Way, token_bytes: usize) -> Result<u64, BoxError> {
-    Ok((collected(MANY, way, token_bytes)? - collected(FEW, way, token_bytes)?) / (MANY - FEW))
-}
-
-/// The instructions of a whole run, as callgrind counts them.
-fn collected(number: u64, way: Way, token_bytes: usize) -> Result<u64, BoxError> {
-    let output = valgrind()
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env::current_exe()?)
-        .args([CALLS, &number.to_string(), WAY, &way.to_string()])
-        .args([TOKEN_BYTES_ARGUMENT, &token_bytes.to_string()])
-        .output()?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let count = text.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
-    count.filter(|_| output.status.success()).ok_or_else(|| format!("callgrind failed: {text}").into())
 }
 
 /// A service that is always ready, and answers each whole request with the constant reply.
