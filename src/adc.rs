@@ -3,6 +3,8 @@
 mod credential_file;
 mod found_file;
 mod impersonated_service_account;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod reader;
 mod settings;
 

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use self::builder::ClientBuilder;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::call::properties;
 use self::call::{CallExecutor, CallSettings};
 pub(crate) use self::check::{checked_audience, checked_lifetime, wire_names};
 pub(crate) use self::request::Request;

@@ -41,6 +41,8 @@ mod iam;
 mod journal;
 mod json_duration;
 mod method;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod protocol;
 mod reply;
 mod server;

@@ -7,6 +7,7 @@ mod kind;
 mod local;
 mod refusal;
 mod service;
+mod text;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -21,6 +22,7 @@ pub use self::kind::ErrorKind;
 use self::local::LocalFailure;
 pub(crate) use self::refusal::{RefusalCause, UNKNOWN_MEMBER};
 pub use self::service::ServiceError;
+pub(crate) use self::text::shorten;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type SharedError = Arc<dyn StdError + Send + Sync>;

@@ -2,6 +2,9 @@
 //!
 //! The protocol defines at most eight digits and one unit: `20000000u` is 20 seconds.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 use std::time::Duration;
 
 use http::HeaderValue;

@@ -1,10 +1,14 @@
 //! Which hosts tokens and secrets may be sent to.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 use std::net::IpAddr;
 
 use http::Uri;
 
 use crate::Error;
+use crate::error::shorten;
 
 /// The domain of the public Google Cloud.
 pub(crate) const DEFAULT_UNIVERSE: &str = "googleapis.com";
@@ -95,7 +99,7 @@ impl Trust {
         {
             return Ok(uri);
         }
-        let error = invalid(format!("must be a host under {}, got {host:?}", self.universe));
+        let error = invalid(format!("must be a host under {}, got {:?}", self.universe, shorten(host)));
         Err(error.fix_by("allow the host with `allow_hosts()` if credentials may be sent to it"))
     }
 
@@ -105,7 +109,7 @@ impl Trust {
         if domain == DEFAULT_UNIVERSE || domain == &*self.universe {
             return Ok(());
         }
-        let error = Error::invalid(field, format!("must be {:?}, got {domain:?}", self.universe));
+        let error = Error::invalid(field, format!("must be {:?}, got {:?}", self.universe, shorten(domain)));
         Err(error.fix_by("set the universe in the program or in GOOGLE_CLOUD_UNIVERSE_DOMAIN"))
     }
 }

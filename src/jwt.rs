@@ -1,6 +1,9 @@
 //! JSON Web Tokens in compact form: splitting, decoding and signing them, and checking claims before
 //! they are signed.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;

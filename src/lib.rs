@@ -77,6 +77,8 @@ mod jwt;
 pub mod manual;
 mod name;
 mod panics;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod proto;
 mod retry;
 mod roles;

@@ -1,11 +1,15 @@
 //! Resource names of service accounts.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Error;
+use crate::error::shorten;
 
 const PROJECTS: &str = "projects/";
 const SERVICE_ACCOUNTS: &str = "/serviceAccounts/";
@@ -194,17 +198,6 @@ fn check_account(account: &str) -> Result<(), &'static str> {
         Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => Ok(()),
         _ => Err(FORM),
     }
-}
-
-/// Shortens long input, so that the error stays readable.
-fn shorten(text: &str) -> String {
-    const SHOWN: usize = 120;
-    if text.len() <= SHOWN {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(SHOWN).collect();
-    short.push('…');
-    short
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@
 //! ```
 
 pub(crate) mod check;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 
 /// All Google Cloud APIs: the usual choice.
 /// `https://www.googleapis.com/auth/cloud-platform`

@@ -7,6 +7,8 @@ mod budget;
 mod classify;
 mod codec;
 mod method;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 
 use std::time::Duration;
 

@@ -102,7 +102,7 @@ impl CredentialsBuilder {
         self
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn in_environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);
         self

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 pub(crate) use self::google::GOOGLE_DOMAIN;
+pub(crate) use crate::error::shorten;
 
 /// Why a request fails: code, message and `google.rpc` details, as Google's servers send them.
 #[derive(Clone, Debug)]
@@ -62,15 +63,4 @@ impl ApiError {
     pub(crate) fn to_status(&self) -> Status {
         Status::with_error_details(self.0.code, self.0.message.clone(), self.0.details.clone())
     }
-}
-
-/// Returns at most the first 120 characters of `text`, so that an error stays readable.
-pub(crate) fn shorten(text: &str) -> String {
-    const SHOWN: usize = 120;
-    if text.chars().nth(SHOWN).is_none() {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(SHOWN).collect();
-    short.push('…');
-    short
 }

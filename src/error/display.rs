@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::{self, Display, Formatter};
 use std::iter::successors;
 
+use super::text::OneLine;
 use super::{Cause, Error};
 
 impl Display for Error {
@@ -28,7 +29,7 @@ impl Display for Error {
 impl Error {
     /// Returns the whole chain and its advice in one line, for logs.
     pub(crate) fn in_one_line(&self) -> impl Display {
-        OneLine(self)
+        InOneLine(self)
     }
 
     /// Returns the whole chain in one line, for reports that give their own advice.
@@ -76,11 +77,12 @@ fn failed_purpose(operation: Option<&str>) -> &'static str {
     }
 }
 
-struct OneLine<'a>(&'a Error);
+/// Causes are errors of others, so their text may have lines.
+struct InOneLine<'a>(&'a Error);
 
-impl Display for OneLine<'_> {
+impl Display for InOneLine<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write_chain(self.0, f)?;
+        OneLine(&Chain(self.0).to_string()).fmt(f)?;
         match self.0.hint() {
             Some(fix) => write!(f, "; fix: {fix}"),
             None => Ok(()),

@@ -6,6 +6,8 @@ mod http_client;
 #[cfg(not(feature = "credential-files"))]
 mod no_http_client;
 mod outcome;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod refusal;
 mod reply;
 

@@ -6,8 +6,8 @@ use crate::files::{files, read, root, shown};
 const PAGES: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
 
 /// The folders whose files pages name from the repository's root.
-const FOLDERS: [&str; 9] =
-    ["src/", "tests/", "benches/", "examples/", "docs/", "ci/", ".ci/", "proto/", "build.rs"];
+const FOLDERS: [&str; 10] =
+    ["src/", "tests/", "benches/", "examples/", "docs/", "ci/", ".ci/", "fuzz/", "proto/", "build.rs"];
 
 #[test]
 fn every_path_on_a_page_exists() {

@@ -268,10 +268,10 @@ impl Scanner<'_> {
     }
 }
 
-/// Whether an attribute is `cfg(test)`, alone or in an `all(…)`.
+/// Whether an attribute is `cfg(test)`, alone, in an `all(…)`, or with the builds for fuzzing.
 fn is_for_tests(attribute: &[Token<'_>]) -> bool {
     let words: Vec<&str> = attribute.iter().filter(|token| token.is_word()).map(|token| token.text).collect();
-    matches!(words[..], ["cfg", "test"] | ["cfg", "all", "test", ..])
+    matches!(words[..], ["cfg", "test"] | ["cfg", "all", "test", ..] | ["cfg", "any", "test", "fuzzing"])
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(crate) struct ReplyHead {
 }
 
 impl ReplyHead {
-    fn record(&self, status: StatusCode, headers: &HeaderMap) {
+    pub(crate) fn record(&self, status: StatusCode, headers: &HeaderMap) {
         self.status.store(status.as_u16(), Ordering::Relaxed);
         let is_grpc = match headers.get(header::CONTENT_TYPE) {
             Some(kind) => kind.as_bytes().starts_with(GRPC_CONTENT_TYPE.as_bytes()),

@@ -18,7 +18,7 @@ use tonic::Code;
 
 use self::requests::{CheckDocument, ClockDocument, FaultDocument, GrantDocument, ImpersonatedDocument};
 use super::commands::{Check, Commands, KeyOwner};
-use crate::emulator::error::ApiError;
+use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::faults::FaultId;
 use crate::emulator::iam::key_ring::blocking;
 use crate::emulator::iam::policy::{Policy, PolicyError};
@@ -122,11 +122,10 @@ async fn clear_faults(State(commands): State<Commands>) -> Reply {
     empty()
 }
 
-async fn clear_fault(State(commands): State<Commands>, Path(id): Path<u64>) -> Reply {
-    if commands.clear_fault(FaultId::from_number(id)) {
-        empty()
-    } else {
-        Err(ApiError::new(Code::NotFound, format!("Not found: fault {id} is not in force")))
+async fn clear_fault(State(commands): State<Commands>, Path(id): Path<String>) -> Reply {
+    match id.parse() {
+        Ok(number) if commands.clear_fault(FaultId::from_number(number)) => empty(),
+        _ => Err(ApiError::new(Code::NotFound, format!("Not found: fault {} is not in force", shorten(&id)))),
     }
 }
 

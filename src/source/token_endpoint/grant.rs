@@ -16,7 +16,7 @@ pub(crate) enum Grant<'a> {
     },
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Grant<'static> {
     /// A grant whose secrets contain `hidden`.
     pub(super) const HIDDEN: Self = Self::RefreshToken {

@@ -174,10 +174,12 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         return Err(ApiError::invalid_field("", "The body must be a JSON object."));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let document = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         ApiError::invalid_field(&path, &format!("The body is invalid at {path}: {}", error.inner()))
-    })
+    })?;
+    reader.end().map_err(|error| ApiError::invalid_field("", &format!("The body is invalid: {error}")))?;
+    Ok(document)
 }
 
 /// Reads a method.

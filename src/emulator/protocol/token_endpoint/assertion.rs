@@ -93,7 +93,10 @@ fn check_times(state: &EmulatorState, assertion: &Parsed<'_>) -> Result<(), Oaut
     let now = state.clock.shown_unix();
     let valid = match (assertion.seconds("iat"), assertion.seconds("exp")) {
         (Some(iat), Some(exp)) => {
-            iat <= now + CLOCK_SKEW && exp > now && exp > iat && exp - iat <= LONGEST_ASSERTION + CLOCK_SKEW
+            iat <= now + CLOCK_SKEW
+                && exp > now
+                && exp > iat
+                && exp.saturating_sub(iat) <= LONGEST_ASSERTION + CLOCK_SKEW
         }
         _ => false,
     };

@@ -1,0 +1,55 @@
+//! What holds for every reply of a token endpoint.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::reply::Reply;
+use super::*;
+use crate::properties::{assert_is_plain, lines, shown};
+
+/// A reply gives the token in it, or an error that shows nothing secret and is transient as its
+/// status says.
+///
+/// The input is the HTTP status, the seconds of `Retry-After`, and the body.
+pub fn token_replies(data: &[u8]) {
+    let [status, retry_after, body] = lines(data);
+    let number = |line: &[u8]| std::str::from_utf8(line).ok()?.parse::<u64>().ok();
+    let status = number(status).and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
+    let status = status.unwrap_or(StatusCode::OK);
+    let retry_after = number(retry_after).map(Duration::from_secs);
+    let sent = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let value: Option<Value> = serde_json::from_slice(body).ok();
+
+    let reply = Reply { status, retry_after, body: Bytes::copy_from_slice(body) };
+    match reply.into_token("host.test", Grant::HIDDEN, sent) {
+        Ok(token) => {
+            let value = value.unwrap_or_default();
+            assert!(status.is_success() && value["access_token"].as_str() == Some(token.secret()), "{value}");
+            let seconds = token.expires_at().and_then(|expiry| expiry.duration_since(sent).ok());
+            let stated = value["expires_in"].to_string().replace('"', "").parse::<u64>().ok();
+            assert_eq!(seconds.map(|time| time.as_secs()).filter(|seconds| *seconds > 0), stated, "{value}");
+        }
+        Err(failed) => holds_for_a_failure(&failed, status, value.unwrap_or_default()),
+    }
+}
+
+fn holds_for_a_failure(failed: &AttemptError, status: StatusCode, body: Value) {
+    let AttemptError { error, retry } = failed;
+    assert_is_plain(&error.to_string());
+    assert_shares_nothing_secret(&shown(error));
+    let transient_codes = ["internal_failure", "server_error", "temporarily_unavailable"];
+    let passes = status.is_server_error()
+        || matches!(status.as_u16(), 408 | 429)
+        || body["error"].as_str().is_some_and(|code| transient_codes.contains(&code));
+    assert_eq!(error.is_transient(), passes && !status.is_success(), "{status} {body}: {error:?}");
+    assert!(error.is_transient() || *retry == Retry::Never, "{error:?}");
+}
+
+/// No eight bytes in a row are from a secret of the grant.
+fn assert_shares_nothing_secret(text: &str) {
+    for secret in Grant::HIDDEN.secrets() {
+        let mut parts = (0..secret.len().saturating_sub(7)).map(|at| &secret[at..at + 8]);
+        assert!(!parts.any(|part| text.contains(part)), "{text}");
+    }
+}
