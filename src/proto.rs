@@ -106,3 +106,18 @@ impl fmt::Debug for SignJwtResponse {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_the_size_of_a_secret() {
+        let reply = GenerateAccessTokenResponse { access_token: "hidden".to_owned(), expire_time: None };
+        let shown = format!("{reply:?}");
+        assert_eq!(
+            shown,
+            "GenerateAccessTokenResponse { access_token: <redacted, 6 bytes>, expire_time: None }"
+        );
+    }
+}

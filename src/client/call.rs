@@ -9,6 +9,7 @@ mod codec;
 mod method;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod repeated_token;
 
 use std::time::Duration;
 

@@ -92,6 +92,17 @@ pub(crate) async fn json(
     (status.as_u16(), value.unwrap_or_else(|error| panic!("{method} {url}: {status}: {error}: {body:?}")))
 }
 
+/// Sends one HTTP request and returns status and body as text.
+pub(crate) async fn text(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> (u16, String) {
+    let (status, _, body) = http(method, url, headers, body).await;
+    (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+}
+
 /// Sends `POST …:{verb}` for an account, and returns status and body.
 pub(crate) async fn rest(
     emulator: &Emulator,

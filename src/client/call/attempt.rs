@@ -13,6 +13,7 @@ use tonic::{GrpcMethod, Status};
 use super::classify::classify;
 use super::codec::EncodedCodec;
 use super::method::SERVICE;
+use super::repeated_token::without_token;
 use super::{Call, CallExecutor, later};
 use crate::client::transport::{Connection, ReplyHead};
 use crate::headers::{API_CLIENT, GRPC_TIMEOUT, REQUEST_PARAMS};
@@ -120,7 +121,7 @@ impl<'a> Attempt<'a> {
     {
         let transport = &self.executor.transport;
         let head = ReplyHead::default();
-        let explain = |status| classify(status, &head, transport.origin());
+        let explain = |status| classify(without_token(status, token), &head, transport.origin());
 
         let mut grpc = Grpc::with_origin(connection.observe(&head), transport.request_origin());
         grpc.ready().await.map_err(|error| explain(Status::from_error(error)))?;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::json_duration;
+use crate::jwt::json_type;
 
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -118,11 +119,13 @@ fn invalid_payload(field: &str, problem: &str) -> ApiError {
     ApiError::invalid_field(field, &format!("Invalid JSON payload received. {problem}"))
 }
 
+/// The journal keeps the message, so it doesn't contain lists and objects: they may be a payload.
 fn invalid_value(field: &str, kind: &str, value: &Value) -> ApiError {
-    ApiError::invalid_field(
-        field,
-        &format!("Invalid value at '{field}' ({kind}), {}", shorten(&value.to_string())),
-    )
+    let shown = match value {
+        Value::Array(_) | Value::Object(_) => json_type(value).to_owned(),
+        value => shorten(&value.to_string()),
+    };
+    ApiError::invalid_field(field, &format!("Invalid value at '{field}' ({kind}), {shown}"))
 }
 
 fn snake_case(camel: &str) -> String {

@@ -38,9 +38,17 @@ impl Policy {
     }
 }
 
-/// Returns the message of serde_json's error, without the prefix of a nested [`PolicyError`].
+/// Returns the message of serde_json's error, without the prefix of a nested [`PolicyError`], and
+/// without a value of the wrong type: it may be a token at the wrong place.
 fn problem_of(error: &serde_json::Error) -> String {
-    error.to_string().replace("invalid policy: ", "")
+    let problem = error.to_string().replace("invalid policy: ", "");
+    match problem.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected ")) {
+        Some((value, expected)) => {
+            let kind = value.split([' ', '`']).next().unwrap_or_default();
+            format!("expected {expected}, got a {kind}")
+        }
+        None => problem,
+    }
 }
 
 /// Returns the place of an error, with user-chosen names in brackets:
@@ -138,6 +146,19 @@ mod tests {
             let error = error(json);
             assert_eq!(error.path(), path, "{json}: {error}");
             assert!(error.to_string().contains(path), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_shown() {
+        for json in [
+            r#"{"users": {"me@example.com": "hidden, expected x"}}"#,
+            r#"{"tokens": "hidden"}"#,
+            r#"{"serviceAccounts": {"sa@p.q": {"disabled": "hidden"}}}"#,
+        ] {
+            let text = error(json).to_string();
+            assert!(text.contains("expected ") && text.contains("got a string"), "{text}");
+            assert!(!text.contains("hidden"), "{text}");
         }
     }
 

@@ -1,0 +1,145 @@
+//! Sources of tokens that need no file.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use gcp_iam_credentials::source::{BoxFuture, FetchReason, FetchRequest, TokenSource};
+use gcp_iam_credentials::{Credentials, Error, IamCredentialsClient, Token, scopes};
+
+use crate::Scene;
+use crate::support::token_server::{Answer, TokenServer};
+
+const PLACE: &str = "sources";
+
+pub(crate) async fn run(scene: &Scene) {
+    let secret = scene.secrets.token("token of a closure");
+    let token = Token::new(&secret, SystemTime::now() + Duration::from_secs(3600)).unwrap();
+    scene.shown.debug(PLACE, &FetchRequest::new(FetchReason::Empty));
+    for credentials in [
+        Credentials::fixed(token.clone()),
+        Credentials::from_fn({
+            let token = token.clone();
+            move || std::future::ready(Ok(token.clone()))
+        }),
+        Credentials::from_source(Panics(secret.clone())),
+        Credentials::from_fn(|| async { Err(Error::transient("no network")) }),
+    ] {
+        scene.shown.credentials(PLACE, &credentials);
+        if let Some(token) = scene.shown.outcome(PLACE, credentials.token().await) {
+            scene.secrets.saw(token.secret());
+            credentials.invalidate(&token);
+        }
+        scene.shown.outcome(PLACE, credentials.refresh().await);
+        scene.shown.credentials(PLACE, &credentials);
+    }
+    // Tokens that can't be sent, and mistaken uses of a secret.
+    for text in
+        [format!("{secret}\n"), format!("Bearer {secret}"), format!("{secret} x"), format!("{secret}é")]
+    {
+        scene.shown.outcome(PLACE, Token::new(text, None));
+    }
+    let builder = IamCredentialsClient::builder().credentials(Credentials::fixed(token));
+    scene.shown.outcome(PLACE, builder.clone().endpoint(format!("https://user:{secret}@host")).build());
+    scene.shown.outcome(
+        PLACE,
+        builder.root_certificates(secret.as_str()).client_identity("x", secret.as_str()).build(),
+    );
+    gcp_auth(scene).await;
+    #[cfg(unix)]
+    gcloud(scene);
+}
+
+/// Panics after it has read its secret.
+struct Panics(String);
+
+impl TokenSource for Panics {
+    fn fetch<'a>(&'a self, _: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(async { panic!("a secret of {} bytes", self.0.len()) })
+    }
+}
+
+/// gcp_auth logs the replies that it can't use.
+async fn gcp_auth(scene: &Scene) {
+    let emulator = crate::support::emulator::start().await;
+    let key = emulator.service_account_key_json("key@project.iam.gserviceaccount.com");
+    let mut key: serde_json::Value = serde_json::from_str(&key).unwrap();
+    let minted = scene.secrets.token("token of gcp_auth");
+    let body = scene.secrets.token("body that gcp_auth gets");
+    scene.secrets.used("body that gcp_auth gets");
+    for answer in [
+        Answer::body(200, &format!(r#"{{"access_token":"{minted}","expires_in":3600}}"#)),
+        Answer::body(200, &format!(r#"{{"access_token":["{body}"]}}"#)),
+        Answer::body(400, &format!(r#"{{"error":"{body}"}}"#)),
+    ] {
+        let server = TokenServer::start([answer]).await;
+        key["token_uri"] = server.url().into();
+        let provider = Arc::new(gcp_auth::CustomServiceAccount::from_json(&key.to_string()).unwrap());
+        let credentials = Credentials::from_gcp_auth(provider, [scopes::IAM]);
+        if let Some(token) = scene.shown.outcome(PLACE, credentials.token().await) {
+            scene.secrets.saw(token.secret());
+        }
+        scene.shown.credentials(PLACE, &credentials);
+        let assertion =
+            server.forms()[0].rsplit_once("assertion=").unwrap().1.split('&').next().unwrap().to_owned();
+        scene.secrets.made("assertion of gcp_auth", assertion);
+    }
+}
+
+/// The variable that tells [`child`] its secret.
+#[cfg(unix)]
+const SECRET: &str = "SECRET_OF_GCLOUD";
+
+/// Runs [`child`] with a `gcloud` that prints a secret, and one that fails after it has printed it.
+#[cfg(unix)]
+fn gcloud(scene: &Scene) {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    let secret = scene.secrets.token("token of gcloud");
+    for script in [
+        "echo $SECRET_OF_GCLOUD",
+        "echo $SECRET_OF_GCLOUD; echo $SECRET_OF_GCLOUD >&2; exit 1",
+        "echo $SECRET_OF_GCLOUD x",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("gcloud");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["sources::child", "--exact", "--ignored", "--nocapture"]).env_clear();
+        command.env(SECRET, &secret).env("PATH", folder.path()).env("HOME", folder.path());
+        // Nothing answers there.
+        command.env("GCE_METADATA_HOST", "127.0.0.1:9");
+        if let Some(value) = std::env::var_os("LD_LIBRARY_PATH") {
+            command.env("LD_LIBRARY_PATH", value);
+        }
+        let output = command.output().unwrap();
+        let (out, log) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(output.status.success() && log.contains("gcp_iam_credentials"), "{out} {log}");
+        if out.contains("the token is the secret") {
+            scene.secrets.used("token of gcloud");
+        }
+        scene.shown.text("gcloud", out);
+        scene.shown.text("gcloud", log);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "another test runs it as a child process"]
+fn child() {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::stderr).init();
+    let shown = crate::Shown::default();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let credentials = Credentials::application_default().unwrap();
+        shown.credentials("gcloud", &credentials);
+        if let Some(token) = shown.outcome("gcloud", credentials.token().await) {
+            assert_eq!(token.secret(), std::env::var(SECRET).unwrap());
+            println!("the token is the secret");
+        }
+        shown.credentials("gcloud", &credentials);
+    });
+    shown.each(|place, text| println!("{place}: {text}"));
+}
