@@ -41,6 +41,7 @@ mod iam;
 mod journal;
 mod json_duration;
 mod method;
+mod own_hosts;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod protocol;
@@ -49,6 +50,7 @@ mod server;
 mod state;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -60,14 +62,15 @@ pub use self::builder::{DEFAULT_ADDRESS, EmulatorBuilder};
 pub use self::control::handle::{
     ClockControl, EmulatorError, FaultControl, JournalControl, KeyControl, PolicyControl, VerifiedToken,
 };
-pub use self::faults::{DEFAULT_FAULT_MESSAGE, Fault, FaultId, StatusFault};
+pub use self::faults::{DEFAULT_FAULT_MESSAGE, Fault, FaultId, InvalidShare, StatusFault};
 pub use self::iam::policy::{
     DisabledAccount, Member, MiddleHop, Policy, PolicyError, ProjectInName, Role, UnknownAccount,
 };
-pub use self::journal::{JOURNAL_CAPACITY, JournalEntry, Outcome, Protocol, RequestFields};
+pub use self::journal::{JOURNAL_BYTES, JOURNAL_CAPACITY, JournalEntry, Outcome, Protocol, RequestFields};
 pub use self::method::{Method, UnknownMethod};
 
-/// A running emulator. Dropping it stops it and frees its port.
+/// A running emulator. Dropping it stops it at once and frees its port; [`stop`](Self::stop) waits for
+/// replies.
 ///
 /// It has its own thread and runtime. Several emulators can run at once: each has its own port,
 /// accounts, keys and tokens.
@@ -146,6 +149,14 @@ impl Emulator {
     /// Returns the control of signing keys. It reads, prepares and rotates them.
     pub fn keys(&self) -> KeyControl<'_> {
         KeyControl::new(&self.commands)
+    }
+
+    /// Stops the emulator when all requests in progress have their replies, at the latest after
+    /// `patience`. New connections are refused at once.
+    ///
+    /// Dropping the emulator stops it without waiting for replies.
+    pub async fn stop(self, patience: Duration) {
+        self.server.stop_after_replies(patience).await;
     }
 
     /// Restores the state at the start: no faults, no tokens, an empty journal, the machine's time

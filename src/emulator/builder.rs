@@ -9,6 +9,7 @@ use super::Emulator;
 use super::control::commands::Commands;
 use super::control::handle::EmulatorError;
 use super::iam::policy::Policy;
+use super::own_hosts::OwnHosts;
 use super::server::running::RunningServer;
 use super::server::services::Services;
 use super::server::tls::TlsIdentity;
@@ -40,11 +41,18 @@ pub struct EmulatorBuilder {
     policy: Option<Policy>,
     tls: bool,
     public_url: Option<String>,
+    allowed_hosts: Vec<String>,
 }
 
 impl EmulatorBuilder {
     pub(super) fn new() -> Self {
-        Self { address: DEFAULT_ADDRESS, policy: None, tls: false, public_url: None }
+        Self {
+            address: DEFAULT_ADDRESS,
+            policy: None,
+            tls: false,
+            public_url: None,
+            allowed_hosts: Vec::new(),
+        }
     }
 
     /// Sets the address to listen on. Port 0 picks a free port. Default: [`DEFAULT_ADDRESS`].
@@ -63,6 +71,17 @@ impl EmulatorBuilder {
     /// Default: the address, or the loopback address if the address is unspecified (`0.0.0.0`).
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.public_url = Some(url.into());
+        self
+    }
+
+    /// Adds a host under which clients reach the emulator: a DNS name or an IP address, without a port.
+    ///
+    /// The control pages refuse requests for other hosts, and requests of other hosts' web pages. So a
+    /// page in a browser on this machine can't control the emulator. Self-signed JWTs may also have these
+    /// hosts in their audience. Default: loopback names and addresses, the [`address`](Self::address), and
+    /// the host of the [`public_url`](Self::public_url).
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.allowed_hosts.push(host.into());
         self
     }
 
@@ -87,8 +106,8 @@ impl EmulatorBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an [`EmulatorError`] if the policy or the public URL is invalid, if the emulator
-    /// can't listen on the address, or if it can't generate a certificate.
+    /// Returns an [`EmulatorError`] if the policy, the public URL or an allowed host is invalid, if the
+    /// emulator can't listen on the address, or if it can't generate a certificate.
     pub async fn start(self) -> Result<Emulator, EmulatorError> {
         if let Some(policy) = &self.policy {
             policy.validate()?;
@@ -104,10 +123,23 @@ impl EmulatorBuilder {
         let identity = identity.map_err(|cause| EmulatorError::Key(cause.to_string()))?;
         let (tls, ca_pem) = identity.map(|identity| (identity.config, identity.ca_pem)).unzip();
         let endpoint = url.to_string().trim_end_matches('/').to_owned();
-        let state = Arc::new(EmulatorState::new(endpoint, ca_pem, self.policy));
+        let own_hosts = self.own_hosts(address, &url)?;
+        let state = Arc::new(EmulatorState::new(endpoint, own_hosts, ca_pem, self.policy));
         let server =
             RunningServer::start(listener, tls, Services::new(Arc::clone(&state))).map_err(failed)?;
         Ok(Emulator { commands: Commands::new(state), server })
+    }
+
+    /// Returns the hosts under which clients reach the emulator.
+    fn own_hosts(&self, address: SocketAddr, url: &Uri) -> Result<OwnHosts, EmulatorError> {
+        let mut hosts = OwnHosts::default();
+        hosts.add(&address.ip().to_string());
+        // A public URL may have any host that `Uri` accepts. One that no client could send isn't added.
+        hosts.add(url.host().unwrap_or_default());
+        match self.allowed_hosts.iter().find(|host| !hosts.add(host)) {
+            None => Ok(hosts),
+            Some(host) => Err(EmulatorError::AllowedHost { host: host.clone() }),
+        }
     }
 
     /// Returns the scheme and authority that clients use.

@@ -31,11 +31,12 @@ pub(crate) use self::wire::{Transport, WireFault};
 ///
 /// let every_fourth_is_slow = Fault::delay(Duration::from_secs(5))
 ///     .method(Method::GenerateAccessToken)
-///     .share(0.25);
+///     .share(0.25)?;
 /// let one_outage = Fault::status(Code::Unavailable)
 ///     .message("try later")
 ///     .times(1);
 /// # let _ = (every_fourth_is_slow, one_outage);
+/// # Ok::<(), gcp_iam_credentials::emulator::InvalidShare>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -79,6 +80,13 @@ impl Fault {
     /// Resets the TCP connection.
     pub fn reset() -> Self {
         Self::new(FaultEffect::Wire(WireFault::Reset))
+    }
+
+    /// Sends GOAWAY and then replies as usual, as a server does that wants to close the connection.
+    /// Requests on the connection get their replies, and new ones need a new connection. Over HTTP/1,
+    /// closes the connection after the reply.
+    pub fn drain() -> Self {
+        Self::new(FaultEffect::Wire(WireFault::Drain))
     }
 
     /// Sends GOAWAY and closes the connection without a reply. Over HTTP/1 it only closes.
@@ -139,11 +147,17 @@ impl Fault {
 
     /// Applies to this share of the requests that it matches, evenly spread. Default: 1.0.
     ///
-    /// 0.25 applies to every fourth request. Values below 0.0 and NaN count as 0.0, and values above
-    /// 1.0 as 1.0.
-    pub fn share(mut self, share: f64) -> Self {
-        self.share = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
-        self
+    /// 0.25 applies to every fourth request.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidShare`] if `share` isn't a number from 0.0 to 1.0.
+    pub fn share(mut self, share: f64) -> Result<Self, InvalidShare> {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(InvalidShare(share));
+        }
+        self.share = share;
+        Ok(self)
     }
 
     /// The name of the effect on the control pages.
@@ -153,6 +167,7 @@ impl Fault {
             FaultEffect::Status(_) => "status",
             FaultEffect::Hang => "hang",
             FaultEffect::Wire(WireFault::Reset) => "reset",
+            FaultEffect::Wire(WireFault::Drain) => "drain",
             FaultEffect::Wire(WireFault::GoAway) => "goAway",
             FaultEffect::Wire(WireFault::StallBody) => "stallBody",
             FaultEffect::Wire(WireFault::Truncate) => "truncate",
@@ -190,6 +205,18 @@ impl Fault {
             && self.account.as_deref().is_none_or(|wanted| wanted == account)
     }
 }
+
+/// The error if the share of a [`Fault`] isn't a number from 0.0 to 1.0.
+///
+/// ```
+/// use gcp_iam_credentials::emulator::{Fault, InvalidShare};
+///
+/// let result: Result<Fault, InvalidShare> = Fault::hang().share(25.0);
+/// assert!(result.is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("invalid `share`: must be between 0 and 1, got {0}")]
+pub struct InvalidShare(f64);
 
 /// Identifies a fault that was injected, so that it can be cleared alone.
 ///

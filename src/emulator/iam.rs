@@ -13,3 +13,4 @@ pub(crate) mod policy;
 pub(crate) mod principal;
 pub(crate) mod refresh_tokens;
 pub(crate) mod reused_tokens;
+mod self_signed_jwt;

@@ -12,6 +12,10 @@ pub(crate) use self::headers::without_secrets;
 /// How many requests the journal keeps: the newest 10,000.
 pub const JOURNAL_CAPACITY: usize = 10_000;
 
+/// How much memory the journal's entries may take: 64 MiB. If the newest requests need more, it keeps
+/// fewer of them.
+pub const JOURNAL_BYTES: usize = 64 * 1024 * 1024;
+
 /// The newest entries, in a ring.
 #[derive(Debug, Default)]
 pub(crate) struct Journal(Mutex<Ring>);
@@ -20,6 +24,39 @@ pub(crate) struct Journal(Mutex<Ring>);
 struct Ring {
     entries: VecDeque<JournalEntry>,
     next: u64,
+    /// The size of all entries.
+    bytes: usize,
+}
+
+impl Ring {
+    fn push(&mut self, entry: JournalEntry) {
+        self.bytes += entry.bytes();
+        self.entries.push_back(entry);
+        self.shrink();
+    }
+
+    /// Changes an entry, whose size may change too.
+    fn change(&mut self, index: usize, change: impl FnOnce(&mut JournalEntry)) {
+        let Some(entry) = self.entries.get_mut(index) else { return };
+        self.bytes -= entry.bytes();
+        change(entry);
+        self.bytes += entry.bytes();
+        self.shrink();
+    }
+
+    /// Removes the oldest entries until the rest fits. The newest one always stays.
+    fn shrink(&mut self) {
+        while self.entries.len() > JOURNAL_CAPACITY || (self.bytes > JOURNAL_BYTES && self.entries.len() > 1)
+        {
+            let oldest = self.entries.pop_front();
+            self.bytes -= oldest.as_ref().map_or(0, JournalEntry::bytes);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
 }
 
 impl Journal {
@@ -29,10 +66,7 @@ impl Journal {
         let sequence = ring.next;
         ring.next += 1;
         entry.sequence = sequence;
-        if ring.entries.len() == JOURNAL_CAPACITY {
-            ring.entries.pop_front();
-        }
-        ring.entries.push_back(entry);
+        ring.push(entry);
         sequence
     }
 
@@ -41,8 +75,8 @@ impl Journal {
         let mut ring = self.lock();
         let Some(first) = ring.entries.front().map(|entry| entry.sequence) else { return };
         let index = sequence.checked_sub(first).and_then(|index| usize::try_from(index).ok());
-        if let Some(entry) = index.and_then(|index| ring.entries.get_mut(index)) {
-            change(entry);
+        if let Some(index) = index {
+            ring.change(index, change);
         }
     }
 
@@ -53,7 +87,7 @@ impl Journal {
 
     /// Removes all entries. Sequence numbers continue.
     pub(crate) fn clear(&self) {
-        self.lock().entries.clear();
+        self.lock().clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -99,5 +133,32 @@ mod tests {
         journal.clear();
         assert!(journal.entries().is_empty());
         assert_eq!(journal.add(entry()), JOURNAL_CAPACITY as u64 + 5);
+    }
+
+    /// conf: A21
+    #[test]
+    fn the_journal_is_bounded_in_bytes() {
+        let journal = Journal::default();
+        let large = |size| JournalEntry { name: "n".repeat(size), ..entry() };
+        // As many as fit, besides the entries themselves.
+        let (size, fit) = (JOURNAL_BYTES / 8, 7);
+        for _ in 0..20 {
+            journal.add(large(size));
+        }
+        let entries = journal.entries();
+        assert_eq!((entries.len(), entries[0].sequence), (fit, 13));
+
+        journal.update(19, |entry| entry.principal = Some("p".repeat(3 * size)));
+        assert_eq!(journal.entries().len(), fit - 3, "an entry that has grown displaces others");
+        journal.add(large(2 * JOURNAL_BYTES));
+        assert_eq!(journal.entries().len(), 1, "the newest entry stays, whatever its size");
+        journal.add(JournalEntry { delegates: vec![String::new(); JOURNAL_BYTES / 24], ..entry() });
+        assert_eq!(journal.entries().len(), 1, "empty texts take memory too");
+        for _ in 0..JOURNAL_CAPACITY {
+            journal.add(entry());
+        }
+        assert_eq!(journal.entries().len(), JOURNAL_CAPACITY);
+        journal.clear();
+        assert_eq!(journal.lock().bytes, 0);
     }
 }

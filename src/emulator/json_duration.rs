@@ -28,7 +28,16 @@ pub(crate) fn parse(text: &str) -> Option<prost_types::Duration> {
 
 /// Reads a duration that isn't negative.
 pub(crate) fn parse_non_negative(text: &str) -> Option<Duration> {
-    parse(text).and_then(|duration| Duration::try_from(duration).ok())
+    parse(text).and_then(non_negative)
+}
+
+/// Returns a duration of a message. Returns `None` if it is negative or malformed.
+///
+/// The conversion of `prost_types` overflows for the least number of seconds.
+pub(crate) fn non_negative(duration: prost_types::Duration) -> Option<Duration> {
+    let seconds = u64::try_from(duration.seconds).ok()?;
+    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(seconds, nanos))
 }
 
 /// Returns a duration as proto JSON writes it: `3.500s`.

@@ -1,5 +1,8 @@
 //! Sockets, TLS, connections, and which request goes to which service.
 
+mod open_connections;
+mod own_requests;
+mod request_body;
 pub(crate) mod running;
 mod serve;
 pub(crate) mod services;

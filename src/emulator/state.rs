@@ -7,6 +7,7 @@ use super::faults::ActiveFaults;
 use super::iam::identities::Identities;
 use super::iam::policy::Policy;
 use super::journal::Journal;
+use super::own_hosts::OwnHosts;
 
 /// The state that all protocols and the control pages share.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub(crate) struct EmulatorState {
     pub(crate) endpoint: String,
     /// The certificate of the authority that signed the TLS certificate.
     pub(crate) ca_pem: Option<String>,
+    pub(crate) own_hosts: Arc<OwnHosts>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) faults: ActiveFaults,
     pub(crate) journal: Journal,
@@ -25,12 +27,18 @@ pub(crate) struct EmulatorState {
 
 impl EmulatorState {
     /// Returns the state of an emulator that starts now. `policy` must be valid.
-    pub(crate) fn new(endpoint: String, ca_pem: Option<String>, policy: Option<Policy>) -> Self {
-        let clock = Arc::new(Clock::default());
-        let identities = Identities::new(Arc::clone(&clock));
+    pub(crate) fn new(
+        endpoint: String,
+        own_hosts: OwnHosts,
+        ca_pem: Option<String>,
+        policy: Option<Policy>,
+    ) -> Self {
+        let (clock, own_hosts) = (Arc::new(Clock::default()), Arc::new(own_hosts));
+        let identities = Identities::new(Arc::clone(&clock), Arc::clone(&own_hosts));
         identities.set_policy(policy.clone());
         Self {
             endpoint,
+            own_hosts,
             ca_pem,
             clock,
             faults: ActiveFaults::default(),

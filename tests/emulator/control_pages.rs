@@ -1,7 +1,10 @@
 //! The HTTP pages that control an emulator.
 
 use gcp_iam_credentials::emulator::{Emulator, Role};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json as value};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::emulator::{EMAIL, http, json, rest, start};
 
@@ -43,12 +46,17 @@ async fn an_injected_fault_is_listed_applied_and_recorded() {
     assert_eq!(control(&emulator, "GET", "/journal", "").await.1["entries"], value!([]));
 }
 
+/// conf: A21
 #[tokio::test]
 async fn an_invalid_fault_is_refused() {
     let emulator = start().await;
     for invalid in [
         r#"{"effect": "explode"}"#,
         r#"{"effect": "hang", "color": 1}"#,
+        r#"{"effect": "hang", "share": 1.5}"#,
+        r#"{"effect": "hang", "share": -0.1}"#,
+        r#"{"effect": "hang", "share": 1e400}"#,
+        r#"{"effect": "hang", "share": "NaN"}"#,
         r#"{"effect": "status", "code": "OK"}"#,
         r#"["hang"]"#,
         "{",
@@ -120,4 +128,68 @@ async fn key_files_and_key_rotation_have_pages() {
     let (_, second) = control(&emulator, "POST", &format!("/keys/{EMAIL}/rotate"), "").await;
     assert!(first["keyId"].is_string(), "{first}");
     assert_ne!(first["keyId"], second["keyId"]);
+}
+
+/// conf: A22
+#[tokio::test]
+async fn the_control_pages_refuse_requests_of_foreign_hosts_and_pages() {
+    let emulator = Emulator::builder()
+        .public_url("http://emulator.test:8095")
+        .allow_host("192.0.2.7")
+        .start()
+        .await
+        .unwrap();
+    let base = format!("http://{}", emulator.address());
+    for (headers, expected) in [
+        (&[][..], 200),
+        (&[("host", "localhost")], 200),
+        (&[("host", "emulator.test:8095")], 200),
+        (&[("host", "192.0.2.7")], 200),
+        (&[("host", "evil.example")], 403),
+        (&[("origin", "http://emulator.test:8095")], 200),
+        (&[("origin", "https://evil.example")], 403),
+        (&[("origin", "null")], 403),
+        (&[("sec-fetch-site", "cross-site")], 403),
+    ] {
+        for (method, path) in
+            [("GET", "/emulator"), ("GET", "/emulator/journal"), ("POST", "/emulator/reset")]
+        {
+            let (status, reply) = json(method, &format!("{base}{path}"), headers, "").await;
+            assert_eq!(status, expected, "{method} {path} {headers:?}: {reply}");
+        }
+        let (status, _, _) = http("GET", &format!("{base}/emulator/no/such/page"), headers, "").await;
+        assert_eq!(status.as_u16(), if expected == 200 { 404 } else { 403 }, "{headers:?}");
+        let (status, _, _) = http("GET", &format!("{base}/healthz"), headers, "").await;
+        assert_eq!(status, 200, "the other pages have many hosts");
+    }
+}
+
+/// conf: A22
+#[tokio::test]
+async fn the_control_pages_refuse_http_1_0_without_a_host_and_foreign_hosts_over_http_2() {
+    let emulator = start().await;
+    let mut socket = TcpStream::connect(emulator.address()).await.unwrap();
+    socket.write_all(b"GET /emulator/policy HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut reply = String::new();
+    socket.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.0 403"), "{reply}");
+
+    for (host, expected) in [("127.0.0.1", 200), ("evil.example", 403)] {
+        let stream = TcpStream::connect(emulator.address()).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get(format!("http://{host}/emulator/policy"));
+        let reply = sender.send_request(request.body(String::new()).unwrap()).await.unwrap();
+        assert_eq!(reply.status(), expected, "{host}");
+    }
+}
+
+/// conf: A22
+#[tokio::test]
+async fn an_allowed_host_without_meaning_is_an_error() {
+    for host in ["", "http://a", "a:80", "a/b", "*"] {
+        let error = Emulator::builder().allow_host(host).start().await.unwrap_err().to_string();
+        assert!(error.starts_with("invalid `allow_host`: "), "{error}");
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use gcp_iam_credentials::emulator::{Fault, Method};
+use gcp_iam_credentials::emulator::{Emulator, Fault, JournalEntry, Method};
+use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::emulator::{get_token, start, stub};
+use crate::support::emulator::{EMAIL, client_of, get_token, http, start, stub};
 use crate::support::runtime::until;
 
 #[tokio::test]
@@ -59,7 +60,7 @@ async fn each_kind_of_broken_reply_fails_one_call_and_no_other() {
     let emulator = start().await;
     for (fault, what) in [
         (Fault::reset(), "reset"),
-        (Fault::go_away(), "GOAWAY"),
+        (Fault::go_away(), "a GOAWAY without a reply"),
         (Fault::truncate(), "truncated"),
         (Fault::html(http::StatusCode::BAD_GATEWAY), "HTML"),
     ] {
@@ -70,6 +71,69 @@ async fn each_kind_of_broken_reply_fails_one_call_and_no_other() {
         let result = tokio::time::timeout(Duration::from_secs(10), call).await.expect(what);
         result.expect_err(what);
         get_token(&mut stub).await.expect(what);
+    }
+}
+
+#[tokio::test]
+async fn a_drained_connection_sends_its_last_replies_and_the_next_call_uses_a_new_one() {
+    let emulator = start().await;
+    let (mut stub, client) = (stub(&emulator), client_of(&emulator));
+    emulator.faults().inject(Fault::delay(Duration::from_millis(300)).times(1));
+    emulator.faults().inject(Fault::drain().times(1));
+    let mut slow_stub = stub.clone();
+    let slow = tokio::spawn(async move { get_token(&mut slow_stub).await });
+    until("the slow call", || emulator.journal().entries().len() == 1).await;
+    get_token(&mut stub).await.expect("the call with the fault gets its reply");
+    slow.await.unwrap().expect("a call in progress gets its reply");
+    let connections = |emulator: &Emulator| -> Vec<_> {
+        emulator.journal().entries().iter().map(JournalEntry::connection).collect()
+    };
+    assert_eq!(connections(&emulator), [1, 1]);
+
+    emulator.journal().clear();
+    emulator.faults().inject(Fault::drain());
+    for _ in 0..5 {
+        // tonic may use the old connection once more. This crate's client then retries.
+        client.generate_access_token(EMAIL, [CLOUD_PLATFORM]).await.expect("no call is lost");
+    }
+    assert_eq!(connections(&emulator), [2, 3, 4, 5, 6], "each reply is the last one of its connection");
+}
+
+#[tokio::test]
+async fn a_draining_connection_can_still_be_reset() {
+    let emulator = start().await;
+    let mut stub = stub(&emulator);
+    emulator.faults().inject(Fault::reset().after(Duration::from_millis(300)).times(1));
+    let mut reset_stub = stub.clone();
+    let reset = tokio::spawn(async move { get_token(&mut reset_stub).await });
+    until("the call", || !emulator.journal().entries().is_empty()).await;
+    emulator.faults().inject(Fault::drain().times(1));
+    get_token(&mut stub).await.unwrap();
+    let outcome = tokio::time::timeout(Duration::from_secs(10), reset).await;
+    outcome.expect("the reset ends the call").unwrap().unwrap_err();
+}
+
+#[tokio::test]
+async fn over_http_1_a_drained_connection_closes_after_its_reply() {
+    let emulator = start().await;
+    emulator.faults().inject(Fault::drain());
+    let url = format!("{}/tokeninfo", emulator.endpoint());
+    let (status, headers, _) = http("GET", &url, &[], "").await;
+    assert_eq!(status, 400, "the reply to a request without a token");
+    assert_eq!(headers.get("connection").map(|value| value.as_bytes()), Some(&b"close"[..]));
+}
+
+/// conf: A21
+#[test]
+fn a_share_is_a_number_from_0_to_1() {
+    for share in [0.0, -0.0, f64::MIN_POSITIVE, 0.5, 1.0] {
+        assert!(Fault::hang().share(share).is_ok(), "{share}");
+        assert!(Fault::status(Code::Unavailable).share(share).is_ok(), "{share}");
+    }
+    for share in [-f64::MIN_POSITIVE, -1.0, 1.000_000_1, 25.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let error = Fault::hang().share(share).unwrap_err().to_string();
+        assert_eq!(error, format!("invalid `share`: must be between 0 and 1, got {share}"));
+        Fault::status(Code::Unavailable).share(share).unwrap_err();
     }
 }
 

@@ -4,9 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bearers;
 mod control_pages;
 mod documentation;
+mod extreme_values;
 mod faults;
+mod groups;
 mod grpc;
 mod key_pages;
 mod lifecycle;

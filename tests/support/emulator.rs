@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::proto::GenerateAccessTokenRequest;
@@ -123,4 +125,15 @@ pub(crate) async fn signed_jwt(emulator: &Emulator, claims: &Value) -> String {
     let (status, reply) = rest(emulator, EMAIL, "signJwt", "any", &body).await;
     assert_eq!(status, 200, "{reply}");
     reply["signedJwt"].as_str().unwrap().to_owned()
+}
+
+/// Signs the text of claims, valid or not, with the key in the key file of [`EMAIL`].
+pub(crate) fn jwt_of_key_file(emulator: &Emulator, claims: &str) -> String {
+    let file: Value = serde_json::from_str(&emulator.service_account_key_json(EMAIL)).unwrap();
+    let key = jsonwebtoken::EncodingKey::from_rsa_pem(file["private_key"].as_str().unwrap().as_bytes());
+    let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+    let signed = format!("{}.{}", encode(r#"{"alg":"RS256","typ":"JWT"}"#), encode(claims));
+    let signature =
+        jsonwebtoken::crypto::sign(signed.as_bytes(), &key.unwrap(), jsonwebtoken::Algorithm::RS256);
+    format!("{signed}.{}", signature.unwrap())
 }

@@ -5,15 +5,20 @@ use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ValueEnum;
-use gcp_iam_credentials::emulator::{Emulator, Policy};
+use gcp_iam_credentials::emulator::{Emulator, EmulatorBuilder, Policy};
+
+/// How long requests in progress may take after a signal: 5 s.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// Runs an emulator of the API, for tests in any language.
 ///
-/// Prints its URL and the environment variable to set. Stops on SIGINT or SIGTERM.
+/// Prints its URL and the environment variable to set. Stops on SIGINT or SIGTERM, after the replies to
+/// requests in progress. A second signal stops it at once.
 /// GET /emulator/ lists the pages that control it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -23,6 +28,9 @@ pub(crate) struct Arguments {
     /// The URL that clients use, if it differs from the address: http://emulator:8095
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// A host under which clients reach the emulator, besides loopback, the address and the public URL
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<String>,
     /// The policy file; without a policy, any bearer token has all permissions
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -67,10 +75,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before the emulator starts, so that an early signal isn't lost.
-        let stopped = stop_signal()?;
+        let mut signals = StopSignals::new()?;
         let emulator = start(arguments).await?;
         announce(&emulator)?;
-        stopped.await;
+        signals.next().await;
+        tokio::select! {
+            () = emulator.stop(STOP_PATIENCE) => {}
+            () = signals.next() => {}
+        }
         Ok(())
     })
 }
@@ -87,6 +99,7 @@ async fn start(arguments: &Arguments) -> Result<Emulator, Failure> {
     if let Some(url) = &arguments.public_url {
         builder = builder.public_url(url);
     }
+    builder = arguments.allow_host.iter().fold(builder, EmulatorBuilder::allow_host);
     let emulator = builder.start().await?;
     if let (Some(path), Some(pem)) = (&arguments.ca_out, emulator.ca_pem()) {
         fs::write(path, pem).map_err(|error| in_file(path, &error))?;
@@ -113,23 +126,41 @@ fn in_file(path: &Path, error: &dyn Error) -> Failure {
     format!("{}: {error}", path.display()).into()
 }
 
+/// SIGINT and SIGTERM.
 #[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
+struct StopSignals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
 }
 
+#[cfg(unix)]
+impl StopSignals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Ctrl-C.
 #[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
+struct StopSignals;
+
+#[cfg(not(unix))]
+impl StopSignals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
         // If the handler fails, the signal ends the process.
         let _ = tokio::signal::ctrl_c().await;
-    })
+    }
 }

@@ -17,6 +17,7 @@ use crate::emulator::iam::id_tokens::IdTokenClaims;
 use crate::emulator::iam::identities::Identities;
 use crate::emulator::iam::jwt;
 use crate::emulator::journal::RequestFields;
+use crate::emulator::json_duration;
 use crate::emulator::method::Method;
 use crate::jwt::MAX_EXPIRY;
 
@@ -41,7 +42,7 @@ impl ApiRequest for GenerateAccessTokenRequest {
     fn fields(&self) -> RequestFields {
         RequestFields {
             scopes: self.scope.clone(),
-            lifetime: self.lifetime.and_then(|lifetime| lifetime.try_into().ok()),
+            lifetime: self.lifetime.and_then(json_duration::non_negative),
             ..RequestFields::default()
         }
     }
@@ -79,7 +80,7 @@ impl ApiRequest for GenerateAccessTokenRequest {
 
 fn lifetime(request: &GenerateAccessTokenRequest) -> Result<Duration, ApiError> {
     let Some(lifetime) = request.lifetime else { return Ok(DEFAULT_LIFETIME) };
-    let lifetime = Duration::try_from(lifetime).map_err(|_| ApiError::invalid_argument())?;
+    let lifetime = json_duration::non_negative(lifetime).ok_or_else(ApiError::invalid_argument)?;
     if lifetime.is_zero() || lifetime > LONGEST_LIFETIME {
         return Err(ApiError::invalid_argument());
     }

@@ -123,7 +123,7 @@ impl Commands {
     ) -> Result<(), PolicyError> {
         self.0.identities.change_policy(|policy, age| {
             // Without propagation the grant is in force at once, whatever the policy's age.
-            let from = if propagation.is_zero() { Duration::ZERO } else { age + propagation };
+            let from = if propagation.is_zero() { Duration::ZERO } else { age.saturating_add(propagation) };
             policy.add_grant(from, member, role, email)
         })
     }

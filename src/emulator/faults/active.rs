@@ -114,10 +114,9 @@ mod tests {
 
     #[test]
     fn a_share_is_kept_exactly() {
-        for (share, expected) in [(0.0, 0), (0.1, 100), (0.25, 250), (1.0, 1000), (f64::NAN, 0), (7.0, 1000)]
-        {
+        for (share, expected) in [(0.0, 0), (-0.0, 0), (0.1, 100), (0.25, 250), (1.0, 1000)] {
             let faults = ActiveFaults::default();
-            faults.inject(Fault::hang().share(share));
+            faults.inject(Fault::hang().share(share).unwrap());
             assert_eq!(applied(&faults, 1000), expected, "{share}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::Code;
 use tonic_types::ErrorDetails;
 
-use super::{Fault, FaultEffect};
+use super::{Fault, FaultEffect, InvalidShare};
 use crate::emulator::error::{ApiError, GOOGLE_DOMAIN};
 use crate::emulator::method::Method;
 
@@ -104,7 +104,11 @@ impl StatusFault {
     }
 
     /// Applies to a share of the requests: see [`Fault::share`].
-    pub fn share(self, share: f64) -> Fault {
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidShare`] if `share` isn't a number from 0.0 to 1.0.
+    pub fn share(self, share: f64) -> Result<Fault, InvalidShare> {
         Fault::from(self).share(share)
     }
 }

@@ -23,6 +23,8 @@ const FLUSH: Duration = Duration::from_millis(20);
 pub(crate) enum WireFault {
     /// A TCP reset of the whole connection.
     Reset,
+    /// An HTTP/2 GOAWAY, then the reply. The connection ends after its last reply.
+    Drain,
     /// An HTTP/2 GOAWAY, then the connection ends without the reply.
     GoAway,
     /// The head of the reply arrives, its body never does.
@@ -68,6 +70,12 @@ impl Transport {
         let Some(fault) = self.0.fault.get() else { return response };
         match *fault {
             WireFault::Reset => self.end_connection(ConnectionEnd::Reset).await,
+            WireFault::Drain => {
+                self.0.connection.end(ConnectionEnd::Drain);
+                // The connection's task sends GOAWAY before this task sends the reply.
+                tokio::task::yield_now().await;
+                response
+            }
             WireFault::GoAway => self.end_connection(ConnectionEnd::GoAway).await,
             WireFault::StallBody => stall(response),
             WireFault::Truncate => truncate(response).await,

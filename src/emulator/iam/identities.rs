@@ -13,10 +13,12 @@ use super::refresh_tokens::RefreshTokens;
 use super::reused_tokens::{IssuedToken, ReusedTokens};
 use crate::emulator::clock::Clock;
 use crate::emulator::error::ApiError;
+use crate::emulator::own_hosts::OwnHosts;
 
 /// The accounts, their tokens, and the policy in force, with the clock that all of them use.
 pub(crate) struct Identities {
     pub(crate) clock: Arc<Clock>,
+    pub(crate) own_hosts: Arc<OwnHosts>,
     pub(crate) accounts: Accounts,
     pub(crate) access_tokens: AccessTokens,
     /// "Google", which signs ID tokens.
@@ -34,9 +36,10 @@ impl fmt::Debug for Identities {
 }
 
 impl Identities {
-    pub(crate) fn new(clock: Arc<Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<Clock>, own_hosts: Arc<OwnHosts>) -> Self {
         Self {
             clock,
+            own_hosts,
             accounts: Accounts::default(),
             access_tokens: AccessTokens::default(),
             google: IdTokenIssuer::default(),

@@ -12,6 +12,18 @@ pub(crate) fn sign(key: &SigningKey, claims: &str) -> Result<String, ApiError> {
     jwt::sign(&header, claims, |signed| key.sign(signed))
 }
 
+/// How far a client's clock may differ from the emulator's, in seconds: 5 min.
+pub(crate) const CLOCK_SKEW: i64 = 300;
+
+/// Whether the time is between a token's `iat` and `exp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Validity {
+    Valid,
+    Expired,
+    /// A claim is missing, the token isn't valid yet, or it is valid for too long.
+    Invalid,
+}
+
 /// A decoded token. Nothing is verified yet.
 #[derive(Debug)]
 pub(crate) struct Parsed<'a> {
@@ -48,8 +60,22 @@ impl<'a> Parsed<'a> {
         self.claims.get(claim)?.as_str()
     }
 
+    /// Compares `iat` and `exp` with the time. All times are in seconds. A token may be valid for `longest`.
+    pub(crate) fn validity(&self, now: i64, longest: i64) -> Validity {
+        // The claims are a client's numbers, so no difference of two may overflow.
+        match (self.seconds("iat"), self.seconds("exp")) {
+            (Some(_), Some(exp)) if exp <= now => Validity::Expired,
+            (Some(iat), Some(exp))
+                if iat <= now + CLOCK_SKEW && iat < exp && exp.saturating_sub(iat) <= longest =>
+            {
+                Validity::Valid
+            }
+            _ => Validity::Invalid,
+        }
+    }
+
     /// Returns a claim in whole seconds, if it is a number.
-    pub(crate) fn seconds(&self, claim: &str) -> Option<i64> {
+    fn seconds(&self, claim: &str) -> Option<i64> {
         let value = self.claims.get(claim)?;
         // Some libraries send fractions of a second, and Google's token endpoint accepts them.
         value.as_i64().or_else(|| value.as_f64().filter(|f| f.abs() < 1e15).map(|f| f as i64))

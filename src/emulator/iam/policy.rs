@@ -2,6 +2,7 @@
 
 mod ambiguities;
 mod build;
+mod cycles;
 mod error;
 mod grant;
 mod lookup;

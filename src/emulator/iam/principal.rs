@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, header};
 
 use super::identities::Identities;
-use super::jwt::Parsed;
+use super::self_signed_jwt::SelfSignedJwt;
 use crate::emulator::error::ApiError;
 use crate::emulator::method::Method;
 use crate::scopes;
@@ -37,6 +37,11 @@ impl Principal {
         self.name.strip_prefix("serviceAccount:")
     }
 
+    /// Returns the principal with this name. If `scopes` is `None`, it has all of them.
+    pub(super) fn with_scopes(name: &Arc<str>, scopes: Option<Arc<[String]>>) -> Self {
+        Self { name: Arc::clone(name), scopes }
+    }
+
     /// Finds the principal of a request.
     pub(crate) fn identify(
         identities: &Identities,
@@ -61,23 +66,12 @@ impl Principal {
         if identities.google.verify(token).is_some() {
             return Err(ApiError::unsupported_token(method));
         }
-        if let Some(principal) = Self::of_self_signed_jwt(identities, token) {
-            return Ok(principal);
+        if let Some(jwt) = SelfSignedJwt::find(identities, token) {
+            return jwt.principal(identities, method);
         }
         let Some(active) = identities.policy() else { return Ok(Self::named(ANYONE)) };
         let fixed = active.policy.fixed_token(token).ok_or_else(|| ApiError::unsupported_token(method))?;
         Ok(Self { name: fixed.principal.as_str().into(), scopes: fixed.scopes.clone().map(Into::into) })
-    }
-
-    /// Returns the account that signed the token itself. Google's APIs accept such a JWT instead of an
-    /// access token.
-    fn of_self_signed_jwt(identities: &Identities, token: &str) -> Option<Self> {
-        let parsed = Parsed::from_token(token)?;
-        let account = identities.accounts.find(parsed.text("iss")?)?;
-        let live = parsed.seconds("exp")? > identities.clock.shown_unix();
-        let scopes = parsed.text("scope").map(|scope| scope.split(' ').map(str::to_owned).collect());
-        (live && account.keys().has_signed(&parsed))
-            .then(|| Self { name: Arc::clone(account.member()), scopes })
     }
 
     /// Checks that the token may be used for this API.

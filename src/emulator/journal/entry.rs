@@ -104,6 +104,27 @@ impl JournalEntry {
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()
     }
+
+    /// Returns about how much memory the entry takes.
+    pub(super) fn bytes(&self) -> usize {
+        let fields = &self.fields;
+        let outcome = self.outcome.as_ref();
+        let texts = [
+            self.principal.as_ref(),
+            Some(&self.name),
+            fields.audience.as_ref(),
+            fields.grant_type.as_ref(),
+            outcome.and_then(|outcome| outcome.reason.as_ref()),
+            outcome.and_then(|outcome| outcome.message.as_ref()),
+        ];
+        let of_list = |list: &[String]| list.iter().map(|text| size_of::<String>() + text.len()).sum();
+        let of_headers =
+            self.headers.iter().map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len());
+        let lists: [usize; 3] = [of_list(&self.delegates), of_list(&fields.scopes), of_headers.sum()];
+        size_of::<Self>()
+            + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            + lists.into_iter().sum::<usize>()
+    }
 }
 
 /// The fields of a request besides name and delegates. Fields that the method doesn't have are

@@ -1,5 +1,6 @@
 //! A running server: its thread and its listener.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
-use super::serve::open;
+use super::open_connections::OpenConnections;
+use super::serve::serve_socket;
 use super::services::Services;
 use crate::emulator::connection::Connection;
 
@@ -25,7 +27,11 @@ use crate::emulator::connection::Connection;
 pub(crate) struct RunningServer {
     address: SocketAddr,
     connections: Arc<AtomicU64>,
-    stop: Option<oneshot::Sender<()>>,
+    /// Asks the server to stop after its replies, within this time.
+    drain: Option<oneshot::Sender<Duration>>,
+    /// Dropped to stop the server at once.
+    alive: Option<oneshot::Sender<Infallible>>,
+    stopped: oneshot::Receiver<()>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -42,25 +48,46 @@ impl RunningServer {
             let _inside = runtime.enter();
             TcpListener::from_std(listener)?
         };
-        let (stop, stopped) = oneshot::channel();
-        let connections = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&connections);
+        let (drain, asked_to_drain) = oneshot::channel();
+        let (alive, dropped) = oneshot::channel();
+        let (stopping, stopped) = oneshot::channel();
+        let counter = Arc::new(AtomicU64::new(0));
+        let connections = Arc::clone(&counter);
         let tls = tls.map(TlsAcceptor::from);
         let thread = thread::Builder::new().name("iam-emulator".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = accept(listener, tls, services, counter) => {}
-                    _ = stopped => {}
+                    () = serve(listener, tls, services, counter, asked_to_drain) => {}
+                    _ = dropped => {}
                 }
             });
             // Doesn't wait for a key that is being generated.
             runtime.shutdown_background();
+            // Nobody waits if the server was dropped.
+            let _ = stopping.send(());
         })?;
-        Ok(Self { address, connections, stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            address,
+            connections,
+            drain: Some(drain),
+            alive: Some(alive),
+            stopped,
+            thread: Some(thread),
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Stops accepting connections, waits for the replies to requests in progress, and stops. Waits for
+    /// at most `patience`.
+    pub(crate) async fn stop_after_replies(mut self, patience: Duration) {
+        if let Some(drain) = self.drain.take() {
+            // If the thread has ended, so has the server.
+            let _ = drain.send(patience);
+        }
+        let _ = (&mut self.stopped).await;
     }
 
     /// Returns how many connections it has accepted.
@@ -71,7 +98,7 @@ impl RunningServer {
 
 impl Drop for RunningServer {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        drop(self.alive.take());
         if let Some(thread) = self.thread.take() {
             // The port is free when this returns. A panic of the thread has already been printed.
             let _ = thread.join();
@@ -89,17 +116,43 @@ fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-async fn accept(
+/// Serves connections until it is asked to drain, and then until the last reply.
+async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     services: Services,
     counter: Arc<AtomicU64>,
+    asked_to_drain: oneshot::Receiver<Duration>,
+) {
+    let mut open = OpenConnections::default();
+    let patience = tokio::select! {
+        () = accept(&listener, tls, services, counter, &mut open) => return,
+        patience = asked_to_drain => patience,
+    };
+    drop(listener);
+    if let Ok(patience) = patience {
+        open.drain(patience).await;
+    }
+}
+
+/// Accepts connections. Never returns.
+async fn accept(
+    listener: &TcpListener,
+    tls: Option<TlsAcceptor>,
+    services: Services,
+    counter: Arc<AtomicU64>,
+    open: &mut OpenConnections,
 ) {
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = open.closed() => continue,
+        };
+        match accepted {
             Ok((stream, _)) => {
-                let number = counter.fetch_add(1, Ordering::Relaxed) + 1;
-                tokio::spawn(open(stream, tls.clone(), services.clone(), Connection::new(number)));
+                let connection = Connection::new(counter.fetch_add(1, Ordering::Relaxed) + 1);
+                let served = serve_socket(stream, tls.clone(), services.clone(), Arc::clone(&connection));
+                open.add(connection, served);
             }
             // Probably out of file descriptors. Other connections may end meanwhile.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,

@@ -33,7 +33,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: u32 = 10_000;
 
 /// Serves a new connection until it ends.
-pub(super) async fn open(
+pub(super) async fn serve_socket(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     services: Services,
@@ -43,8 +43,13 @@ pub(super) async fn open(
     match tls {
         None => serve(socket, services, connection).await,
         Some(tls) => {
+            let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket));
+            let socket = tokio::select! {
+                socket = handshake => socket,
+                _ = connection.ended(None) => return,
+            };
             // If the handshake fails or takes too long, the connection is closed.
-            if let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket)).await {
+            if let Ok(Ok(socket)) = socket {
                 serve(socket, services, connection).await;
             }
         }
@@ -66,14 +71,25 @@ where
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
     let mut served = pin!(builder.serve_connection(TokioIo::new(socket), service));
-    let end = tokio::select! {
-        // A protocol error ends only this connection.
-        _ = served.as_mut() => None,
-        end = connection.ended() => Some(end),
-    };
-    if end == Some(ConnectionEnd::GoAway) {
+    let mut requested = None;
+    loop {
+        let end = tokio::select! {
+            // Before the reply of the request that asked for it.
+            biased;
+            end = connection.ended(requested) => end,
+            // A protocol error ends only this connection.
+            _ = served.as_mut() => return,
+        };
+        if end == ConnectionEnd::Reset {
+            // Dropping the socket resets the connection.
+            return;
+        }
         served.as_mut().graceful_shutdown();
-        // Calls that finish in time get their reply. The call with the fault never gets one.
-        let _ = tokio::time::timeout(GOAWAY_TIME, served).await;
+        if end == ConnectionEnd::GoAway {
+            // Calls that finish in time get their reply. The call with the fault never gets one.
+            let _ = tokio::time::timeout(GOAWAY_TIME, served).await;
+            return;
+        }
+        requested = Some(end);
     }
 }

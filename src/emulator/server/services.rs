@@ -7,13 +7,16 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use tonic::Code;
 use tower_service::Service;
 
+use super::own_requests;
+use super::request_body::{self, BODY_TIMEOUT};
 use crate::emulator::control::http as control;
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::faults::Transport;
+use crate::emulator::own_hosts::OwnHosts;
 use crate::emulator::protocol::{grpc, key_sets, metadata_server, rest, token_endpoint};
 use crate::emulator::state::EmulatorState;
 use crate::headers::GRPC_CONTENT_TYPE;
@@ -23,6 +26,7 @@ use crate::headers::GRPC_CONTENT_TYPE;
 pub(crate) struct Services {
     grpc: grpc::Server,
     http: Router,
+    own_hosts: Arc<OwnHosts>,
 }
 
 impl Services {
@@ -36,28 +40,51 @@ impl Services {
             .fallback(custom_method)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::clone(&state));
-        Self { grpc: grpc::server(state), http }
+        let own_hosts = Arc::clone(&state.own_hosts);
+        Self { grpc: grpc::server(state), http, own_hosts }
     }
 
     /// Handles one request.
     ///
     /// gRPC is recognized by its content type, because the fallback of the generated stub would
     /// reply to an unknown REST path with HTTP 200.
-    pub(crate) async fn handle(&self, mut request: Request<Body>, transport: Transport) -> Response<Body> {
-        request.extensions_mut().insert(transport.clone());
-        let response = if is_grpc(&request) {
+    pub(crate) async fn handle(&self, request: Request<Body>, transport: Transport) -> Response<Body> {
+        let (mut head, body) = request.into_parts();
+        if let Err(error) = own_requests::check(&self.own_hosts, &head) {
+            return error.into_response();
+        }
+        head.extensions.insert(transport.clone());
+        let is_grpc = is_grpc(&head.headers);
+        let (body, too_slow) = request_body::timed(body);
+        let request = Request::from_parts(head, body);
+        let response = if is_grpc {
             let Ok(response) = self.grpc.clone().call(request).await;
             response.map(Body::new)
         } else {
             let Ok(response) = self.http.clone().call(request).await;
             response
         };
+        if too_slow.get() {
+            return body_too_slow(is_grpc);
+        }
         transport.apply_fault(response).await
     }
 }
 
-fn is_grpc(request: &Request<Body>) -> bool {
-    let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+/// Replies to a request whose body doesn't arrive. The rest of the body isn't read.
+fn body_too_slow(is_grpc: bool) -> Response<Body> {
+    let message = format!("The request's body did not arrive within {} s.", BODY_TIMEOUT.as_secs());
+    let error = ApiError::new(Code::DeadlineExceeded, message);
+    if is_grpc {
+        return error.to_status().into_http();
+    }
+    let mut response = error.into_response();
+    *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+    response
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
     content_type
         .and_then(|content_type| content_type.strip_prefix(GRPC_CONTENT_TYPE.as_bytes()))
         .is_some_and(|rest| rest.is_empty() || matches!(rest[0], b'+' | b';'))
@@ -80,4 +107,67 @@ async fn method_not_allowed(request: Request<Body>) -> Response<Body> {
     let mut response = ApiError::new(Code::Unimplemented, message).into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use bytes::Bytes;
+    use http_body::Frame;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use std::time::Duration;
+    use tokio::time::{Instant, Interval, interval};
+
+    use super::*;
+    use crate::emulator::connection::Connection;
+    use crate::emulator::own_hosts::OwnHosts;
+
+    /// A body that sends its start, then one space a second, and never ends.
+    struct Trickle(Option<&'static [u8]>, Interval);
+
+    impl http_body::Body for Trickle {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            if let Some(start) = self.0.take() {
+                return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(start)))));
+            }
+            self.1.poll_tick(context).map(|_| Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+        }
+    }
+
+    /// conf: A21
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_times_out() {
+        let state = EmulatorState::new(String::new(), OwnHosts::default(), None, None);
+        let services = Services::new(Arc::new(state));
+        let sign_blob = "/v1/projects/-/serviceAccounts/a@b.c:signBlob";
+        let grpc = "/google.iam.credentials.v1.IAMCredentials/SignBlob";
+        for (path, content_type, status, grpc_status) in [
+            (sign_blob, "application/json", 408, None),
+            ("/token", "application/x-www-form-urlencoded", 408, None),
+            ("/emulator/policy", "application/json", 408, None),
+            (grpc, "application/grpc", 200, Some("4")),
+        ] {
+            let method = if path.starts_with("/emulator") { "PUT" } else { "POST" };
+            let request = Request::builder().method(method).uri(path);
+            let request = request.header("content-type", content_type).header("host", "localhost");
+            // The head of a gRPC message of a mebibyte.
+            let first = grpc_status.map(|_| &b"\0\0\x10\0\0"[..]);
+            let body = Body::new(Trickle(first, interval(Duration::from_secs(1))));
+            let start = Instant::now();
+            let transport = Transport::new(Connection::new(1));
+            let response = services.handle(request.body(body).unwrap(), transport).await;
+            assert_eq!(start.elapsed().as_secs(), BODY_TIMEOUT.as_secs(), "{path}");
+            assert_eq!(response.status(), status, "{path}");
+            let code = response.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
+            assert_eq!(code.as_deref(), grpc_status, "{path}");
+            to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        }
+    }
 }

@@ -36,6 +36,12 @@ pub enum EmulatorError {
         /// The scheme that it must have.
         scheme: &'static str,
     },
+    /// An allowed host is invalid.
+    #[error("invalid `allow_host`: must be a DNS name or an IP address without a port, got {host:?}")]
+    AllowedHost {
+        /// The host.
+        host: String,
+    },
     /// The policy is invalid.
     #[error(transparent)]
     Policy(#[from] PolicyError),

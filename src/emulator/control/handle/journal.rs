@@ -28,7 +28,8 @@ impl<'a> JournalControl<'a> {
 
     /// Returns the recorded requests, the oldest first, including those in progress.
     ///
-    /// The journal keeps the newest [`JOURNAL_CAPACITY`](crate::emulator::JOURNAL_CAPACITY) requests.
+    /// The journal keeps the newest [`JOURNAL_CAPACITY`](crate::emulator::JOURNAL_CAPACITY) requests, or
+    /// fewer if they take more than [`JOURNAL_BYTES`](crate::emulator::JOURNAL_BYTES).
     pub fn entries(&self) -> Vec<JournalEntry> {
         self.0.journal(None)
     }

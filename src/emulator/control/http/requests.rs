@@ -60,7 +60,8 @@ impl Default for FaultDocument {
 impl FaultDocument {
     pub(super) fn into_fault(self) -> Result<Fault, ApiError> {
         let effect = self.effect()?;
-        let mut fault = effect.after(duration("delay", &self.delay)?).share(self.share);
+        let fault = effect.after(duration("delay", &self.delay)?).share(self.share);
+        let mut fault = fault.map_err(|error| ApiError::invalid_field("share", &error.to_string()))?;
         if let Some(text) = self.method {
             fault = fault.method(method(&text)?);
         }
@@ -79,6 +80,7 @@ impl FaultDocument {
             "delay" => Ok(Fault::delay(Duration::ZERO)),
             "hang" => Ok(Fault::hang()),
             "reset" => Ok(Fault::reset()),
+            "drain" => Ok(Fault::drain()),
             "goAway" => Ok(Fault::go_away()),
             "stallBody" => Ok(Fault::stall_body()),
             "truncate" => Ok(Fault::truncate()),
@@ -88,7 +90,7 @@ impl FaultDocument {
             }),
             _ => Err(ApiError::invalid_field(
                 "effect",
-                "an effect is status, delay, hang, reset, goAway, stallBody, truncate, html or badDetails",
+                "an effect is status, delay, hang, reset, drain, goAway, stallBody, truncate, html or badDetails",
             )),
         }
     }

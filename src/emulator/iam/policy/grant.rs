@@ -1,6 +1,6 @@
 //! Grants, and the permissions that they give.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -53,11 +53,8 @@ impl Policy {
     }
 
     fn any_gives(&self, grants: &[Grant], principal: &str, permission: &str, age: Duration) -> bool {
-        grants.iter().any(|grant| {
-            grant.propagation <= age
-                && self.contains(grant, permission)
-                && grant.members.iter().any(|member| self.includes(member, principal))
-        })
+        let in_force = |grant: &&Grant| grant.propagation <= age && self.contains(grant, permission);
+        self.any_includes(grants.iter().filter(in_force).flat_map(|grant| &grant.members), principal)
     }
 
     fn contains(&self, grant: &Grant, permission: &str) -> bool {
@@ -68,16 +65,30 @@ impl Policy {
             })
     }
 
-    /// Returns whether `member` includes `principal`. This ends, because a valid policy has no cycle of
-    /// groups.
-    fn includes(&self, member: &Member, principal: &str) -> bool {
-        match member.as_group() {
-            Some(_) if member.as_str() == principal => true,
-            Some(group) => {
-                let members = self.groups.get(group).map(Vec::as_slice).unwrap_or_default();
-                members.iter().any(|member| self.includes(member, principal))
+    /// Returns whether one of `members`, or of the members of their groups, includes `principal`.
+    ///
+    /// Each group is searched once, however many groups contain it.
+    fn any_includes<'p>(&'p self, members: impl Iterator<Item = &'p Member>, principal: &str) -> bool {
+        let mut groups = Vec::new();
+        let mut found = HashSet::new();
+        let mut includes = |member: &'p Member, groups: &mut Vec<&'p str>| {
+            if let Some(group) = member.as_group().filter(|group| found.insert(*group)) {
+                groups.push(group);
             }
-            None => member.includes(principal),
+            member.includes(principal)
+        };
+        for member in members {
+            if includes(member, &mut groups) {
+                return true;
+            }
         }
+        while let Some(group) = groups.pop() {
+            for member in self.members_of(group) {
+                if includes(member, &mut groups) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 }

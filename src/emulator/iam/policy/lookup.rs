@@ -1,6 +1,7 @@
 //! What a policy says about accounts, tokens and projects. Grants are in `grant.rs`.
 
 use super::ambiguities::Ambiguities;
+use super::member::Member;
 use super::{FixedToken, Policy};
 use crate::emulator::iam::account::{project_number_of, project_of, unique_id_of};
 
@@ -14,6 +15,11 @@ impl Policy {
 
     pub(crate) fn knows(&self, email: &str) -> bool {
         self.service_accounts.contains_key(email)
+    }
+
+    /// Returns the members of a group. A group that isn't in the policy has none.
+    pub(super) fn members_of(&self, group: &str) -> &[Member] {
+        self.groups.get(group).map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(crate) fn is_disabled(&self, email: &str) -> bool {

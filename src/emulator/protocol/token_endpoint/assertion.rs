@@ -10,14 +10,11 @@ use crate::emulator::api::record::JournalRecord;
 use crate::emulator::iam::account::Account;
 use crate::emulator::iam::id_tokens::IdTokenClaims;
 use crate::emulator::iam::identities::Identities;
-use crate::emulator::iam::jwt::Parsed;
+use crate::emulator::iam::jwt::{CLOCK_SKEW, Parsed, Validity};
 use crate::emulator::state::EmulatorState;
 
 /// The longest time between `iat` and `exp`, in seconds: 1 h.
 const LONGEST_ASSERTION: i64 = 3600;
-
-/// How far a client's clock may differ from the emulator's, in seconds: 5 min.
-const CLOCK_SKEW: i64 = 300;
 
 /// The audiences of Google's own token endpoints, which some libraries use without reading the key file.
 const GOOGLE_AUDIENCES: [&str; 4] = [
@@ -90,17 +87,8 @@ fn check_audience(state: &EmulatorState, assertion: &Parsed<'_>) -> Result<(), O
 }
 
 fn check_times(state: &EmulatorState, assertion: &Parsed<'_>) -> Result<(), OauthError> {
-    let now = state.clock.shown_unix();
-    let valid = match (assertion.seconds("iat"), assertion.seconds("exp")) {
-        (Some(iat), Some(exp)) => {
-            iat <= now + CLOCK_SKEW
-                && exp > now
-                && exp > iat
-                && exp.saturating_sub(iat) <= LONGEST_ASSERTION + CLOCK_SKEW
-        }
-        _ => false,
-    };
-    if valid {
+    let longest = LONGEST_ASSERTION + CLOCK_SKEW;
+    if assertion.validity(state.clock.shown_unix(), longest) == Validity::Valid {
         return Ok(());
     }
     Err(OauthError::grant(

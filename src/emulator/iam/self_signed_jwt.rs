@@ -1,0 +1,77 @@
+//! Self-signed JWTs: Google's APIs accept a JWT of an account instead of its access token.
+
+use std::sync::Arc;
+
+use super::account::Account;
+use super::identities::Identities;
+use super::jwt::{Parsed, Validity};
+use super::principal::Principal;
+use crate::emulator::error::ApiError;
+use crate::emulator::method::Method;
+use crate::emulator::own_hosts::OwnHosts;
+
+/// The longest time between `iat` and `exp`, in seconds: 1 h.
+const LONGEST: i64 = 3600;
+
+/// The hosts of the API at Google.
+const API_HOSTS: [&str; 2] = ["iamcredentials.googleapis.com", "iamcredentials.mtls.googleapis.com"];
+
+/// The path of an audience, if it has one. gRPC libraries add the service's name.
+const API_PATHS: [&str; 2] = ["/", "/google.iam.credentials.v1.IAMCredentials"];
+
+/// A JWT that an account signed. Its claims aren't checked yet.
+#[derive(Debug)]
+pub(super) struct SelfSignedJwt<'a> {
+    account: Arc<Account>,
+    jwt: Parsed<'a>,
+}
+
+impl<'a> SelfSignedJwt<'a> {
+    /// Returns `None` if no account of this emulator signed `token`.
+    pub(super) fn find(identities: &Identities, token: &'a str) -> Option<Self> {
+        let jwt = Parsed::from_token(token)?;
+        let account = identities.accounts.find(jwt.text("iss")?)?;
+        let known = identities.policy().is_none_or(|active| active.policy.knows(account.email()));
+        (known && account.keys().has_signed(&jwt)).then_some(Self { account, jwt })
+    }
+
+    /// Returns the account as the principal, if Google would accept the JWT.
+    ///
+    /// A JWT names the API in `aud`, or has scopes. Its scopes are checked like those of an access
+    /// token.
+    pub(super) fn principal(&self, identities: &Identities, method: Method) -> Result<Principal, ApiError> {
+        match self.jwt.validity(identities.clock.shown_unix(), LONGEST) {
+            Validity::Valid => {}
+            Validity::Expired => return Err(ApiError::expired_token(method)),
+            Validity::Invalid => return Err(ApiError::unsupported_token(method)),
+        }
+        if self.jwt.text("sub") != self.jwt.text("iss") {
+            return Err(ApiError::unsupported_token(method));
+        }
+        let scopes = if self.is_for_this_api(&identities.own_hosts) {
+            None
+        } else {
+            Some(self.scopes().ok_or_else(|| ApiError::unsupported_token(method))?)
+        };
+        Ok(Principal::with_scopes(self.account.member(), scopes))
+    }
+
+    fn is_for_this_api(&self, own_hosts: &OwnHosts) -> bool {
+        let Some(audience) = self.jwt.text("aud").and_then(|audience| audience.parse().ok()) else {
+            return false;
+        };
+        let audience: http::Uri = audience;
+        let googles = audience.scheme_str() == Some("https")
+            && audience.authority().is_some_and(|authority| API_HOSTS.contains(&authority.as_str()));
+        (googles || own_hosts.contain_url(&audience))
+            && audience.query().is_none()
+            && API_PATHS.contains(&audience.path())
+    }
+
+    /// Returns the scopes in the claim `scope`, if there are any.
+    fn scopes(&self) -> Option<Arc<[String]>> {
+        let scopes: Arc<[String]> =
+            self.jwt.text("scope")?.split_ascii_whitespace().map(str::to_owned).collect();
+        (!scopes.is_empty()).then_some(scopes)
+    }
+}
