@@ -6,8 +6,10 @@ mod support;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use support::emulator::json;
 
@@ -40,6 +42,46 @@ async fn the_emulator_command_prints_its_address_and_stops_on_a_signal() {
         assert_eq!((status, &index["endpoint"]), (200, &Value::from(endpoint)));
         signal(&child, name);
         assert!(child.wait().unwrap().success(), "{name}");
+    }
+}
+
+/// conf: A22
+#[tokio::test]
+async fn the_emulator_command_allows_further_hosts() {
+    let (mut child, lines) = start(&["--allow-host", "one.test", "--allow-host", "two.test"]);
+    let page = format!("{}/emulator/", lines[0].strip_prefix("listening on ").unwrap());
+    for (host, expected) in [("one.test", 200), ("two.test:80", 200), ("three.test", 403)] {
+        let (status, reply) = json("GET", &page, &[("host", host)], "").await;
+        assert_eq!(status, expected, "{host}: {reply}");
+    }
+    signal(&child, "-TERM");
+    assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_signal_lets_the_emulator_command_finish_its_replies_and_a_second_one_does_not() {
+    for (effect, expected) in [("delay", Some(200)), ("hang", None)] {
+        let (mut child, lines) = start(&[]);
+        let endpoint = lines[0].strip_prefix("listening on ").unwrap().to_owned();
+        let fault = serde_json::json!({"effect": effect, "delay": "0.5s"}).to_string();
+        json("POST", &format!("{endpoint}/emulator/faults"), &[], fault).await;
+        let certs = format!("{endpoint}/oauth2/v3/certs");
+        let call =
+            std::thread::spawn(move || Command::new("curl").args(["-sw%{http_code}", &certs]).output());
+        let journal = format!("{endpoint}/emulator/journal");
+        while json("GET", &journal, &[], "").await.1["entries"] == serde_json::json!([]) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let start = Instant::now();
+        signal(&child, "-TERM");
+        if expected.is_none() {
+            std::thread::sleep(Duration::from_millis(200));
+            signal(&child, "-TERM");
+        }
+        assert!(child.wait().unwrap().success());
+        assert!(start.elapsed() < Duration::from_secs(4), "{effect}: {:?}", start.elapsed());
+        let printed = String::from_utf8(call.join().unwrap().unwrap().stdout).unwrap();
+        assert_eq!(printed.ends_with("200"), expected.is_some(), "{printed}");
     }
 }
 
@@ -86,6 +128,7 @@ fn errors_are_printed_with_the_argument_that_caused_them() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     assert!(run(&["--listen", &address]).contains(&address));
+    assert!(run(&["--listen", "127.0.0.1:0", "--allow-host", "a:80"]).contains("a:80"));
     assert!(run(&["--listen", "nowhere"]).contains("nowhere"));
     assert!(run(&["--ca-out", "x"]).contains("--tls"));
 }

@@ -41,6 +41,12 @@ pub(crate) fn checked_scopes(
     }
 }
 
+/// Returns whether each is a scope that Google knows the form of. The emulator refuses all others.
+#[cfg(feature = "emulator")]
+pub(crate) fn are_scopes(scopes: &[String]) -> bool {
+    scopes.iter().all(|scope| check(scope).is_ok())
+}
+
 fn check(scope: &str) -> Result<(), Error> {
     if scope.contains([',', ' ']) {
         let error = invalid("must be one scope, without a comma or a space");

@@ -11,7 +11,7 @@ use crate::support::emulator::{EMAIL, access_token, stub, with_bearer};
 const TOKEN: &str = "alice-token";
 const ALICE: &str = "user:alice@example.com";
 
-/// What a check of a document with 100,000 members may take in a debug build on a busy machine. Work that
+/// What a check of a document with 20,000 groups may take in a debug build on a busy machine. Work that
 /// grows with the square of the document, or with the number of paths, takes much longer.
 const LINEAR: Duration = Duration::from_secs(20);
 
@@ -23,7 +23,7 @@ fn member(index: usize) -> Value {
     format!("group:{}", group(index)).into()
 }
 
-/// Returns a policy in which the first group may act as [`EMAIL`], and may look at a thousand others.
+/// Returns a policy in which the first group may act as [`EMAIL`], by twenty grants.
 fn document(groups: impl IntoIterator<Item = (usize, Vec<Value>)>) -> String {
     let groups: Map<String, Value> =
         groups.into_iter().map(|(index, members)| (group(index), members.into())).collect();
@@ -59,7 +59,7 @@ async fn alice_alone_is_in_it(document: &str) {
 /// conf: A19
 #[tokio::test]
 async fn a_long_chain_of_groups_is_followed() {
-    const LENGTH: usize = 50_000;
+    const LENGTH: usize = 20_000;
     let chain = (0..LENGTH).map(|index| (index, vec![member(index + 1)]));
     alice_alone_is_in_it(&document(chain.chain([(LENGTH, vec![ALICE.into()])]))).await;
 }
@@ -77,7 +77,7 @@ async fn groups_that_are_reached_by_many_paths_are_searched_once() {
 /// conf: A19
 #[tokio::test]
 async fn a_group_with_many_groups_is_searched() {
-    const WIDTH: usize = 30_000;
+    const WIDTH: usize = 20_000;
     let fan = (0, (1..=WIDTH).map(member).collect());
     let leaves = (1..WIDTH).map(|index| (index, vec![value!("user:carol@example.com")]));
     alice_alone_is_in_it(&document([fan].into_iter().chain(leaves).chain([(WIDTH, vec![ALICE.into()])])))
@@ -87,7 +87,7 @@ async fn a_group_with_many_groups_is_searched() {
 /// conf: A19
 #[test]
 fn a_cycle_of_groups_of_any_length_is_refused() {
-    for length in [1, 2, 3, 50_000] {
+    for length in [1, 2, 3, 20_000] {
         let cycle = (0..length).map(|index| (index, vec![member((index + 1) % length)]));
         let error = read(&document(cycle)).expect_err("a cycle");
         assert!(error.to_string().contains("a cycle of groups: "), "{error}");

@@ -132,6 +132,7 @@ async fn unusable_tokens_are_refused_with_the_reason() {
     assert_eq!(status.get_details_error_info().unwrap().reason, "ACCESS_TOKEN_TYPE_UNSUPPORTED");
 }
 
+/// conf: A24
 #[tokio::test]
 async fn invalid_arguments_are_refused() {
     let emulator = start().await;
@@ -149,6 +150,9 @@ async fn invalid_arguments_are_refused() {
         ),
         (GenerateAccessTokenRequest { scope: vec![], ..good.clone() }, "no scope"),
         (GenerateAccessTokenRequest { scope: vec![String::new()], ..good.clone() }, "an empty scope"),
+        (GenerateAccessTokenRequest { scope: vec!["cloud-platform".to_owned()], ..good.clone() }, "no URL"),
+        (GenerateAccessTokenRequest { scope: vec!["openid,email".to_owned()], ..good.clone() }, "a comma"),
+        (GenerateAccessTokenRequest { scope: vec!["openid email".to_owned()], ..good.clone() }, "a space"),
         (GenerateAccessTokenRequest { lifetime: lifetime(0, 0), ..good.clone() }, "no lifetime"),
         (GenerateAccessTokenRequest { lifetime: lifetime(-5, 0), ..good.clone() }, "a negative lifetime"),
         (GenerateAccessTokenRequest { lifetime: lifetime(43_201, 0), ..good.clone() }, "more than 12 h"),

@@ -56,6 +56,8 @@ async fn the_metadata_server_describes_the_machine_and_its_account() {
     let described = get(&emulator, &account("?recursive=true")).await;
     let described: Value = serde_json::from_str(&described).unwrap();
     assert_eq!(described["email"], EMAIL);
+    let unknown = url(&emulator, &account("token?scopes=cloud-platform"));
+    assert_eq!(http("GET", &unknown, &[HEADER], "").await.0, 400, "there is no such scope");
     let other = url(&emulator, "instance/service-accounts/other@x.y/token");
     assert_eq!(http("GET", &other, &[HEADER], "").await.0, 404, "there is no other account");
 }

@@ -51,7 +51,7 @@ async fn unmodified_gcp_auth_gets_a_token_for_its_key_file() {
 
 /// Returns the claims of a valid assertion, with these changes.
 fn claims_with(emulator: &Emulator, changes: Value) -> Value {
-    let mut claims = value!({"iss": EMAIL, "aud": format!("{}/token", emulator.endpoint()), "scope": "a b",
+    let mut claims = value!({"iss": EMAIL, "aud": format!("{}/token", emulator.endpoint()), "scope": "openid email",
         "iat": now(), "exp": now() + 3600});
     claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     claims
@@ -70,7 +70,7 @@ async fn an_assertion_is_exchanged_for_a_token_of_its_issuer_or_subject() {
     assert_eq!(status, 200, "{reply}");
     assert_eq!((&reply["token_type"], &reply["expires_in"]), (&"Bearer".into(), &3599.into()));
     let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
-    assert_eq!(verified.scopes(), ["a", "b"]);
+    assert_eq!(verified.scopes(), ["openid", "email"]);
     assert!(
         !format!("{:?}", emulator.journal().entries()).contains(&token),
         "the journal contains the assertion"
@@ -89,6 +89,7 @@ async fn an_assertion_is_exchanged_for_a_token_of_its_issuer_or_subject() {
     assert_eq!((&id["aud"], &id["email"]), (&"https://service.example".into(), &EMAIL.into()));
 }
 
+/// conf: A24
 #[tokio::test]
 async fn an_invalid_assertion_is_refused() {
     let emulator = start().await;
@@ -99,6 +100,9 @@ async fn an_invalid_assertion_is_refused() {
         (value!({"exp": now() + 9000}), "invalid_grant"),
         (value!({"iat": null}), "invalid_grant"),
         (value!({"scope": ""}), "invalid_scope"),
+        (value!({"scope": "cloud-platform"}), "invalid_scope"),
+        (value!({"scope": "openid,email"}), "invalid_scope"),
+        (value!({"scope": format!("{},{}", scopes::IAM, scopes::PUBSUB)}), "invalid_scope"),
     ] {
         let invalid = signed_jwt(&emulator, &claims_with(&emulator, changes.clone())).await;
         let (status, reply) = exchange(&emulator, &invalid).await;
@@ -132,9 +136,9 @@ async fn domain_wide_delegation_needs_its_scopes_in_the_policy() {
     let policy = Policy::new()
         .token("any", "user:a@example.com")
         .grant("allUsers", Role::TOKEN_CREATOR, EMAIL)
-        .domain_wide_delegation(EMAIL, ["a"]);
+        .domain_wide_delegation(EMAIL, ["openid"]);
     let emulator = Emulator::builder().policy(policy).start().await.unwrap();
-    for (scope, expected) in [("a", 200), ("a b", 401)] {
+    for (scope, expected) in [("openid", 200), ("openid email", 401)] {
         let changes = value!({"sub": "user@corp.example", "scope": scope});
         let token = signed_jwt(&emulator, &claims_with(&emulator, changes)).await;
         let (status, reply) = exchange(&emulator, &token).await;
@@ -166,6 +170,8 @@ async fn a_users_file_gets_tokens_by_its_refresh_token() {
     assert_eq!(claims(reply["id_token"].as_str().unwrap())["aud"], text("client_id"));
     let (_, reply) = post_form(&emulator, &[pairs[0], pairs[1], pairs[2], ("refresh_token", "other")]).await;
     assert_eq!(reply["error"], "invalid_grant");
+    let narrow = [&pairs[..], &[("scope", "cloud-platform")]].concat();
+    assert_eq!(post_form(&emulator, &narrow).await.1["error"], "invalid_scope");
 }
 
 #[tokio::test]
@@ -178,7 +184,7 @@ async fn an_impersonated_service_account_file_names_the_emulator() {
     let file: Value = serde_json::from_str(&file).unwrap();
     let url = file["service_account_impersonation_url"].as_str().unwrap();
     let headers = [("authorization", "Bearer any"), ("content-type", "application/json")];
-    let body = value!({"scope": ["a"], "delegates": file["delegates"]}).to_string();
+    let body = value!({"scope": ["openid"], "delegates": file["delegates"]}).to_string();
     let (status, reply) = json("POST", url, &headers, body).await;
     assert_eq!(status, 200, "{reply}");
     assert_eq!(file["source_credentials"]["type"], "authorized_user");

@@ -27,12 +27,12 @@ async fn the_four_methods_answer_in_json() {
         EMAIL,
         "generateAccessToken",
         "any",
-        r#"{"scope": ["a", "b"], "lifetime": "600.5s"}"#,
+        r#"{"scope": ["openid", "email"], "lifetime": "600.5s"}"#,
     )
     .await;
     assert_eq!(status, 200, "{reply}");
     let token = emulator.verify_access_token(reply["accessToken"].as_str().unwrap()).unwrap();
-    assert_eq!(token.scopes(), ["a", "b"]);
+    assert_eq!(token.scopes(), ["openid", "email"]);
     let expires = reply["expireTime"].as_str().unwrap();
     assert!(expires.ends_with('Z') && expires.len() == "2020-04-07T15:01:23Z".len(), "{expires}");
 

@@ -13,6 +13,9 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use rustls::SignatureScheme;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -130,10 +133,11 @@ pub(crate) async fn signed_jwt(emulator: &Emulator, claims: &Value) -> String {
 /// Signs the text of claims, valid or not, with the key in the key file of [`EMAIL`].
 pub(crate) fn jwt_of_key_file(emulator: &Emulator, claims: &str) -> String {
     let file: Value = serde_json::from_str(&emulator.service_account_key_json(EMAIL)).unwrap();
-    let key = jsonwebtoken::EncodingKey::from_rsa_pem(file["private_key"].as_str().unwrap().as_bytes());
-    let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
-    let signed = format!("{}.{}", encode(r#"{"alg":"RS256","typ":"JWT"}"#), encode(claims));
-    let signature =
-        jsonwebtoken::crypto::sign(signed.as_bytes(), &key.unwrap(), jsonwebtoken::Algorithm::RS256);
-    format!("{signed}.{}", signature.unwrap())
+    let key = PrivateKeyDer::from_pem_slice(file["private_key"].as_str().unwrap().as_bytes()).unwrap();
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    let signer = key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]).unwrap();
+    let encode = |data: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(data);
+    let signed = format!("{}.{}", encode(br#"{"alg":"RS256","typ":"JWT"}"#), encode(claims.as_bytes()));
+    let signature = encode(&signer.sign(signed.as_bytes()).unwrap());
+    format!("{signed}.{signature}")
 }

@@ -20,6 +20,7 @@ use crate::emulator::journal::RequestFields;
 use crate::emulator::json_duration;
 use crate::emulator::method::Method;
 use crate::jwt::MAX_EXPIRY;
+use crate::scopes::check::are_scopes;
 
 /// The lifetime of an access token if the request has none: 1 h.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
@@ -49,7 +50,7 @@ impl ApiRequest for GenerateAccessTokenRequest {
 
     fn check(&self) -> Result<(), ApiError> {
         lifetime(self)?;
-        if self.scope.is_empty() || self.scope.iter().any(|scope| scope.trim().is_empty()) {
+        if self.scope.is_empty() || !are_scopes(&self.scope) {
             return Err(ApiError::invalid_argument());
         }
         Ok(())

@@ -37,11 +37,6 @@ impl Principal {
         self.name.strip_prefix("serviceAccount:")
     }
 
-    /// Returns the principal with this name. If `scopes` is `None`, it has all of them.
-    pub(super) fn with_scopes(name: &Arc<str>, scopes: Option<Arc<[String]>>) -> Self {
-        Self { name: Arc::clone(name), scopes }
-    }
-
     /// Finds the principal of a request.
     pub(crate) fn identify(
         identities: &Identities,
@@ -67,7 +62,8 @@ impl Principal {
             return Err(ApiError::unsupported_token(method));
         }
         if let Some(jwt) = SelfSignedJwt::find(identities, token) {
-            return jwt.principal(identities, method);
+            let scopes = jwt.scopes(identities, method)?;
+            return Ok(Self { name: Arc::clone(jwt.account().member()), scopes });
         }
         let Some(active) = identities.policy() else { return Ok(Self::named(ANYONE)) };
         let fixed = active.policy.fixed_token(token).ok_or_else(|| ApiError::unsupported_token(method))?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::account::Account;
 use super::identities::Identities;
 use super::jwt::{Parsed, Validity};
-use super::principal::Principal;
 use crate::emulator::error::ApiError;
 use crate::emulator::method::Method;
 use crate::emulator::own_hosts::OwnHosts;
@@ -35,11 +34,19 @@ impl<'a> SelfSignedJwt<'a> {
         (known && account.keys().has_signed(&jwt)).then_some(Self { account, jwt })
     }
 
-    /// Returns the account as the principal, if Google would accept the JWT.
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Returns the scopes, if Google would accept the JWT: `None` if they aren't limited.
     ///
     /// A JWT names the API in `aud`, or has scopes. Its scopes are checked like those of an access
     /// token.
-    pub(super) fn principal(&self, identities: &Identities, method: Method) -> Result<Principal, ApiError> {
+    pub(super) fn scopes(
+        &self,
+        identities: &Identities,
+        method: Method,
+    ) -> Result<Option<Arc<[String]>>, ApiError> {
         match self.jwt.validity(identities.clock.shown_unix(), LONGEST) {
             Validity::Valid => {}
             Validity::Expired => return Err(ApiError::expired_token(method)),
@@ -48,12 +55,10 @@ impl<'a> SelfSignedJwt<'a> {
         if self.jwt.text("sub") != self.jwt.text("iss") {
             return Err(ApiError::unsupported_token(method));
         }
-        let scopes = if self.is_for_this_api(&identities.own_hosts) {
-            None
-        } else {
-            Some(self.scopes().ok_or_else(|| ApiError::unsupported_token(method))?)
-        };
-        Ok(Principal::with_scopes(self.account.member(), scopes))
+        if self.is_for_this_api(&identities.own_hosts) {
+            return Ok(None);
+        }
+        self.claimed_scopes().map(Some).ok_or_else(|| ApiError::unsupported_token(method))
     }
 
     fn is_for_this_api(&self, own_hosts: &OwnHosts) -> bool {
@@ -69,7 +74,7 @@ impl<'a> SelfSignedJwt<'a> {
     }
 
     /// Returns the scopes in the claim `scope`, if there are any.
-    fn scopes(&self) -> Option<Arc<[String]>> {
+    fn claimed_scopes(&self) -> Option<Arc<[String]>> {
         let scopes: Arc<[String]> =
             self.jwt.text("scope")?.split_ascii_whitespace().map(str::to_owned).collect();
         (!scopes.is_empty()).then_some(scopes)

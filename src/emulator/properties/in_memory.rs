@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::emulator::connection::Connection;
 use crate::emulator::faults::Transport;
 use crate::emulator::iam::policy::Policy;
+use crate::emulator::own_hosts::OwnHosts;
 use crate::emulator::server::services::Services;
 use crate::emulator::state::EmulatorState;
 
@@ -28,7 +29,7 @@ pub(super) struct Reply {
 
 impl InMemory {
     pub(super) fn new(policy: Option<Policy>) -> Self {
-        let state = Arc::new(EmulatorState::new(ENDPOINT.to_owned(), None, policy));
+        let state = Arc::new(EmulatorState::new(ENDPOINT.to_owned(), OwnHosts::default(), None, policy));
         let services = Services::new(Arc::clone(&state));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         Self { state, services, runtime: runtime.unwrap_or_else(|error| panic!("no runtime: {error}")) }

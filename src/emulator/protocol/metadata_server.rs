@@ -20,7 +20,7 @@ use crate::emulator::iam::id_tokens::IdTokenClaims;
 use crate::emulator::method::Method;
 use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
-use crate::scopes;
+use crate::scopes::{self, check::are_scopes};
 
 const FLAVOR: &str = "metadata-flavor";
 
@@ -123,6 +123,9 @@ async fn of_account(
 fn token(state: &EmulatorState, account: &Account, query: &Parameters) -> Result<Response<Body>, ApiError> {
     let requested: Vec<String> =
         query.scopes.split(',').filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
+    if !are_scopes(&requested) {
+        return Err(ApiError::new(Code::InvalidArgument, "Some requested scopes were invalid."));
+    }
     let scopes = if requested.is_empty() { DEFAULT_SCOPES.map(str::to_owned).to_vec() } else { requested };
     let (token, expires) =
         state.identities.reuse_access_token(account.member(), scopes.into(), LIFETIME, RENEWAL_MARGIN)?;

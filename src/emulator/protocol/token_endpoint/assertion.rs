@@ -12,6 +12,7 @@ use crate::emulator::iam::id_tokens::IdTokenClaims;
 use crate::emulator::iam::identities::Identities;
 use crate::emulator::iam::jwt::{CLOCK_SKEW, Parsed, Validity};
 use crate::emulator::state::EmulatorState;
+use crate::scopes::check::are_scopes;
 
 /// The longest time between `iat` and `exp`, in seconds: 1 h.
 const LONGEST_ASSERTION: i64 = 3600;
@@ -46,7 +47,7 @@ pub(super) async fn grant(
         return Ok(json!({ "id_token": identities.issue_id_token(&claims).await? }));
     }
     let scopes = split(assertion.text("scope").unwrap_or_default());
-    if scopes.is_empty() {
+    if scopes.is_empty() || !are_scopes(&scopes) {
         return Err(OauthError::new("invalid_scope", "Invalid OAuth scope or ID token audience provided."));
     }
     let principal = match assertion.text("sub") {

@@ -10,7 +10,7 @@ use crate::emulator::api::record::JournalRecord;
 use crate::emulator::iam::account::unique_id_of;
 use crate::emulator::iam::id_tokens::IdTokenClaims;
 use crate::emulator::iam::identities::Identities;
-use crate::scopes;
+use crate::scopes::{self, check::are_scopes};
 
 /// The scopes that every user has consented to: the emulator has no consent page.
 const CONSENTED: [&str; 3] = ["openid", scopes::USERINFO_EMAIL, scopes::CLOUD_PLATFORM];
@@ -33,6 +33,9 @@ pub(super) async fn grant(
         none if none.is_empty() => CONSENTED.map(str::to_owned).to_vec(),
         requested => requested,
     };
+    if !are_scopes(&scopes) {
+        return Err(OauthError::new("invalid_scope", "Some requested scopes were invalid."));
+    }
     let (token, _) = identities.issue_access_token(&principal, scopes.clone().into(), LIFETIME)?;
     let mut reply = access_token_reply(&token);
     reply["scope"] = scopes.join(" ").into();
