@@ -4,7 +4,7 @@ source "$(dirname "$0")/common.sh"
 
 files=$(cargo package --quiet --locked --list --allow-dirty)
 for file in build.rs proto/google/iam/credentials/v1/{common,iamcredentials}.proto src/lib.rs \
-    README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md LICENSE-APACHE LICENSE-MIT docs/conformance.md; do
+    README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE-APACHE LICENSE-MIT docs/conformance.md; do
     grep -qxF "$file" <<<"$files" || { echo "$file is not in the package" >&2; exit 1; }
 done
 if grep -E '^(ci|\.ci|\.github)/' <<<"$files"; then

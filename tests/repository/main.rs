@@ -1,14 +1,16 @@
-//! Checks of the repository's text: dependencies between modules, lengths, conformance ids, and the
-//! paths that pages name. They read the files as text, so they use nothing of the crate.
+//! Checks of the repository's text: dependencies between modules and on crates, lengths, conformance
+//! ids, the paths that pages name, and the tests that SECURITY.md links to. They read the files as text, so they use nothing of the crate.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
 
 mod architecture;
 mod conformance;
 mod cycles;
+mod dependencies;
 mod files;
 mod lengths;
 mod paths;
 mod rules;
 mod scan;
+mod security;
 mod tokens;
 mod tree;

@@ -3,7 +3,7 @@
 use crate::files::{files, read, root, shown};
 
 /// The pages in the repository's root. CHANGELOG.md also names what is no more.
-const PAGES: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+const PAGES: [&str; 4] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"];
 
 /// The folders whose files pages name from the repository's root.
 const FOLDERS: [&str; 10] =
