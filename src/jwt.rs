@@ -166,15 +166,20 @@ pub(crate) fn dated(payload: &str, now: SystemTime, lifetime: Duration) -> Resul
         let got = lifetime.as_secs_f64();
         return Err(Error::invalid("expires_in", format!("must be between 1 s and 12 h, got {got} s")));
     }
-    let mut claims: serde_json::Map<String, Value> =
+    let claims: serde_json::Map<String, Value> =
         serde_json::from_str(payload).map_err(|_| Error::invalid("claims", "must be a JSON object"))?;
-    for (claim, value) in Validity::new(now, lifetime).claims() {
-        if claims.insert(claim.to_owned(), value.into()).is_some() {
+    let times = Validity::new(now, lifetime).claims();
+    for (claim, _) in times {
+        if claims.contains_key(claim) {
             let error = Error::invalid(format!("claims.{claim}"), "must not be set if `expires_in` is");
             return Err(error.fix_by(format!("leave out `{claim}` or `expires_in`")));
         }
     }
-    Ok(Value::Object(claims).to_string())
+    // The text stays as it is: written again, numbers of many digits would lose some.
+    let [iat, exp] = times.map(|(claim, seconds)| format!("\"{claim}\":{seconds}"));
+    let rest = payload.trim_ascii_start().trim_start_matches('{');
+    let comma = if claims.is_empty() { "" } else { "," };
+    Ok(format!("{{{iat},{exp}{comma}{rest}"))
 }
 
 fn check_expiry(exp: &Value, now: SystemTime) -> Result<(), Error> {
@@ -289,6 +294,10 @@ mod tests {
         let text = dated(r#"{"sub":"someone"}"#, now(), Duration::from_secs(600)).unwrap();
         let claims: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(claims, json!({"sub": "someone", "iat": NOW, "exp": NOW + 600}));
+        let verbatim = r#" {"n":123456789012345678901234.50, "m":1e2}"#;
+        let text = dated(verbatim, now(), Duration::from_secs(600)).unwrap();
+        assert!(text.ends_with(r#","n":123456789012345678901234.50, "m":1e2}"#), "{text}");
+        assert!(serde_json::from_str::<Value>(&dated("{ }", now(), MAX_EXPIRY).unwrap()).is_ok());
         for (payload, lifetime, field) in [
             ("{}", Duration::ZERO, "expires_in"),
             ("{}", MAX_EXPIRY + Duration::from_secs(1), "expires_in"),

@@ -17,7 +17,7 @@ const SERVICE_ACCOUNTS: &str = "/serviceAccounts/";
 /// The only project that the API accepts: it finds the account's project by itself.
 const ANY_PROJECT: &str = "-";
 
-/// The largest length of a name in bytes.
+/// The largest length of a full name in bytes.
 const MAX_LEN: usize = 512;
 
 /// Returns the resource name of a service account: `projects/{project}/serviceAccounts/{account}`.
@@ -105,17 +105,15 @@ impl ServiceAccountName {
             Some(parts) => parts,
             None => (ANY_PROJECT, text),
         };
-        if let Err(expectation) = check_length(text).and_then(|()| check_account(account)) {
+        let path = service_account_path(project, account);
+        if let Err(expectation) = check_length(text, &path).and_then(|()| check_account(account)) {
             return Err(Error::invalid(field, format!("{expectation}, got {:?}", shorten(text))));
         }
         if !project.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':' | b'_')) {
             let expectation = format!("must have a legal project id or `-`, got {:?}", shorten(text));
             return Err(Error::invalid(field, expectation));
         }
-        Ok(Self {
-            path: service_account_path(project, account).into(),
-            account: PROJECTS.len() + project.len() + SERVICE_ACCOUNTS.len(),
-        })
+        Ok(Self { path: path.into(), account: PROJECTS.len() + project.len() + SERVICE_ACCOUNTS.len() })
     }
 }
 
@@ -174,11 +172,12 @@ impl<'de> Deserialize<'de> for ServiceAccountName {
     }
 }
 
-fn check_length(text: &str) -> Result<(), &'static str> {
+/// Checks what was parsed, and the whole name that it stands for.
+fn check_length(text: &str, path: &str) -> Result<(), &'static str> {
     if text.is_empty() {
         Err("must be an e-mail address, a numeric unique id or a full resource name")
-    } else if text.len() > MAX_LEN {
-        Err("must be at most 512 bytes long")
+    } else if path.len() > MAX_LEN {
+        Err("must be at most 512 bytes long as a full resource name")
     } else {
         Ok(())
     }

@@ -12,10 +12,12 @@ const SECRET_FIELDS: [&str; 5] =
 /// Fields that errors and explanations show, and those that contain such objects.
 const SHOWN_OBJECTS: [&str; 2] = ["source_credentials", "service_account_impersonation"];
 
-/// Fields with URLs that get secrets.
-const URLS: [&str; 2] = ["token_uri", "service_account_impersonation_url"];
-
-const TYPES: [&str; 3] = ["service_account", "authorized_user", "impersonated_service_account"];
+/// The types, and the field of each with the URL that gets secrets.
+const TYPES: [(&str, &str); 3] = [
+    ("service_account", "token_uri"),
+    ("authorized_user", "token_uri"),
+    ("impersonated_service_account", "service_account_impersonation_url"),
+];
 
 /// A file gives credentials, or an error that names the file and the field. Neither shows a secret
 /// of the file. Credentials send secrets only to Google or to this machine.
@@ -59,9 +61,9 @@ fn read(data: &[u8]) -> Result<Credentials, Error> {
 }
 
 fn holds_for_a_good_file(file: &Value) {
-    let kind = file["type"].as_str().unwrap_or_default();
-    assert!(TYPES.contains(&kind), "{file}");
-    for url in URLS.iter().filter_map(|field| file[*field].as_str()) {
+    let kind = TYPES.into_iter().find(|(name, _)| file["type"] == *name);
+    let Some((kind, url_field)) = kind else { panic!("{file}") };
+    if let Some(url) = file[url_field].as_str() {
         let authority = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#', '\\']).next());
         let host = authority.unwrap_or_default().to_ascii_lowercase();
         let name = host.split(':').next().unwrap_or_default();
@@ -70,7 +72,7 @@ fn holds_for_a_good_file(file: &Value) {
         assert!(is_local || is_google && url.to_ascii_lowercase().starts_with("https://"), "{url}");
         assert!(!host.contains('@'), "{url}");
     }
-    if let Some(source) = file.get("source_credentials").filter(|_| kind == TYPES[2]) {
+    if let Some(source) = file.get("source_credentials").filter(|_| kind == TYPES[2].0) {
         holds_for_a_good_file(source);
     }
 }

@@ -81,6 +81,8 @@ fn holds_for_dated_claims(text: &str, now: SystemTime) {
             let times = claims.as_object_mut().map(|claims| (claims.remove("iat"), claims.remove("exp")));
             assert_eq!(times, Some((Some(1_700_000_000.into()), Some(1_700_000_600.into()))));
             assert_eq!(serde_json::from_str::<Value>(text).ok(), Some(claims));
+            let members = text.trim_ascii_start().trim_start_matches('{');
+            assert!(dated.ends_with(members), "{text:?} became {dated:?}");
         }
         Err(error) => {
             assert_names_a_field(&error);

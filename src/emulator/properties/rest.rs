@@ -22,6 +22,10 @@ thread_local! {
 /// The input is a method and a body.
 pub fn rest_bodies(data: &[u8]) {
     let Some([verb, body]) = text_lines(data) else { return };
+    // The verb must not end the path.
+    if verb.contains(['#', '?']) {
+        return;
+    }
     EMULATOR.with(|emulator| {
         let Some(reply) = send(emulator, verb, body) else { return };
         reply.assert_is_googles();
