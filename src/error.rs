@@ -174,7 +174,8 @@ impl Error {
         }
     }
 
-    /// Returns how many attempts the call made; 0 if no call was made.
+    /// Returns how many requests the call sent: one for each attempt that had a source token and a
+    /// connection. 0 if nothing was sent.
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }

@@ -1,26 +1,34 @@
 //! When a failed attempt is retried, and after which wait.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tonic::Code;
 
 use crate::{Error, ErrorKind};
 
-/// How many attempts a call makes, and how long it waits between them.
+/// Whether and when a call makes another attempt.
 ///
-/// A plain value. The default is what Google publishes for this API, with `INTERNAL` added as
-/// Google's REST libraries do for status 500:
+/// A plain value. By default, a call is retried until its
+/// [`timeout`](crate::ClientBuilder::timeout), as Google's libraries for other languages do:
 ///
-/// * at most [`MAX_ATTEMPTS`](Self::MAX_ATTEMPTS) attempts,
-/// * retries after `UNAVAILABLE`, `DEADLINE_EXCEEDED` and `INTERNAL`,
-/// * random waits between zero and a bound. The bound starts at
+/// * The number of attempts has no limit: see [`max_attempts`](Self::max_attempts).
+/// * It is retried after `UNAVAILABLE`, `DEADLINE_EXCEEDED` and `INTERNAL`. Google publishes the
+///   first two for this API, and its REST libraries retry status 500.
+/// * The waits are random, between zero and a bound. The bound starts at
 ///   [`INITIAL_BACKOFF`](Self::INITIAL_BACKOFF) and grows by the factor
-///   [`MULTIPLIER`](Self::MULTIPLIER) up to [`MAX_BACKOFF`](Self::MAX_BACKOFF).
+///   [`MULTIPLIER`](Self::MULTIPLIER) up to [`MAX_BACKOFF`](Self::MAX_BACKOFF), but it is never more
+///   than half of the time that the call has left. So a call succeeds if the service works again
+///   ten seconds before the call's timeout.
 ///
 /// Every policy also retries after a timeout of an attempt, after a failed connection, and after
 /// `RESOURCE_EXHAUSTED` if the server says how long to wait (`RetryInfo`). A wait is never shorter
-/// than the server asks for. If the wait would end after the call's
-/// [`timeout`](crate::ClientBuilder::timeout), the call fails at once with the last error.
+/// than the server asks for. If the wait would end after the call's timeout, the call fails at once
+/// with the last error.
+///
+/// All calls of a client share a budget of retries: 100 at once, and then 10 each second. Calls wait
+/// for it in line, so they cause no storm in an outage. When retries begin to succeed, the budget
+/// grows quickly, and no call has to wait any longer.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,7 +43,8 @@ use crate::{Error, ErrorKind};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
-    max_attempts: u32,
+    /// `None`: no limit.
+    max_attempts: Option<NonZeroU32>,
     initial_backoff: Duration,
     max_backoff: Duration,
     multiplier: f64,
@@ -44,8 +53,6 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The default number of attempts, including the first: 5.
-    pub const MAX_ATTEMPTS: u32 = 5;
     /// The default bound of the first wait: 100 ms.
     pub const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
     /// The default of the largest bound: 60 s.
@@ -56,7 +63,7 @@ impl RetryPolicy {
     /// Returns the default policy.
     pub const fn new() -> Self {
         Self {
-            max_attempts: Self::MAX_ATTEMPTS,
+            max_attempts: None,
             initial_backoff: Self::INITIAL_BACKOFF,
             max_backoff: Self::MAX_BACKOFF,
             multiplier: Self::MULTIPLIER,
@@ -70,9 +77,12 @@ impl RetryPolicy {
     }
 
     /// Sets the largest number of attempts of one call, including the first. Zero means one.
-    /// Default: [`MAX_ATTEMPTS`](Self::MAX_ATTEMPTS).
+    /// Default: no limit.
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = if attempts == 0 { 1 } else { attempts };
+        self.max_attempts = match NonZeroU32::new(attempts) {
+            Some(attempts) => Some(attempts),
+            None => Some(NonZeroU32::MIN),
+        };
         self
     }
 
@@ -135,6 +145,9 @@ impl Default for RetryPolicy {
     }
 }
 
+/// An attempt that would have less time than this isn't made.
+const LEAST_TIME: Duration = Duration::from_millis(10);
+
 /// The attempts and waits of one call so far.
 #[derive(Debug)]
 pub(crate) struct RetryState {
@@ -155,22 +168,40 @@ impl RetryState {
 
     /// Counts another attempt, if the policy allows one more. Returns whether it does.
     pub(crate) fn begin_attempt(&mut self) -> bool {
-        let left = self.attempts < self.policy.max_attempts;
-        self.attempts += u32::from(left);
+        let left = self.may_begin_attempt();
+        self.attempts = self.attempts.saturating_add(u32::from(left));
         left
     }
 
-    /// Returns the wait before the next attempt: `fraction` (`0.0..1.0`) of the current bound, but at
-    /// least what the server asked for. Then the bound grows.
-    pub(crate) fn backoff(&mut self, fraction: f64, server_delay: Option<Duration>) -> Duration {
-        let scaled = |factor: f64| {
-            Duration::try_from_secs_f64(self.bound.as_secs_f64() * factor).unwrap_or(Duration::MAX)
-        };
-        let wait = scaled(fraction.clamp(0.0, 1.0));
-        self.bound = scaled(self.policy.multiplier).min(self.policy.max_backoff);
-        wait.max(server_delay.unwrap_or_default())
+    /// Returns whether the policy allows another attempt.
+    pub(crate) fn may_begin_attempt(&self) -> bool {
+        self.policy.max_attempts.is_none_or(|limit| self.attempts < limit.get())
+    }
+
+    /// Returns the wait before the next attempt if the call has `left` this much time: `fraction`
+    /// (`0.0..1.0`) of the bound, but at least what the server asked for. Then the bound grows.
+    ///
+    /// Returns `None` if the attempt would have no time.
+    pub(crate) fn backoff(
+        &mut self,
+        fraction: f64,
+        server_delay: Option<Duration>,
+        left: Duration,
+    ) -> Option<Duration> {
+        // With half of the time, the next attempt can still succeed.
+        let wait = scaled(self.bound.min(left / 2), fraction.clamp(0.0, 1.0));
+        self.bound = scaled(self.bound, self.policy.multiplier).min(self.policy.max_backoff);
+        let wait = wait.max(server_delay.unwrap_or_default());
+        (wait.saturating_add(LEAST_TIME) <= left).then_some(wait)
     }
 }
+
+fn scaled(duration: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+}
+
+/// Draws a number in `0.0..1.0` for the next wait.
+pub(crate) type Jitter = Box<dyn Fn() -> f64 + Send + Sync>;
 
 /// Returns a random number in `0.0..1.0` for jitter. Not for secrets.
 pub(crate) fn random_fraction() -> f64 {
@@ -188,12 +219,14 @@ const fn bit(code: Code) -> u32 {
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
     #[test]
     fn the_default_is_the_published_policy_plus_internal() {
         let policy = RetryPolicy::default();
         let retried: Vec<Code> = (0..17).map(Code::from_i32).filter(|code| policy.retries(*code)).collect();
         assert_eq!(retried, [Code::DeadlineExceeded, Code::Internal, Code::Unavailable]);
-        assert_eq!(policy.max_attempts, 5);
+        assert_eq!(policy.max_attempts, None);
         assert_eq!(policy.initial_backoff, Duration::from_millis(100));
         assert_eq!(policy.max_backoff, Duration::from_secs(60));
         assert!((policy.multiplier - 1.3).abs() < f64::EPSILON);
@@ -207,6 +240,9 @@ mod tests {
             while state.begin_attempt() {}
             assert_eq!(state.attempts(), expected);
         }
+        let mut unlimited = RetryPolicy::new().start();
+        assert!((0..1000).all(|_| unlimited.begin_attempt()));
+        assert_eq!(unlimited.attempts(), 1001);
     }
 
     /// conf: G33
@@ -215,7 +251,7 @@ mod tests {
         let policy = RetryPolicy::new().max_backoff(Duration::from_millis(250));
         let bounds = |fraction: f64| -> Vec<Duration> {
             let mut state = policy.start();
-            (0..8).map(|_| state.backoff(fraction, None)).collect()
+            (0..8).map(|_| state.backoff(fraction, None, HOUR).unwrap()).collect()
         };
         let (low, middle, high) = (bounds(0.0), bounds(0.5), bounds(1.0));
         assert_eq!(high[..3], [100, 130, 169].map(Duration::from_millis));
@@ -228,8 +264,26 @@ mod tests {
     #[test]
     fn a_wait_is_at_least_what_the_server_asks_for() {
         let mut state = RetryPolicy::new().start();
-        assert_eq!(state.backoff(0.0, Some(Duration::from_secs(7))), Duration::from_secs(7));
-        assert_eq!(state.backoff(1.0, Some(Duration::from_millis(1))), Duration::from_millis(130));
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        assert_eq!(state.backoff(0.0, Some(7 * second), minute), Some(7 * second));
+        assert_eq!(state.backoff(1.0, Some(second / 1000), minute), Some(Duration::from_millis(130)));
+        // It may be more than half of the time, but not more than the time.
+        assert_eq!(state.backoff(0.0, Some(59 * second), minute), Some(59 * second));
+        assert_eq!(state.backoff(0.0, Some(minute), minute), None);
+        assert_eq!(state.backoff(0.0, Some(Duration::MAX), minute), None);
+    }
+
+    /// conf: A23
+    #[test]
+    fn a_wait_leaves_half_of_the_time_and_an_attempt_without_time_is_not_made() {
+        let mut state = RetryPolicy::new().initial_backoff(HOUR).max_backoff(HOUR).start();
+        for left in [60_000, 1000, 20].map(Duration::from_millis) {
+            assert_eq!(state.backoff(1.0, None, left), Some(left / 2));
+            assert_eq!(state.backoff(0.5, None, left), Some(left / 4));
+        }
+        assert_eq!(state.backoff(0.0, None, LEAST_TIME), Some(Duration::ZERO));
+        assert_eq!(state.backoff(0.0, None, LEAST_TIME - Duration::from_nanos(1)), None);
+        assert_eq!(state.backoff(1.0, None, Duration::ZERO), None);
     }
 
     #[test]
@@ -241,7 +295,7 @@ mod tests {
             .max_attempts(u32::MAX);
         let mut state = policy.start();
         for _ in 0..4 {
-            state.backoff(0.999, None);
+            state.backoff(0.999, None, Duration::MAX);
         }
         assert_eq!(RetryPolicy::new().multiplier(f64::NAN), RetryPolicy::new().multiplier(1.0));
     }

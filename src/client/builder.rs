@@ -19,16 +19,14 @@ use tonic::transport::Endpoint;
 
 use self::origin::check_universe;
 use super::call::{CallExecutor, CallSettings};
-use super::transport::{BoxError, Transport, boxed_service};
+use super::transport::{BoxError, CONNECT_TIMEOUT, Connect, Transport, boxed_service};
 use super::{IamCredentialsClient, Inner};
 use crate::environment::{EMULATOR_VARIABLE, variable};
+use crate::retry::{Jitter, random_fraction};
 use crate::{Credentials, Error, RetryPolicy, Token};
 
 /// The bearer token that is sent to an emulator if no credentials are given.
 const EMULATOR_TOKEN: &str = "emulator";
-
-/// The time for making a TCP connection. tonic's call timeouts don't cover it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// With these, a connection that answers no ping while calls wait is dropped within the timeout of
 /// one call.
@@ -193,6 +191,11 @@ impl ClientBuilder {
     /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput) if a setting is invalid or two
     /// conflict ([`Error::field`] names one), or if no usable credentials are found.
     pub fn build(self) -> Result<IamCredentialsClient, Error> {
+        self.build_over(Box::new(Endpoint::connect_lazy), Box::new(random_fraction))
+    }
+
+    /// Makes the client over connections that `connect` makes, with this jitter between attempts.
+    pub(super) fn build_over(self, connect: Connect, jitter: Jitter) -> Result<IamCredentialsClient, Error> {
         let emulator = self.emulator()?;
         let universe = self.universe()?;
         let origin = match &emulator {
@@ -210,7 +213,8 @@ impl ClientBuilder {
         }
         let endpoint = self.channel_endpoint(&origin)?;
         let headers = self.fixed_headers(&credentials)?;
-        Ok(self.finish(Transport::channel(endpoint, origin), credentials, headers, universe))
+        let transport = Transport::channel(endpoint, connect, origin);
+        Ok(self.finish(transport, credentials, headers, universe, jitter))
     }
 
     /// Makes the client over a channel or any other tonic service: a balanced channel, a channel
@@ -257,7 +261,8 @@ impl ClientBuilder {
         let origin = self.origin(&universe)?;
         let mut headers = self.fixed_headers(&credentials)?;
         headers.insert(header::USER_AGENT, self.user_agent_value()?);
-        Ok(self.finish(Transport::service(boxed_service(service), origin), credentials, headers, universe))
+        let transport = Transport::service(boxed_service(service), origin);
+        Ok(self.finish(transport, credentials, headers, universe, Box::new(random_fraction)))
     }
 
     fn channel_endpoint(&self, origin: &Uri) -> Result<Endpoint, Error> {
@@ -284,8 +289,10 @@ impl ClientBuilder {
         credentials: Credentials,
         headers: HeaderMap,
         universe: String,
+        jitter: Jitter,
     ) -> IamCredentialsClient {
-        let executor = CallExecutor::new(transport, credentials, headers, self.settings.attempt_timeout);
+        let attempt_timeout = self.settings.attempt_timeout;
+        let executor = CallExecutor::new(transport, credentials, headers, attempt_timeout, jitter);
         let inner = Inner { executor, settings: self.settings, universe_domain: universe.into() };
         IamCredentialsClient { inner: Arc::new(inner) }
     }

@@ -11,12 +11,12 @@ mod method;
 pub(crate) mod properties;
 mod repeated_token;
 
+use std::mem::replace;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, sleep};
-use tonic::Code;
 use tracing::Instrument;
 
 use self::attempt::{Attempt, FailedAttempt};
@@ -24,8 +24,8 @@ use self::budget::RetryBudget;
 pub(crate) use self::method::{GENERATE_ACCESS_TOKEN, GENERATE_ID_TOKEN, Method, SIGN_BLOB, SIGN_JWT};
 use super::transport::{Transport, require_runtime};
 use crate::error::ServiceError;
-use crate::retry::{RetryState, random_fraction};
-use crate::{Credentials, Error, ErrorKind, RetryPolicy, grpc_timeout};
+use crate::retry::{Jitter, RetryState};
+use crate::{Credentials, Error, RetryPolicy, grpc_timeout};
 
 /// The time limits of a call, and how it is retried.
 #[derive(Clone)]
@@ -59,20 +59,46 @@ pub(crate) struct CallExecutor {
     /// The client's attempt timeout, and its header value.
     usual_timeout: (Duration, HeaderValue),
     budget: RetryBudget,
+    jitter: Jitter,
 }
 
 /// How far a call has come.
 struct Progress {
     deadline: Instant,
     retry: RetryState,
+    /// How many requests were sent.
+    requests: u32,
     /// A rejected source token is replaced at most once.
     token_was_replaced: bool,
+    /// The first lost connection takes nothing from the budget.
+    connection_was_lost: bool,
+    /// Whether a retry was taken from the budget.
+    withdrew: bool,
 }
 
-/// What follows a failed attempt.
-enum Next {
-    RetryAfter(Duration),
-    GiveUp,
+impl Progress {
+    fn new(started: Instant, settings: &CallSettings) -> Self {
+        Self {
+            deadline: later(started, settings.timeout),
+            retry: settings.retry.start(),
+            requests: 0,
+            token_was_replaced: false,
+            connection_was_lost: false,
+            withdrew: false,
+        }
+    }
+
+    fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Returns the error of a call that ends with `error`.
+    fn final_error(&self, call: &Call, error: Error) -> Error {
+        if !self.time_left().is_zero() {
+            return error;
+        }
+        Error::timeout(format!("no success within {:?}", call.settings.timeout), Some(error))
+    }
 }
 
 impl CallExecutor {
@@ -81,6 +107,7 @@ impl CallExecutor {
         credentials: Credentials,
         headers: HeaderMap,
         attempt_timeout: Duration,
+        jitter: Jitter,
     ) -> Self {
         Self {
             transport,
@@ -88,6 +115,7 @@ impl CallExecutor {
             headers,
             usual_timeout: (attempt_timeout, grpc_timeout::encode(attempt_timeout)),
             budget: RetryBudget::new(),
+            jitter,
         }
     }
 
@@ -99,28 +127,24 @@ impl CallExecutor {
         &self.credentials
     }
 
-    /// Performs the call. Returns its decoded reply and the number of attempts.
+    /// Performs the call. Returns its decoded reply and the number of requests that were sent.
     ///
     /// The call's timeout covers every wait: for credentials, for the connection, for each attempt
-    /// and its body, and between attempts.
+    /// and its body, between attempts, and for the budget.
     pub(crate) async fn execute<R>(&self, call: &Call) -> Result<(R, u32), Error>
     where
         R: prost::Message + Default + 'static,
     {
         require_runtime()?;
         let started = Instant::now();
-        let mut progress = Progress {
-            deadline: later(started, call.settings.timeout),
-            retry: call.settings.retry.start(),
-            token_was_replaced: false,
-        };
+        let mut progress = Progress::new(started, &call.settings);
         let Method { operation, .. } = call.method;
         let span = tracing::debug_span!("iam_credentials_call", operation, account = &*call.account);
         let outcome = self.attempt_until_done(call, started, &mut progress).instrument(span).await;
-        let attempts = progress.retry.attempts();
+        let requests = progress.requests;
         match outcome {
-            Ok(reply) => Ok((reply, attempts)),
-            Err(error) => Err(error.during(operation, &call.account, attempts).retried()),
+            Ok(reply) => Ok((reply, requests)),
+            Err(error) => Err(error.during(operation, &call.account, requests).retried()),
         }
     }
 
@@ -138,64 +162,75 @@ impl CallExecutor {
             let attempt = Attempt::new(self, call, progress.retry.attempts(), now, progress.deadline);
             let failed = match attempt.run().await {
                 Ok(reply) => {
-                    self.budget.deposit();
+                    progress.requests += 1;
+                    self.record_success(progress);
                     return Ok(reply);
                 }
                 Err(failed) => failed,
             };
-            now = Instant::now();
-            if now >= progress.deadline {
-                let message = format!("no success within {:?}", call.settings.timeout);
-                return Err(Error::timeout(message, Some(last.unwrap_or(failed.error))));
-            }
-            match self.next(call, &failed, now, progress).await {
-                Next::GiveUp => return Err(failed.error),
-                Next::RetryAfter(wait) => {
-                    tracing::debug!(attempt = progress.retry.attempts(), ?wait, "next attempt");
-                    if !wait.is_zero() {
-                        sleep(wait).await;
-                    }
-                }
+            progress.requests += u32::from(failed.is_sent());
+            // An attempt that the call's timeout has cut off says nothing about the cause.
+            let cut_off = progress.time_left().is_zero();
+            if cut_off || !self.may_retry(call, &failed, progress).await {
+                return Err(progress.final_error(call, last.filter(|_| cut_off).unwrap_or(failed.error)));
             }
             last = Some(failed.error);
             now = Instant::now();
         }
     }
 
-    /// Decides what follows a failed attempt, and takes the retry out of the policy and the budget.
-    async fn next(&self, call: &Call, failed: &FailedAttempt, now: Instant, progress: &mut Progress) -> Next {
-        let fetch_deadline = later(now, call.settings.attempt_timeout).min(progress.deadline);
-        let wait = if self.replace_rejected_token(failed, fetch_deadline, progress).await {
-            Duration::ZERO
-        } else if progress.retry.policy().allows_retry_after(&failed.error) {
-            let asked = failed.error.service().and_then(ServiceError::retry_delay);
-            progress.retry.backoff(random_fraction(), asked)
-        } else {
-            return Next::GiveUp;
-        };
-        let left = progress.deadline.saturating_duration_since(now);
-        match wait < left && progress.retry.begin_attempt() && self.budget.withdraw() {
-            true => Next::RetryAfter(wait),
-            false => Next::GiveUp,
+    fn record_success(&self, progress: &Progress) {
+        match progress.withdrew {
+            true => self.budget.record_recovery(),
+            false => self.budget.record_success(),
         }
     }
 
-    /// If the service rejected the source token, invalidates exactly that token and fetches another
-    /// by `deadline`. Returns whether there is another.
-    async fn replace_rejected_token(
-        &self,
-        failed: &FailedAttempt,
-        deadline: Instant,
-        progress: &mut Progress,
-    ) -> bool {
-        let (false, Some(rejected), ErrorKind::Service, Code::Unauthenticated) =
-            (progress.token_was_replaced, &failed.token, failed.error.kind(), failed.error.code())
-        else {
+    /// Returns whether the call makes another attempt, after the waits before it.
+    async fn may_retry(&self, call: &Call, failed: &FailedAttempt, progress: &mut Progress) -> bool {
+        match self.replace_rejected_token(call, failed, progress).await {
+            Ok(true) => return true,
+            Ok(false) if progress.retry.policy().allows_retry_after(&failed.error) => {}
+            Err(error) if progress.retry.policy().allows_retry_after(&error) => {}
+            Ok(false) | Err(_) => return false,
+        }
+        let asked = failed.error.service().and_then(ServiceError::retry_delay);
+        let Some(wait) = progress.retry.backoff((self.jitter)(), asked, progress.time_left()) else {
             return false;
         };
+        if !progress.retry.begin_attempt() {
+            return false;
+        }
+        tracing::debug!(attempt = progress.retry.attempts(), ?wait, "next attempt");
+        sleep(wait).await;
+        let is_free = failed.lost_its_connection() && !replace(&mut progress.connection_was_lost, true);
+        if !is_free {
+            progress.withdrew = self.budget.withdraw(progress.deadline).await;
+        }
+        is_free || progress.withdrew
+    }
+
+    /// If the service rejected the source token, invalidates exactly that token and, the first time,
+    /// fetches another one for the next attempt. Returns whether there is another one.
+    ///
+    /// # Errors
+    ///
+    /// The source's failure.
+    async fn replace_rejected_token(
+        &self,
+        call: &Call,
+        failed: &FailedAttempt,
+        progress: &mut Progress,
+    ) -> Result<bool, Error> {
+        let Some(rejected) = failed.rejected_token() else { return Ok(false) };
+        if progress.token_was_replaced || !progress.retry.may_begin_attempt() {
+            self.credentials.invalidate(rejected);
+            return Ok(false);
+        }
+        let deadline = later(Instant::now(), call.settings.attempt_timeout).min(progress.deadline);
         let replaced = self.credentials.token_instead_of(rejected, deadline).await;
-        progress.token_was_replaced = matches!(replaced, Ok(Some(_)));
-        progress.token_was_replaced
+        progress.token_was_replaced = replaced.map_err(Error::no_source_token)?.is_some();
+        Ok(progress.token_was_replaced && progress.retry.begin_attempt())
     }
 }
 

@@ -2,19 +2,31 @@
 //! caller gave.
 
 mod boxed_service;
+mod exchange;
 mod lazy_channel;
 mod observed;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
 use tonic::transport::Endpoint;
 
 pub(crate) use self::boxed_service::{BoxError, BoxedService, boxed_service};
+pub(crate) use self::exchange::Exchange;
+pub(crate) use self::lazy_channel::Connect;
 use self::lazy_channel::{ActiveChannel, LazyChannel};
 use self::observed::Observed;
-pub(crate) use self::observed::ReplyHead;
 use crate::Error;
+
+/// The time for making a TCP connection. tonic's call timeouts don't cover it.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+/// The time for the TLS handshake. tonic's other timeouts don't cover it.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(8);
+/// The longest time in which a connection is made, if it can be made at all.
+const SETUP_TIME: Duration = CONNECT_TIMEOUT.saturating_add(HANDSHAKE_TIMEOUT);
 
 /// The destination of all calls of a client: its own channel, or a service that the caller gave.
 pub(crate) struct Transport {
@@ -29,8 +41,8 @@ enum Kind {
 }
 
 impl Transport {
-    pub(crate) fn channel(endpoint: Endpoint, origin: Uri) -> Self {
-        Self { kind: Kind::Channel(Box::new(LazyChannel::new(endpoint))), origin }
+    pub(crate) fn channel(endpoint: Endpoint, connect: Connect, origin: Uri) -> Self {
+        Self { kind: Kind::Channel(Box::new(LazyChannel::new(endpoint, connect))), origin }
     }
 
     pub(crate) fn service(service: BoxedService, origin: Uri) -> Self {
@@ -61,13 +73,20 @@ impl Transport {
         }
     }
 
-    /// Drops the channel of an attempt that timed out, if no reply at all has arrived over it since
-    /// the attempt began. The next attempt makes a new channel.
-    pub(crate) fn drop_if_silent(&self, connection: &Connection<'_>) {
+    /// Drops the channel of an attempt that timed out after it had `waited` for this connection, if
+    /// no reply at all arrived meanwhile and either of these is true:
+    ///
+    /// * The connection could have been made in that time. So a short attempt doesn't drop a
+    ///   connection that is still being made, or one whose server is slow.
+    /// * The runtime of the channel has come to a standstill.
+    ///
+    /// The next attempt makes a new channel.
+    pub(crate) fn drop_if_silent(&self, connection: &Connection<'_>, waited: Duration) {
         let (Kind::Channel(lazy), Connection::Channel { channel, replies }) = (&self.kind, connection) else {
             return;
         };
-        if channel.replies() == *replies {
+        let silent = channel.replies() == *replies;
+        if silent && (waited > SETUP_TIME || channel.is_at_standstill()) {
             lazy.retire(channel);
         }
     }
@@ -84,11 +103,11 @@ pub(crate) enum Connection<'a> {
 }
 
 impl Connection<'_> {
-    /// Returns a service for one request. It records the head of the reply in `head`.
-    pub(crate) fn observe<'a>(&'a self, head: &'a ReplyHead) -> Observed<'a> {
+    /// Returns a service for one request. It records in `exchange` what becomes of the request.
+    pub(crate) fn observe<'a>(&'a self, exchange: &'a Exchange) -> Observed<'a> {
         match self {
-            Self::Channel { channel, .. } => Observed::over_channel(channel, head),
-            Self::Service(service) => Observed::over_service((*service).clone(), head),
+            Self::Channel { channel, .. } => Observed::over_channel(channel, exchange),
+            Self::Service(service) => Observed::over_service((*service).clone(), exchange),
         }
     }
 }

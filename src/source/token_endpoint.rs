@@ -85,11 +85,11 @@ impl TokenEndpoint {
                 "the token endpoint returned no token"
             );
             let Retry::After(minimum) = retry else { return Err(error.retried()) };
-            let wait = retries.backoff(random_fraction(), minimum);
-            let in_time = Instant::now().checked_add(wait).is_some_and(|next| next < deadline);
-            if !in_time || !retries.begin_attempt() {
-                return Err(error.retried());
-            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let wait = match retries.backoff(random_fraction(), minimum, left) {
+                Some(wait) if retries.begin_attempt() => wait,
+                _ => return Err(error.retried()),
+            };
             last = Some(error);
             sleep(wait).await;
         }

@@ -6,6 +6,7 @@ mod support;
 
 mod deadlines;
 mod invalid_input;
+mod outages;
 mod replies;
 mod requests;
 mod retry;

@@ -1,9 +1,10 @@
 //! TLS as users set it up, in a build that holds both crypto providers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gcp_iam_credentials::{ClientBuilder, ErrorKind, IamCredentialsClient};
+use gcp_iam_credentials::{ClientBuilder, ErrorKind, IamCredentialsClient, RetryPolicy};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::RootCertStore;
@@ -15,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::assert_says_nothing_twice;
 use crate::support::accounts::TARGET;
+use crate::support::runtime::ms;
 use crate::support::scripted_service::{Script, fixed};
 
 /// A certificate authority for one test.
@@ -43,6 +45,14 @@ impl Authority {
 ///
 /// With `clients`, it requires client certificates of that authority.
 async fn serve(script: &Script, authority: &Authority, name: &str, clients: Option<&Authority>) -> u16 {
+    let acceptor = acceptor(authority, name, clients);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(accept(listener, acceptor, script.clone(), Duration::ZERO, Arc::default()));
+    port
+}
+
+fn acceptor(authority: &Authority, name: &str, clients: Option<&Authority>) -> TlsAcceptor {
     let (certificate, key) = authority.issue(name);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -62,23 +72,29 @@ async fn serve(script: &Script, authority: &Authority, name: &str, clients: Opti
     let mut config = config.with_single_cert(vec![certificate], key).unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
 
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let script = script.clone();
-    tokio::spawn(async move {
-        loop {
-            let (socket, _) = listener.accept().await.unwrap();
-            let (acceptor, script) = (acceptor.clone(), script.clone());
-            tokio::spawn(async move {
-                let Ok(stream) = acceptor.accept(socket).await else { return };
-                let service = hyper::service::service_fn(move |request| script.clone().handle(request));
-                let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                let _ = connection.serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    });
-    port
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Serves and counts the connections. Each handshake is answered after `delay`.
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    script: Script,
+    delay: Duration,
+    connections: Arc<AtomicUsize>,
+) {
+    loop {
+        let (socket, _) = listener.accept().await.unwrap();
+        connections.fetch_add(1, Ordering::SeqCst);
+        let (acceptor, script) = (acceptor.clone(), script.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            let Ok(stream) = acceptor.accept(socket).await else { return };
+            let service = hyper::service::service_fn(move |request| script.clone().handle(request));
+            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
 }
 
 fn client(host: &str, port: u16) -> ClientBuilder {
@@ -111,7 +127,7 @@ async fn an_unknown_authority_or_a_wrong_name_fails_without_retry() {
     ] {
         let error = builder.build().unwrap().sign_blob(TARGET, "").await.unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Transport, false), "{error}");
-        assert_eq!(error.attempts(), 1);
+        assert_eq!(error.attempts(), 0);
         assert!(format!("{error:#}").contains("certificate"), "{error:#}");
         assert_says_nothing_twice(&error);
     }
@@ -143,13 +159,30 @@ async fn plaintext_to_a_tls_port_and_tls_to_a_plain_port_are_transport_errors() 
     let port = serve(&script, &authority, "localhost", None).await;
     let plain =
         IamCredentialsClient::builder().credentials(fixed()).endpoint(format!("http://localhost:{port}"));
-    let error = plain.build().unwrap().sign_blob(TARGET, "").await.unwrap_err();
+    let plain = plain.retry(RetryPolicy::new().max_attempts(3)).build().unwrap();
+    let error = plain.sign_blob(TARGET, "").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
 
     let server = script.serve().await;
     let secure = client("localhost", server.address.port()).root_certificates(authority.pem());
     let error = secure.build().unwrap().sign_blob(TARGET, "").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+}
+
+/// conf: A9
+#[tokio::test]
+async fn attempts_that_are_shorter_than_the_handshake_get_a_connection_in_the_end() {
+    let (script, authority) = (Script::default(), Authority::new());
+    let acceptor = acceptor(&authority, "localhost", None);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client("localhost", listener.local_addr().unwrap().port());
+    let client = client.root_certificates(authority.pem()).attempt_timeout(ms(100)).build().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    tokio::spawn(accept(listener, acceptor, script.clone(), ms(400), Arc::clone(&connections)));
+    for _ in 0..3 {
+        client.sign_blob(TARGET, "").await.unwrap();
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 /// conf: M26

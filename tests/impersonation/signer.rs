@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use gcp_iam_credentials::RetryPolicy;
 use gcp_iam_credentials::proto::*;
 use tonic::Code;
 
 use crate::support::accounts::TARGET;
-use crate::support::scripted_service::{Answer, Script};
+use crate::support::scripted_service::{Answer, Script, builder};
 use crate::{DELEGATES, HOUR, full_names, last_jwt_payload};
 
 /// conf: P41, P42, P37, R10
@@ -47,6 +48,7 @@ async fn a_signer_retries_a_reset_stream_and_a_503_and_reports_a_500() {
     assert_eq!((script.calls(), signer.email()), (3, TARGET));
 
     let script = Script::always(Answer::status(Code::Internal, "broken"));
-    let error = script.client().impersonate(TARGET).signer().unwrap().sign_blob("bytes").await.unwrap_err();
+    let client = script.client_with(builder().retry(RetryPolicy::new().max_attempts(3)));
+    let error = client.impersonate(TARGET).signer().unwrap().sign_blob("bytes").await.unwrap_err();
     assert_eq!((error.code(), error.is_transient()), (Code::Internal, true));
 }

@@ -4,6 +4,8 @@ use tonic::transport::Endpoint;
 
 use super::ClientBuilder;
 use crate::Error;
+#[cfg(feature = "_tls")]
+use crate::client::transport::HANDSHAKE_TIMEOUT;
 
 impl ClientBuilder {
     pub(super) fn has_tls_options(&self) -> bool {
@@ -23,7 +25,7 @@ impl ClientBuilder {
     pub(super) fn with_tls(&self, endpoint: Endpoint) -> Result<Endpoint, Error> {
         use tonic::transport::{ClientTlsConfig, Identity};
 
-        let mut config = ClientTlsConfig::new().timeout(enabled::HANDSHAKE_TIMEOUT);
+        let mut config = ClientTlsConfig::new().timeout(HANDSHAKE_TIMEOUT);
         if let Some((certificate, key)) = &self.client_identity {
             config = config.identity(Identity::from_pem(certificate, key));
         }
@@ -41,15 +43,11 @@ impl ClientBuilder {
 #[cfg(feature = "_tls")]
 mod enabled {
     use std::error::Error as StdError;
-    use std::time::Duration;
 
     use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
     use crate::Error;
     use crate::tls::Roots;
-
-    /// The time for the TLS handshake. tonic's other timeouts don't cover it.
-    pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(8);
 
     const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 

@@ -8,14 +8,14 @@ use http::{Extensions, HeaderMap, header};
 use tokio::time::{Instant, timeout_at};
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
-use tonic::{GrpcMethod, Status};
+use tonic::{Code, GrpcMethod, Status};
 
 use super::classify::classify;
 use super::codec::EncodedCodec;
 use super::method::SERVICE;
 use super::repeated_token::without_token;
 use super::{Call, CallExecutor, later};
-use crate::client::transport::{Connection, ReplyHead};
+use crate::client::transport::{Connection, Exchange};
 use crate::headers::{API_CLIENT, GRPC_TIMEOUT, REQUEST_PARAMS};
 use crate::panics::catch_panic;
 use crate::{Error, ErrorKind, Token, grpc_timeout};
@@ -34,10 +34,32 @@ pub(super) struct Attempt<'a> {
     deadline: Instant,
 }
 
-/// A failed attempt, and the token that was sent. `None`: nothing was sent.
+/// A failed attempt.
 pub(super) struct FailedAttempt {
     pub(super) error: Error,
+    /// The token of the request. `None`: there was none to send.
     pub(super) token: Option<Token>,
+    /// What became of the request.
+    exchange: Exchange,
+}
+
+impl FailedAttempt {
+    /// Returns whether a request was sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.exchange.is_sent()
+    }
+
+    /// Returns whether the connection was lost after the request was sent.
+    pub(super) fn lost_its_connection(&self) -> bool {
+        let no_reply = self.exchange.non_grpc_status().is_none();
+        self.error.kind() == ErrorKind::Transport && self.is_sent() && no_reply
+    }
+
+    /// Returns the token if the service rejected it.
+    pub(super) fn rejected_token(&self) -> Option<&Token> {
+        let rejected = self.error.kind() == ErrorKind::Service && self.error.code() == Code::Unauthenticated;
+        self.token.as_ref().filter(|_| rejected)
+    }
 }
 
 impl<'a> Attempt<'a> {
@@ -57,13 +79,14 @@ impl<'a> Attempt<'a> {
     where
         R: prost::Message + Default + 'static,
     {
+        let exchange = Exchange::default();
         let (token, left) = match self.token().await {
             Ok(token) => token,
-            Err(error) => return Err(self.failed(error, None)),
+            Err(error) => return Err(self.failed(error, None, exchange)),
         };
         let connection = self.executor.transport.connection();
         let outcome = {
-            let reply = pin!(self.send(&token, left, &connection));
+            let reply = pin!(self.send(&token, left, &connection, &exchange));
             self.bounded("no reply", reply).await
         };
         match outcome {
@@ -74,15 +97,18 @@ impl<'a> Attempt<'a> {
             Err(error) => {
                 // Not only if the step was cut off: tonic's own timer may be the first to fire.
                 if error.kind() == ErrorKind::Timeout {
-                    self.executor.transport.drop_if_silent(&connection);
+                    self.executor.transport.drop_if_silent(&connection, left);
                 }
-                Err(self.failed(error, Some(token)))
+                Err(self.failed(error, Some(token), exchange))
             }
         }
     }
 
     /// Returns the source token, and the time that is left for the request.
     async fn token(&self) -> Result<(Token, Duration), Error> {
+        if self.allowed.is_zero() {
+            return Err(self.timeout("no reply"));
+        }
         let credentials = &self.executor.credentials;
         if let Some(token) = credentials.poll_fast() {
             return Ok((token, self.allowed));
@@ -96,7 +122,10 @@ impl<'a> Attempt<'a> {
             fetched.map_err(Error::no_source_token)
         });
         let token = self.bounded("no source token", fetch).await?;
-        Ok((token, self.deadline.saturating_duration_since(Instant::now())))
+        match self.deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(self.timeout("no reply")),
+            left => Ok((token, left)),
+        }
     }
 
     /// Awaits one step until the attempt's deadline. A panic becomes an error: tonic panics, for
@@ -110,20 +139,29 @@ impl<'a> Attempt<'a> {
         let in_time = pin!(async { timeout_at(self.deadline, step).await });
         match catch_panic(in_time).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_elapsed)) => Err(Error::timeout(format!("{missing} within {:?}", self.allowed), None)),
+            Ok(Err(_elapsed)) => Err(self.timeout(missing)),
             Err(panic) => Err(Error::invalid_reply(format!("the reply couldn't be read: {panic}"))),
         }
     }
 
-    async fn send<R>(&self, token: &Token, allowed: Duration, connection: &Connection<'_>) -> Result<R, Error>
+    fn timeout(&self, missing: &'static str) -> Error {
+        Error::timeout(format!("{missing} within {:?}", self.allowed), None)
+    }
+
+    async fn send<R>(
+        &self,
+        token: &Token,
+        allowed: Duration,
+        connection: &Connection<'_>,
+        exchange: &Exchange,
+    ) -> Result<R, Error>
     where
         R: prost::Message + Default + 'static,
     {
         let transport = &self.executor.transport;
-        let head = ReplyHead::default();
-        let explain = |status| classify(without_token(status, token), &head, transport.origin());
+        let explain = |status| classify(without_token(status, token), exchange, transport.origin());
 
-        let mut grpc = Grpc::with_origin(connection.observe(&head), transport.request_origin());
+        let mut grpc = Grpc::with_origin(connection.observe(exchange), transport.request_origin());
         grpc.ready().await.map_err(|error| explain(Status::from_error(error)))?;
 
         let mut extensions = Extensions::new();
@@ -153,7 +191,7 @@ impl<'a> Attempt<'a> {
         headers
     }
 
-    fn failed(&self, error: Error, token: Option<Token>) -> FailedAttempt {
+    fn failed(&self, error: Error, token: Option<Token>, exchange: Exchange) -> FailedAttempt {
         tracing::debug!(
             attempt = self.number,
             took = ?self.started.elapsed(),
@@ -161,6 +199,6 @@ impl<'a> Attempt<'a> {
             error = %error.in_one_line(),
             "attempt failed"
         );
-        FailedAttempt { error, token }
+        FailedAttempt { error, token, exchange }
     }
 }

@@ -1,51 +1,182 @@
 //! The budget of retries that all calls of a client share.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tower::retry::budget::{Budget, TpsBudget};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
-/// For how long a success earns retries.
-const WINDOW: Duration = Duration::from_secs(10);
-/// Retries a second that need no success, so that a client that makes few calls can retry at all.
-const FREE_PER_SECOND: u32 = 10;
-/// Retries that each success earns.
-const RATIO: f32 = 0.1;
+/// The budget counts in tenths of a retry. This is one retry.
+const RETRY: u64 = 10;
+/// The most that the budget holds, and what it holds at first: 100 retries.
+const CAPACITY: u64 = 100 * RETRY;
+/// In this time, a tenth of a retry is added: 10 retries each second.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// What the success of a first attempt adds.
+const PER_SUCCESS: u64 = 1;
+/// What the success of a retry adds: the retry that it took, and one more. So while a service
+/// recovers, the number of retries doubles with each round trip.
+const PER_RECOVERY: u64 = 2 * RETRY;
 
-/// A token bucket that prevents retry storms: during an outage, all calls of a client together make
-/// at most 10 retries a second, plus one for every ten calls that succeeded in the last 10 seconds.
-pub(super) struct RetryBudget(TpsBudget);
+/// A token bucket that prevents retry storms. Calls don't fail without it: they wait in line.
+pub(super) struct RetryBudget {
+    bucket: Mutex<Bucket>,
+    /// Held by the call that is first in line. It serves the calls in the order in which they came.
+    line: tokio::sync::Mutex<()>,
+    /// Wakes the call that is first in line.
+    deposited: Notify,
+}
 
 impl RetryBudget {
     pub(super) fn new() -> Self {
-        Self(TpsBudget::new(WINDOW, FREE_PER_SECOND, RATIO))
+        Self {
+            bucket: Mutex::new(Bucket { tenths: CAPACITY, filled_at: Instant::now() }),
+            line: tokio::sync::Mutex::new(()),
+            deposited: Notify::new(),
+        }
     }
 
-    /// Records a success.
-    pub(super) fn deposit(&self) {
-        self.0.deposit();
+    /// Takes one retry out, and waits for it if there is none. Returns whether that was possible
+    /// before `deadline`.
+    pub(super) async fn withdraw(&self, deadline: Instant) -> bool {
+        timeout_at(deadline, self.wait_in_line()).await.is_ok()
     }
 
-    /// Takes one retry out. Returns whether there was one.
-    pub(super) fn withdraw(&self) -> bool {
-        self.0.withdraw()
+    async fn wait_in_line(&self) {
+        let _first = self.line.lock().await;
+        loop {
+            let taken = self.with_bucket(|bucket| bucket.take(Instant::now()));
+            let Err(refilled_at) = taken else { return };
+            // The Notify remembers a deposit that was made before this line.
+            let _ = timeout_at(refilled_at, self.deposited.notified()).await;
+        }
     }
+
+    /// Records that a call succeeded with its first attempt.
+    pub(super) fn record_success(&self) {
+        self.deposit(PER_SUCCESS);
+    }
+
+    /// Records that a retry succeeded.
+    pub(super) fn record_recovery(&self) {
+        self.deposit(PER_RECOVERY);
+    }
+
+    fn deposit(&self, tenths: u64) {
+        self.with_bucket(|bucket| bucket.add(tenths));
+        self.deposited.notify_one();
+    }
+
+    fn with_bucket<T>(&self, act: impl FnOnce(&mut Bucket) -> T) -> T {
+        act(&mut self.bucket.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The retries that calls may take.
+struct Bucket {
+    tenths: u64,
+    /// Until when the time that passed has been counted.
+    filled_at: Instant,
+}
+
+impl Bucket {
+    /// Takes one retry, or returns the instant at which there is one.
+    fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        self.fill(now);
+        match self.tenths.checked_sub(RETRY) {
+            Some(left) => {
+                self.tenths = left;
+                Ok(())
+            }
+            None => Err(self.filled_at + intervals(RETRY - self.tenths)),
+        }
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.filled_at).as_nanos() / INTERVAL.as_nanos();
+        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
+        match passed >= CAPACITY {
+            true => self.filled_at = now,
+            false => self.filled_at += intervals(passed),
+        }
+        self.add(passed);
+    }
+
+    fn add(&mut self, tenths: u64) {
+        self.tenths = self.tenths.saturating_add(tenths).min(CAPACITY);
+    }
+}
+
+fn intervals(count: u64) -> Duration {
+    INTERVAL.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// conf: G34
-    #[test]
-    fn a_hundred_retries_are_free_and_ten_successes_earn_one_more() {
-        let budget = RetryBudget::new();
-        let free = FREE_PER_SECOND * WINDOW.as_secs() as u32;
-        assert_eq!((0..1000).filter(|_| budget.withdraw()).count(), free as usize);
-        for successes in 1..=10 {
-            assert!(!budget.withdraw(), "after {} successes", successes - 1);
-            budget.deposit();
+    /// Takes retries until none is left. Returns how many there were.
+    async fn drain(budget: &RetryBudget) -> u32 {
+        let mut taken = 0;
+        while budget.withdraw(Instant::now()).await {
+            taken += 1;
         }
-        assert!(budget.withdraw());
-        assert!(!budget.withdraw());
+        taken
+    }
+
+    /// conf: G34
+    #[tokio::test(start_paused = true)]
+    async fn successes_and_time_fill_the_budget_up_to_its_capacity() {
+        let budget = RetryBudget::new();
+        assert_eq!(drain(&budget).await, 100);
+        for successes in 1..=10 {
+            assert_eq!(drain(&budget).await, 0, "after {} successes", successes - 1);
+            budget.record_success();
+        }
+        assert_eq!(drain(&budget).await, 1);
+        budget.record_recovery();
+        assert_eq!(drain(&budget).await, 2);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(drain(&budget).await, 30);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        budget.record_recovery();
+        assert_eq!(drain(&budget).await, 100);
+    }
+
+    /// conf: G24, A23
+    #[tokio::test(start_paused = true)]
+    async fn calls_wait_in_line_for_the_next_retry_but_not_past_their_deadlines() {
+        let budget = RetryBudget::new();
+        drain(&budget).await;
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        assert!(!budget.withdraw(at(90)).await);
+        assert_eq!(Instant::now(), at(90));
+        let one = async {
+            assert!(budget.withdraw(at(1000)).await);
+            start.elapsed().as_millis()
+        };
+        let other = async {
+            assert!(budget.withdraw(at(1000)).await);
+            start.elapsed().as_millis()
+        };
+        let gone = budget.withdraw(at(95));
+        let (one, gone, other) = tokio::join!(one, gone, other);
+        assert!((100..105).contains(&one) && (200..205).contains(&other) && !gone, "{one} {other} {gone}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deposit_wakes_the_first_in_line() {
+        let budget = RetryBudget::new();
+        drain(&budget).await;
+        let start = Instant::now();
+        let recover = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            budget.record_recovery();
+        };
+        let waiting = budget.withdraw(start + Duration::from_secs(1));
+        let (taken, ()) = tokio::join!(waiting, recover);
+        assert!(taken);
+        assert_eq!(start.elapsed().as_millis(), 20);
     }
 }

@@ -11,15 +11,15 @@ use http::Uri;
 use tonic::{Code, ConnectError, Status, TimeoutExpired, transport};
 
 use crate::Error;
-use crate::client::transport::ReplyHead;
+use crate::client::transport::Exchange;
 use crate::error::ServiceError;
 
 /// Turns a status into an error.
 ///
 /// Each function below recognizes one kind of failure. They are tried in order. What none of them
 /// recognizes is a reply of the service.
-pub(super) fn classify(status: Status, head: &ReplyHead, origin: &Uri) -> Error {
-    if let Some(error) = reply_of_another_server(&status, head, origin) {
+pub(super) fn classify(status: Status, exchange: &Exchange, origin: &Uri) -> Error {
+    if let Some(error) = reply_of_another_server(&status, exchange, origin) {
         return error.with_status(status, is_wrapper);
     }
     if let Some(error) = failure_of_the_source(&status) {
@@ -39,8 +39,8 @@ pub(super) fn classify(status: Status, head: &ReplyHead, origin: &Uri) -> Error 
 }
 
 /// A proxy or another server replied, because the reply isn't gRPC.
-fn reply_of_another_server(status: &Status, head: &ReplyHead, origin: &Uri) -> Option<Error> {
-    let http = head.non_grpc_status()?;
+fn reply_of_another_server(status: &Status, exchange: &Exchange, origin: &Uri) -> Option<Error> {
+    let http = exchange.non_grpc_status()?;
     let content_type = status.metadata().get("content-type").and_then(|value| value.to_str().ok());
     let message = format!(
         "the reply from {origin} is not gRPC (HTTP status {http}, {}): a proxy or another server replied",

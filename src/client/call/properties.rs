@@ -5,7 +5,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, StatusExt};
 
 use super::classify::classify;
-use crate::client::transport::ReplyHead;
+use crate::client::transport::Exchange;
 use crate::properties::{lines, shown};
 use crate::{Error, ErrorKind};
 
@@ -75,10 +75,10 @@ fn holds_for_the_text(error: &Error) {
 }
 
 fn outcome(code: Code, http: Option<u16>, message: &str, details: &[u8]) -> Error {
-    let head = ReplyHead::default();
+    let exchange = Exchange::default();
     if let Some(response) = http.and_then(|status| Response::builder().status(status).body(()).ok()) {
-        head.record(response.status(), response.headers());
+        exchange.record_head(response.status(), response.headers());
     }
     let status = Status::with_details(code, message, bytes::Bytes::copy_from_slice(details));
-    classify(status, &head, &Uri::from_static("https://iamcredentials.googleapis.com"))
+    classify(status, &exchange, &Uri::from_static("https://iamcredentials.googleapis.com"))
 }

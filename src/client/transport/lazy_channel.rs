@@ -2,15 +2,25 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::source::BoxFuture;
 
+/// Makes a channel without connecting it.
+pub(crate) type Connect = Box<dyn Fn(&Endpoint) -> Channel + Send + Sync>;
+
+/// A runtime that hasn't run a task within this time is at a standstill.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
 /// Makes the channel on first use, because making one needs a runtime.
 pub(super) struct LazyChannel {
     endpoint: Endpoint,
+    connect: Connect,
     active: ArcSwapOption<ActiveChannel>,
     /// Held while a channel is made, so that only one is.
     making: Mutex<()>,
@@ -23,11 +33,21 @@ pub(crate) struct ActiveChannel {
     ended: Arc<AtomicBool>,
     /// How many reply heads have arrived.
     replies: AtomicU64,
+    /// Runs the channel's worker.
+    runtime: Handle,
+    /// The task that checks whether the runtime still runs, if an attempt has timed out.
+    pulse: Mutex<Option<Pulse>>,
+}
+
+/// A task that does nothing but run.
+struct Pulse {
+    spawned_at: Instant,
+    has_run: Arc<AtomicBool>,
 }
 
 impl LazyChannel {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, active: ArcSwapOption::empty(), making: Mutex::new(()) }
+    pub(super) fn new(endpoint: Endpoint, connect: Connect) -> Self {
+        Self { endpoint, connect, active: ArcSwapOption::empty(), making: Mutex::new(()) }
     }
 
     pub(super) fn get_or_connect(&self) -> Arc<ActiveChannel> {
@@ -38,7 +58,7 @@ impl LazyChannel {
         if let Some(channel) = self.usable() {
             return channel;
         }
-        let channel = Arc::new(ActiveChannel::connect(&self.endpoint));
+        let channel = Arc::new(ActiveChannel::new(&self.endpoint, &self.connect));
         self.active.store(Some(Arc::clone(&channel)));
         channel
     }
@@ -50,17 +70,20 @@ impl LazyChannel {
     /// Drops `channel`, unless another has replaced it already. Calls in progress keep it until
     /// they end.
     pub(super) fn retire(&self, channel: &Arc<ActiveChannel>) {
-        tracing::debug!("no reply over the connection: the next attempt makes a new one");
-        self.active.compare_and_swap(channel, None);
+        let active = self.active.compare_and_swap(channel, None);
+        if active.as_ref().is_some_and(|active| Arc::ptr_eq(active, channel)) {
+            tracing::debug!("no reply over the connection: the next attempt makes a new one");
+        }
     }
 }
 
 impl ActiveChannel {
-    fn connect(endpoint: &Endpoint) -> Self {
+    fn new(endpoint: &Endpoint, connect: &Connect) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let executor = ChannelExecutor { flag: Mutex::new(Some(EndFlag(Arc::clone(&ended)))) };
-        let channel = endpoint.clone().executor(executor).connect_lazy();
-        Self { channel, ended, replies: AtomicU64::new(0) }
+        let channel = connect(&endpoint.clone().executor(executor));
+        let (replies, pulse) = (AtomicU64::new(0), Mutex::new(None));
+        Self { channel, ended, replies, runtime: Handle::current(), pulse }
     }
 
     pub(super) fn channel(&self) -> Channel {
@@ -73,6 +96,30 @@ impl ActiveChannel {
 
     pub(super) fn count_reply(&self) {
         self.replies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns whether the runtime of the channel has run nothing for a while, as a runtime does
+    /// that nobody is in (`block_on`) any more. Then the channel's worker doesn't run either.
+    ///
+    /// The first call after the runtime last ran returns `false`: it only begins the check.
+    pub(super) fn is_at_standstill(&self) -> bool {
+        let mut pulse = self.pulse.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*pulse {
+            Some(pulse) if !pulse.has_run.load(Ordering::Relaxed) => pulse.spawned_at.elapsed() >= STANDSTILL,
+            _ => {
+                *pulse = Some(Pulse::spawn(&self.runtime));
+                false
+            }
+        }
+    }
+}
+
+impl Pulse {
+    fn spawn(runtime: &Handle) -> Self {
+        let has_run = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&has_run);
+        runtime.spawn(async move { flag.store(true, Ordering::Relaxed) });
+        Self { spawned_at: Instant::now(), has_run }
     }
 }
 

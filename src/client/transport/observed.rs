@@ -1,49 +1,29 @@
-//! A connection that records the head of its reply.
+//! A connection that records what becomes of a request.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tonic::transport::channel::ResponseFuture as ChannelReply;
 use tower_service::Service;
 
 use super::boxed_service::{BoxError, BoxedService};
+use super::exchange::Exchange;
 use super::lazy_channel::ActiveChannel;
-use crate::headers::{GRPC_CONTENT_TYPE, GRPC_STATUS};
 use crate::source::BoxFuture;
 
-/// What the head of a reply says about whether it is gRPC.
-#[derive(Default)]
-pub(crate) struct ReplyHead {
-    /// 0 until the head has arrived.
-    status: AtomicU16,
-    is_not_grpc: AtomicBool,
-}
-
-impl ReplyHead {
-    pub(crate) fn record(&self, status: StatusCode, headers: &HeaderMap) {
-        self.status.store(status.as_u16(), Ordering::Relaxed);
-        let is_grpc = match headers.get(header::CONTENT_TYPE) {
-            Some(kind) => kind.as_bytes().starts_with(GRPC_CONTENT_TYPE.as_bytes()),
-            None => headers.contains_key(GRPC_STATUS),
-        };
-        self.is_not_grpc.store(!is_grpc, Ordering::Relaxed);
-    }
-
-    /// Returns the HTTP status of a reply that isn't gRPC.
-    pub(crate) fn non_grpc_status(&self) -> Option<u16> {
-        self.is_not_grpc.load(Ordering::Relaxed).then(|| self.status.load(Ordering::Relaxed))
-    }
-}
-
-/// A connection that records the head of its reply.
+/// A connection that records when a request is sent, and the head of its reply.
 pub(crate) struct Observed<'a> {
     service: Either<'a>,
-    head: &'a ReplyHead,
+    exchange: &'a Exchange,
 }
 
 enum Either<'a> {
@@ -52,12 +32,12 @@ enum Either<'a> {
 }
 
 impl<'a> Observed<'a> {
-    pub(super) fn over_channel(channel: &'a ActiveChannel, head: &'a ReplyHead) -> Self {
-        Self { service: Either::Channel(channel.channel(), channel), head }
+    pub(super) fn over_channel(channel: &'a ActiveChannel, exchange: &'a Exchange) -> Self {
+        Self { service: Either::Channel(channel.channel(), channel), exchange }
     }
 
-    pub(super) fn over_service(service: BoxedService, head: &'a ReplyHead) -> Self {
-        Self { service: Either::Service(service), head }
+    pub(super) fn over_service(service: BoxedService, exchange: &'a Exchange) -> Self {
+        Self { service: Either::Service(service), exchange }
     }
 }
 
@@ -74,17 +54,63 @@ impl<'a> Service<Request<Body>> for Observed<'a> {
     }
 
     fn call(&mut self, request: Request<Body>) -> ObservedReply<'a> {
+        let sent = self.exchange.sent();
         let reply = match &mut self.service {
-            Either::Channel(channel, active) => Reply::Channel(channel.call(request), active),
-            Either::Service(service) => Reply::Service(service.call(request)),
+            Either::Channel(channel, active) => {
+                let request = request.map(|body| TakenBody::boxed(body, sent));
+                Reply::Channel(channel.call(request), active)
+            }
+            Either::Service(service) => {
+                sent.store(true, Ordering::Relaxed);
+                Reply::Service(service.call(request))
+            }
         };
-        ObservedReply { reply, head: self.head }
+        ObservedReply { reply, exchange: self.exchange }
+    }
+}
+
+/// A body that tells when a connection takes its request.
+///
+/// A channel queues requests until it is connected, and drops those whose callers have left. When
+/// hyper takes a request out of that queue to send it, it first asks whether there is a body.
+struct TakenBody {
+    body: Body,
+    sent: Arc<AtomicBool>,
+}
+
+impl TakenBody {
+    fn boxed(body: Body, sent: &Arc<AtomicBool>) -> Body {
+        let boxed = Body::new(Self { body, sent: Arc::clone(sent) });
+        // tonic has asked as well, to box the body.
+        sent.store(false, Ordering::Relaxed);
+        boxed
+    }
+}
+
+impl HttpBody for TakenBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.sent.store(true, Ordering::Relaxed);
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
 pub(crate) struct ObservedReply<'a> {
     reply: Reply<'a>,
-    head: &'a ReplyHead,
+    exchange: &'a Exchange,
 }
 
 enum Reply<'a> {
@@ -107,7 +133,7 @@ impl Future for ObservedReply<'_> {
             Reply::Service(reply) => reply.as_mut().poll(cx),
         };
         if let Poll::Ready(Ok(response)) = &polled {
-            self.head.record(response.status(), response.headers());
+            self.exchange.record_head(response.status(), response.headers());
         }
         polled
     }

@@ -1,0 +1,44 @@
+//! What is known about one request and the head of its reply.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+
+use http::{HeaderMap, StatusCode, header};
+
+use crate::headers::{GRPC_CONTENT_TYPE, GRPC_STATUS};
+
+/// One request and the head of its reply, as far as they have come.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    /// Whether a connection has taken the request. Shared with the request's body.
+    sent: Arc<AtomicBool>,
+    /// The HTTP status of the reply; 0 until the head has arrived.
+    status: AtomicU16,
+    is_not_grpc: AtomicBool,
+}
+
+impl Exchange {
+    /// Returns the flag that is set when a connection takes the request.
+    pub(super) fn sent(&self) -> &Arc<AtomicBool> {
+        &self.sent
+    }
+
+    pub(crate) fn record_head(&self, status: StatusCode, headers: &HeaderMap) {
+        self.status.store(status.as_u16(), Ordering::Relaxed);
+        let is_grpc = match headers.get(header::CONTENT_TYPE) {
+            Some(kind) => kind.as_bytes().starts_with(GRPC_CONTENT_TYPE.as_bytes()),
+            None => headers.contains_key(GRPC_STATUS),
+        };
+        self.is_not_grpc.store(!is_grpc, Ordering::Relaxed);
+    }
+
+    /// Returns whether a connection has taken the request. If not, the server can't have seen it.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Returns the HTTP status of a reply that isn't gRPC.
+    pub(crate) fn non_grpc_status(&self) -> Option<u16> {
+        self.is_not_grpc.load(Ordering::Relaxed).then(|| self.status.load(Ordering::Relaxed))
+    }
+}

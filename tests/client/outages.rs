@@ -1,0 +1,152 @@
+//! Outages, lost connections and revoked tokens with many calls in flight. The clock is paused and
+//! the service is in memory, except where a connection breaks.
+
+use std::time::Duration;
+
+use gcp_iam_credentials::{Error, ErrorKind, IamCredentialsClient, RetryPolicy, Token};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tonic::Code;
+
+use crate::support::accounts::TARGET;
+use crate::support::runtime::{ms, until};
+use crate::support::scripted_service::{Answer, Script, builder};
+use crate::support::server::Server;
+use crate::support::token_source::{Outcome, ScriptedSource};
+
+const MANY: usize = 500;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Lets the service answer UNAVAILABLE for this long.
+fn outage(length: Duration) -> Script {
+    let script = Script::always(Answer::unavailable().after(ms(20)));
+    let service = script.clone();
+    tokio::spawn(async move {
+        sleep(length).await;
+        service.answer_from_now(Answer::Ok.after(ms(20)));
+    });
+    script
+}
+
+/// Makes many calls at once. Returns the failures.
+async fn many_calls(client: &IamCredentialsClient) -> Vec<Error> {
+    let mut calls = JoinSet::new();
+    for _ in 0..MANY {
+        calls.spawn(client.sign_blob(TARGET, "bytes").into_future());
+    }
+    calls.join_all().await.into_iter().filter_map(Result::err).collect()
+}
+
+/// conf: A23
+#[tokio::test(start_paused = true)]
+async fn a_call_that_begins_in_an_outage_of_up_to_thirty_seconds_succeeds() {
+    for length in [1, 3, 10, 30, 50] {
+        for _ in 0..20 {
+            let script = outage(seconds(length));
+            let start = Instant::now();
+            script.client().sign_blob(TARGET, "bytes").await.unwrap();
+            assert!(start.elapsed() >= seconds(length));
+            assert!(script.calls() < 60, "{} attempts in {length} s", script.calls());
+        }
+    }
+}
+
+/// conf: A23
+#[tokio::test(start_paused = true)]
+async fn many_calls_that_begin_in_an_outage_succeed_and_cause_no_storm() {
+    for length in [3, 10, 30, 50] {
+        let script = outage(seconds(length));
+        let client = script.client();
+        let calls = tokio::spawn(async move { many_calls(&client).await });
+        sleep(seconds(length)).await;
+        let during = script.calls() - MANY;
+        let allowed = 100 + 10 * length as usize;
+        assert!(during <= allowed, "{during} retries in an outage of {length} s");
+        let failures = calls.await.unwrap();
+        assert!(failures.is_empty(), "{} of {MANY} calls failed: {}", failures.len(), failures[0]);
+    }
+}
+
+/// conf: A23, G25
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_succeeds_ends_by_its_timeout_with_the_last_error() {
+    let script = Script::always(Answer::unavailable());
+    let start = Instant::now();
+    let error = script.client().sign_blob(TARGET, "bytes").await.unwrap_err();
+    assert!((59.0..60.001).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
+    assert_eq!(error.service().map(|service| service.code()), Some(Code::Unavailable), "{error:#}");
+    assert_eq!(error.attempts() as usize, script.calls());
+    assert!(error.to_string().contains("attempts)"), "{error}");
+}
+
+/// conf: A8
+#[tokio::test]
+async fn no_call_fails_if_the_connection_of_many_calls_breaks_once() {
+    let script = Script::always(Answer::Hang);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::start(script.clone(), listener);
+    let client = server.client();
+    let calls = tokio::spawn(async move { many_calls(&client).await });
+    // A server of hyper takes 200 requests at a time.
+    until("the calls", || script.calls() >= 200).await;
+    script.answer_from_now(Answer::Ok);
+    server.stop();
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(_) => sleep(ms(5)).await,
+        }
+    };
+    let restarted = Server::start(script, listener);
+    let failures = calls.await.unwrap();
+    assert!(failures.is_empty(), "{} of {MANY} calls failed: {}", failures.len(), failures[0]);
+    assert_eq!(restarted.connections(), 1);
+}
+
+/// conf: A8
+#[tokio::test(start_paused = true)]
+async fn no_call_fails_if_the_source_token_of_many_calls_is_revoked() {
+    let rejection = Answer::status(Code::Unauthenticated, "revoked").after(ms(50));
+    let script = Script::new(vec![rejection; MANY]);
+    let source = ScriptedSource::tokens(["revoked", "fresh"]);
+    let client = script.client_with(builder().credentials(source.credentials()));
+    let start = Instant::now();
+    let failures = many_calls(&client).await;
+    assert!(failures.is_empty(), "{} of {MANY} calls failed: {}", failures.len(), failures[0]);
+    assert_eq!((script.calls(), source.fetches()), (2 * MANY, 2));
+    assert!(start.elapsed() < seconds(1), "{:?}", start.elapsed());
+}
+
+/// conf: A10
+#[tokio::test(start_paused = true)]
+async fn an_error_counts_the_requests_that_were_sent() {
+    let policy = RetryPolicy::new().max_attempts(4);
+    let token = Outcome::Token(Token::new("secret", None).unwrap());
+    let failure = Outcome::Fail(Error::transient("the vault is sealed"));
+    for (fetches, requests) in [(vec![failure.clone()], 0), (vec![failure, token], 3)] {
+        let script = Script::always(Answer::unavailable());
+        let source = ScriptedSource::new(fetches);
+        let client = script.client_with(builder().credentials(source.credentials()).retry(policy));
+        let error = client.sign_blob(TARGET, "bytes").await.unwrap_err();
+        assert_eq!((error.attempts() as usize, script.calls()), (requests, requests), "{error:#}");
+    }
+}
+
+/// conf: A10
+#[tokio::test]
+async fn a_request_that_waited_for_a_connection_in_vain_was_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    let client = builder().endpoint(endpoint).build().unwrap();
+    // The handshake gets no reply.
+    let error = client.sign_blob(TARGET, "").attempt_timeout(ms(30)).timeout(ms(300)).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 0), "{error:#}");
+    drop(listener);
+    let error = client.sign_blob(TARGET, "").timeout(ms(300)).await.unwrap_err();
+    assert_eq!(error.attempts(), 0, "{error:#}");
+}
