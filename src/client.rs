@@ -4,6 +4,8 @@ pub(crate) mod api_client;
 mod builder;
 mod call;
 mod check;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod request;
 mod transport;
 
@@ -14,8 +16,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use self::builder::ClientBuilder;
-#[cfg(any(test, fuzzing))]
-pub(crate) use self::call::properties;
 use self::call::{CallExecutor, CallSettings};
 pub(crate) use self::check::{checked_audience, checked_lifetime, wire_names};
 pub(crate) use self::request::Request;

@@ -9,7 +9,7 @@
 mod tests;
 
 pub use crate::adc::properties::credential_files;
-pub use crate::client::properties::statuses;
+pub use crate::client::properties::{replies, statuses};
 pub use crate::emulator::properties::{assertions, control_documents, policies, rest_bodies};
 pub use crate::grpc_timeout::properties::grpc_timeouts;
 pub use crate::host::properties::hosts;

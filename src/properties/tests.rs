@@ -39,6 +39,7 @@ targets! {
     id_tokens,
     names,
     policies,
+    replies,
     rest_bodies,
     scopes,
     statuses,
