@@ -1,5 +1,6 @@
 //! The crate's error: for programs and for people.
 
+mod access_path;
 mod code;
 mod constructors;
 mod display;
@@ -15,14 +16,16 @@ use std::sync::Arc;
 
 use tonic::Code;
 
+pub(crate) use self::access_path::AccessPath;
 #[cfg(feature = "emulator")]
 pub(crate) use self::code::code_from_name;
 pub(crate) use self::code::code_name;
 pub use self::kind::ErrorKind;
 use self::local::LocalFailure;
-pub(crate) use self::refusal::{RefusalCause, UNKNOWN_MEMBER};
+pub(crate) use self::refusal::RefusalCause;
 pub use self::service::ServiceError;
 pub(crate) use self::text::shorten;
+use crate::printable::printable;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type SharedError = Arc<dyn StdError + Send + Sync>;
@@ -67,6 +70,8 @@ struct Inner {
     retried: bool,
     operation: Option<&'static str>,
     account: Option<Box<str>>,
+    /// Set if the service refused the call.
+    path: Option<Box<AccessPath>>,
     attempts: u32,
     field: Option<Cow<'static, str>>,
     /// The file that contains the field.
@@ -169,7 +174,7 @@ impl Error {
     /// [`Display`](std::fmt::Display) prints it after `fix:`.
     pub fn hint(&self) -> Option<String> {
         match self.fix() {
-            Some(fix) => Some(fix.into_owned()),
+            Some(fix) => Some(printable(&fix).into_owned()),
             None => self.cause()?.hint(),
         }
     }
@@ -213,12 +218,19 @@ impl Error {
     /// The advice of this level of the chain.
     fn fix(&self) -> Option<Cow<'static, str>> {
         match &self.0.cause {
-            Cause::Service(_) => {
-                let account = self.0.account.as_deref().unwrap_or(refusal::UNKNOWN_ACCOUNT);
-                Some(self.refusal()?.advice(account, refusal::UNKNOWN_MEMBER).into())
-            }
+            Cause::Service(_) => Some(self.refusal()?.advice(&self.path()).into()),
             Cause::Given(cause) => cause.downcast_ref::<Error>()?.fix(),
             _ => self.0.fix.clone(),
+        }
+    }
+
+    /// Returns the path of the call. Without a caller and delegates if they aren't known.
+    fn path(&self) -> Cow<'_, AccessPath> {
+        match &self.0.path {
+            Some(path) => Cow::Borrowed(path),
+            None => {
+                Cow::Owned(AccessPath { caller: None, accounts: self.0.account.iter().cloned().collect() })
+            }
         }
     }
 

@@ -77,12 +77,14 @@ mod jwt;
 pub mod manual;
 mod name;
 mod panics;
+mod printable;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod proto;
 mod retry;
 mod roles;
 pub mod scopes;
+mod shell;
 pub mod source;
 mod timers;
 mod tls;

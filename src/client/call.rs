@@ -23,9 +23,9 @@ use self::attempt::{Attempt, FailedAttempt};
 use self::budget::RetryBudget;
 pub(crate) use self::method::{GENERATE_ACCESS_TOKEN, GENERATE_ID_TOKEN, Method, SIGN_BLOB, SIGN_JWT};
 use super::transport::{Transport, require_runtime};
-use crate::error::ServiceError;
+use crate::error::{AccessPath, ServiceError};
 use crate::retry::{Jitter, RetryState};
-use crate::{Credentials, Error, RetryPolicy, grpc_timeout};
+use crate::{Credentials, Error, RetryPolicy, grpc_timeout, parse_service_account_path};
 
 /// The time limits of a call, and how it is retried.
 #[derive(Clone)]
@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) method: &'static Method,
     /// The target as errors show it.
     pub(crate) account: Box<str>,
+    /// The names of the delegates, which are part of the message too.
+    pub(crate) delegates: Vec<String>,
     pub(crate) message: Bytes,
     /// The value of `x-goog-request-params`.
     pub(crate) route: HeaderValue,
@@ -48,6 +50,19 @@ pub(crate) struct Call {
     /// The value of `x-goog-api-client`, if it isn't the client's usual one.
     pub(crate) api_client: Option<HeaderValue>,
     pub(crate) settings: CallSettings,
+}
+
+impl Call {
+    /// Returns the caller and the accounts that the call passes through.
+    fn path(&self, credentials: &Credentials) -> AccessPath {
+        let accounts =
+            self.delegates.iter().map(|name| account_in(name).into()).chain([self.account.clone()]);
+        AccessPath { caller: credentials.info().principal().map(Into::into), accounts: accounts.collect() }
+    }
+}
+
+fn account_in(name: &str) -> &str {
+    parse_service_account_path(name).map_or(name, |(_, account)| account)
 }
 
 /// Performs calls. All calls of a client share one.
@@ -144,7 +159,10 @@ impl CallExecutor {
         let requests = progress.requests;
         match outcome {
             Ok(reply) => Ok((reply, requests)),
-            Err(error) => Err(error.during(operation, &call.account, requests).retried()),
+            Err(error) => {
+                let error = error.during(operation, &call.account, requests).retried();
+                Err(error.on_path(|| call.path(&self.credentials)))
+            }
         }
     }
 

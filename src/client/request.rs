@@ -157,8 +157,8 @@ impl Request {
             return Err(problem.during(method.operation, &account, 0));
         }
         let route = route(&account)?;
-        let message = Bytes::from(message(target.into_wire(), delegates).encode_to_vec());
-        let call = Call { method, account, message, route, metadata, api_client, settings };
+        let message = Bytes::from(message(target.into_wire(), delegates.clone()).encode_to_vec());
+        let call = Call { method, account, delegates, message, route, metadata, api_client, settings };
         let (reply, attempts) = client.executor().execute(&call).await?;
         read(reply).map_err(|error| error.during(method.operation, &call.account, attempts))
     }

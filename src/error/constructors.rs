@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tonic::Status;
 
 use super::local::{IsWrapper, LocalFailure};
-use super::{BoxError, Cause, Error, ErrorKind, Inner, ServiceError};
+use super::{AccessPath, BoxError, Cause, Error, ErrorKind, Inner, ServiceError};
 
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
@@ -16,6 +16,7 @@ impl Error {
             retried: false,
             operation: None,
             account: None,
+            path: None,
             attempts: 0,
             field: None,
             file: None,
@@ -118,6 +119,14 @@ impl Error {
             inner.account = Some(account.into());
             inner.attempts = attempts;
         })
+    }
+
+    /// Says which path the call took, if the service refused it. Advice names the accounts on it.
+    pub(crate) fn on_path(self, path: impl FnOnce() -> AccessPath) -> Self {
+        match self.0.cause {
+            Cause::Service(_) => self.with(|inner| inner.path = Some(Box::new(path()))),
+            _ => self,
+        }
     }
 
     /// Says that the retries are used up, so that no outer call retries at once.

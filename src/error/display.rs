@@ -1,26 +1,26 @@
 //! How an error is printed: one level with `{}`, the whole chain with `{:#}`.
 
 use std::error::Error as StdError;
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
 use std::iter::successors;
 
-use super::text::OneLine;
 use super::{Cause, Error};
+use crate::printable::{PrintableWriter, printable};
 
 impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let fix = match f.alternate() {
             true => {
-                write_chain(self, f)?;
+                write_chain(self, &mut PrintableWriter(f))?;
                 self.hint().map(Into::into)
             }
             false => {
-                self.write_level(f)?;
+                self.write_level(&mut PrintableWriter(f))?;
                 self.fix()
             }
         };
         match fix {
-            Some(fix) => write!(f, "\nfix: {fix}"),
+            Some(fix) => write!(f, "\nfix: {}", printable(&fix)),
             None => Ok(()),
         }
     }
@@ -29,7 +29,7 @@ impl Display for Error {
 impl Error {
     /// Returns the whole chain and its advice in one line, for logs.
     pub(crate) fn in_one_line(&self) -> impl Display {
-        InOneLine(self)
+        OneLine(self)
     }
 
     /// Returns the whole chain in one line, for reports that give their own advice.
@@ -38,7 +38,7 @@ impl Error {
     }
 
     /// Writes this level of the chain, without advice.
-    fn write_level(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    fn write_level(&self, f: &mut impl Write) -> fmt::Result {
         let inner = &*self.0;
         if let Some(operation) = inner.operation {
             write!(f, "{operation}")?;
@@ -77,12 +77,11 @@ fn failed_purpose(operation: Option<&str>) -> &'static str {
     }
 }
 
-/// Causes are errors of others, so their text may have lines.
-struct InOneLine<'a>(&'a Error);
+struct OneLine<'a>(&'a Error);
 
-impl Display for InOneLine<'_> {
+impl Display for OneLine<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        OneLine(&Chain(self.0).to_string()).fmt(f)?;
+        Chain(self.0).fmt(f)?;
         match self.0.hint() {
             Some(fix) => write!(f, "; fix: {fix}"),
             None => Ok(()),
@@ -94,11 +93,11 @@ struct Chain<'a>(&'a Error);
 
 impl Display for Chain<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write_chain(self.0, f)
+        write_chain(self.0, &mut PrintableWriter(f))
     }
 }
 
-fn write_chain(error: &Error, f: &mut Formatter<'_>) -> fmt::Result {
+fn write_chain(error: &Error, f: &mut impl Write) -> fmt::Result {
     error.write_level(f)?;
     for cause in successors(error.source(), |cause| (*cause).source()) {
         f.write_str(": ")?;
@@ -107,7 +106,7 @@ fn write_chain(error: &Error, f: &mut Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn write_cause(cause: &(dyn StdError + 'static), f: &mut Formatter<'_>) -> fmt::Result {
+fn write_cause(cause: &(dyn StdError + 'static), f: &mut impl Write) -> fmt::Result {
     match cause.downcast_ref::<Error>() {
         Some(error) => error.write_level(f),
         None => write!(f, "{cause}"),

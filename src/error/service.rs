@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::code_name;
-use super::text::OneLine;
+use crate::printable::printable;
 
 /// An error status with which the service replied: [`Error::service`](crate::Error::service)
 /// returns it.
@@ -104,10 +104,10 @@ impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(code_name(self.code()))?;
         if !self.message().is_empty() {
-            write!(f, ": {}", OneLine(self.message()))?;
+            write!(f, ": {}", printable(self.message()))?;
         }
         match self.reason() {
-            Some(reason) => write!(f, " [{}]", OneLine(reason)),
+            Some(reason) => write!(f, " [{}]", printable(reason)),
             None => Ok(()),
         }
     }

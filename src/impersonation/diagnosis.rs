@@ -2,13 +2,16 @@
 
 mod finding;
 mod probe;
+mod report;
+mod search;
 
-use std::fmt;
-
+use self::finding::Failure;
 pub use self::finding::Finding;
 use self::probe::Probe;
+pub use self::report::{DiagnosedHop, Diagnosis};
+use self::search::failing_hop;
 use super::{Impersonation, Verb};
-use crate::error::{RefusalCause, UNKNOWN_MEMBER};
+use crate::error::RefusalCause;
 use crate::{Error, roles};
 
 /// What the target is used for.
@@ -34,6 +37,8 @@ pub enum Operation {
 }
 
 impl Operation {
+    const ALL: [Self; 4] = [Self::AccessToken, Self::IdToken, Self::SignBlob, Self::SignJwt];
+
     /// Returns the permission that the operation needs on the target.
     pub fn permission(self) -> &'static str {
         match self {
@@ -49,13 +54,14 @@ impl Impersonation {
     /// Finds out whether `operation` is allowed, and if it isn't, which hop of the chain fails and
     /// how to fix it.
     ///
-    /// Tries the operation on the target. If that fails, requests an access token of each delegate.
-    /// The tokens have the narrowest scope. Tokens and signatures are dropped at once. All calls
-    /// appear in the audit logs.
+    /// Tries the operation on the target. If a grant is missing, tries all operations on the target and
+    /// then on the delegates, the last one first, until one succeeds: at most four calls for each
+    /// account. The tokens have the narrowest scope. Tokens and signatures are dropped at once. All
+    /// calls appear in the audit logs.
     ///
-    /// A *likely* finding is one that the calls can't prove: an access token of a delegate needs the
-    /// permission `getAccessToken`, but the use as a delegate needs `implicitDelegation`. The role
-    /// Token Creator contains both.
+    /// A *likely* finding is one that the calls can't prove: if nothing can be done over a delegate,
+    /// either the delegate lacks the grant on the next account, or it may not be used as a delegate.
+    /// [`Diagnosis::candidates`] returns both hops, and the report contains both commands.
     ///
     /// # Errors
     ///
@@ -81,19 +87,29 @@ impl Impersonation {
         self.check_for(operation)?;
         let mut chain = self.delegates.clone()?;
         chain.push(self.target.clone()?.into_wire());
-        let probe = Probe::new(&self.client, &chain, self.probed(operation), self.lifetime);
+        let probe = Probe::new(&self.client, &chain, self.lifetime);
+        let probed = self.probed(operation);
 
-        let mut hops = self.untried_hops(&chain);
-        match probe.target().await {
-            Ok(()) => hops.iter_mut().for_each(|hop| hop.finding = Finding::Allowed),
-            Err(error) => {
-                let (failing, failure) = probe.first_failure(error).await;
-                hops[..failing].iter_mut().for_each(|hop| hop.finding = Finding::LikelyAllowed);
-                hops[failing].finding = failure.finding;
-                hops[failing].cause = failure.cause;
+        let caller = self.client.credentials().info().principal().map(str::to_owned);
+        let mut diagnosis = Diagnosis::allowed(caller, &chain);
+        if let Err(error) = probe.call(probed, probe.last()).await {
+            let failing = failing_hop(&probe, probed, &error).await;
+            let needed = |hop| match hop == probe.last() {
+                true => probed.permission(),
+                false => roles::IMPLICIT_DELEGATION,
+            };
+            let failure = match error.refusal() {
+                Some(RefusalCause::MissingRole { .. }) => {
+                    Failure::missing(needed(failing.index), failing.certain)
+                }
+                _ => Failure::other(error),
+            };
+            diagnosis.set_failure(failing.index, failure);
+            if let Some(other) = failing.alternative {
+                diagnosis.set_alternative(other, Failure::missing(needed(other), false));
             }
         }
-        Ok(Diagnosis { hops })
+        Ok(diagnosis)
     }
 
     /// Checks the options in the same way as the verb for this operation.
@@ -115,133 +131,5 @@ impl Impersonation {
             Some(_) => Operation::SignJwt,
             None => operation,
         }
-    }
-
-    fn untried_hops(&self, chain: &[String]) -> Vec<DiagnosedHop> {
-        let caller = self.client.credentials().info().principal().map(str::to_owned);
-        let accounts = chain.iter().map(|name| account(name).to_owned());
-        let principals = std::iter::once(caller).chain(accounts.clone().map(Some));
-        let hop = |(index, (principal, account))| DiagnosedHop {
-            principal,
-            follows: index > 0,
-            account,
-            finding: Finding::NotReached,
-            cause: None,
-        };
-        principals.zip(accounts).enumerate().map(hop).collect()
-    }
-}
-
-fn account(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
-}
-
-/// The result of [`Impersonation::diagnose`], hop by hop. `Display` prints a report for people.
-///
-/// ```
-/// use gcp_iam_credentials::diagnosis::Diagnosis;
-///
-/// fn report(diagnosis: &Diagnosis) {
-///     match diagnosis.failure() {
-///         None => println!("allowed"),
-///         Some(hop) => println!("{} fails: {diagnosis}", hop.account()),
-///     }
-/// }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Diagnosis {
-    hops: Vec<DiagnosedHop>,
-}
-
-impl Diagnosis {
-    /// Returns every hop, from the client's credentials to the target.
-    pub fn hops(&self) -> &[DiagnosedHop] {
-        &self.hops
-    }
-
-    /// Returns the hop that fails, if there is one.
-    pub fn failure(&self) -> Option<&DiagnosedHop> {
-        self.hops.iter().find(|hop| !hop.finding.is_allowed())
-    }
-
-    /// Returns whether the operation is allowed.
-    pub fn is_allowed(&self) -> bool {
-        self.failure().is_none()
-    }
-}
-
-impl fmt::Display for Diagnosis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, hop) in self.hops.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{}. {hop}", index + 1)?;
-            if let Some(command) = hop.command() {
-                write!(f, "\n   fix: {command}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One hop of a [`Diagnosis`]: a principal that acts as an account.
-///
-/// ```
-/// use gcp_iam_credentials::diagnosis::DiagnosedHop;
-///
-/// fn fix(hop: &DiagnosedHop) -> String {
-///     hop.command().unwrap_or_else(|| format!("see {:?}", hop.finding()))
-/// }
-/// ```
-#[derive(Clone, Debug)]
-pub struct DiagnosedHop {
-    principal: Option<String>,
-    /// Whether there is an earlier hop. The principal is then a service account.
-    follows: bool,
-    account: String,
-    finding: Finding,
-    cause: Option<RefusalCause>,
-}
-
-impl DiagnosedHop {
-    /// Returns the e-mail address of the principal that acts as the account. It is `None` for the
-    /// first hop, if the principal of the client's credentials isn't known.
-    pub fn principal(&self) -> Option<&str> {
-        self.principal.as_deref()
-    }
-
-    /// Returns the account that the principal acts as.
-    pub fn account(&self) -> &str {
-        &self.account
-    }
-
-    /// Returns what was found out about the hop.
-    pub fn finding(&self) -> &Finding {
-        &self.finding
-    }
-
-    /// Returns the command that fixes the hop, if there is one.
-    pub fn command(&self) -> Option<String> {
-        self.cause.as_ref()?.command(&self.account, &self.member())
-    }
-
-    /// Returns the principal as IAM policies name it.
-    fn member(&self) -> String {
-        match &self.principal {
-            Some(principal) if self.follows || principal.ends_with(".gserviceaccount.com") => {
-                format!("serviceAccount:{principal}")
-            }
-            Some(principal) => format!("user:{principal}"),
-            None => UNKNOWN_MEMBER.to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for DiagnosedHop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let principal = self.principal.as_deref().unwrap_or("the caller");
-        write!(f, "{principal} -> {}: ", self.account)?;
-        self.finding.explain(f, principal, &self.account)
     }
 }

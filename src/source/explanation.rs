@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::SourceInfo;
 use super::lines::{joined, line};
+use crate::printable::Printable;
 
 /// A text that says which credentials are used, why, and whom they impersonate.
 ///
@@ -70,7 +71,7 @@ impl Explanation {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let info = &self.info;
-        write!(f, "credentials: {}", info.description().unwrap_or("a custom token source"))?;
+        write!(f, "credentials: {}", Printable(info.description().unwrap_or("a custom token source")))?;
         line(f, "file", info.file().map(Path::display))?;
         line(f, "reason", info.reason())?;
         line(f, "principal", info.source_principal())?;
@@ -125,5 +126,20 @@ mod tests {
                         lifetime: 600 s\n  endpoint: https://iam\nuniverse domain: googleapis.com\n\
                         quota project: billing\nemulator: 127.0.0.1:1 (IAM_CREDENTIALS_EMULATOR_HOST";
         assert!(text.starts_with(expected), "{text}");
+    }
+
+    /// conf: A13
+    #[test]
+    fn a_file_cannot_add_a_line_or_control_the_terminal() {
+        let hostile = "x\nprincipal: root\u{1b}[2J";
+        let info = SourceInfo::new()
+            .with_description(hostile)
+            .with_file(hostile)
+            .with_principal(hostile)
+            .with_scopes([hostile])
+            .with_hop(Hop::new(hostile).with_delegates([hostile]).with_subject(hostile));
+        let text = Explanation::new(info).with_emulator(Some(hostile.into())).to_string();
+        assert_eq!(text.lines().count(), 8, "{text}");
+        assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
     }
 }

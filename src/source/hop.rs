@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::lines::{joined, line};
+use crate::printable::Printable;
 
 /// One impersonation in the chain that leads from a source's principal to the principal of its
 /// tokens.
@@ -128,7 +129,7 @@ impl Hop {
 
 impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "impersonates: {}", self.target)?;
+        write!(f, "impersonates: {}", Printable(&self.target))?;
         line(f, "  subject", self.subject())?;
         line(f, "  delegates", joined(&self.delegates))?;
         line(f, "  scopes", joined(&self.scopes))?;

@@ -52,19 +52,40 @@ async fn a_diagnosis_names_the_refused_delegate_the_role_and_the_command() {
     assert!(diagnosis.to_string().contains(&command), "{diagnosis}");
 }
 
-/// conf: M30
+/// conf: M30, A11
 #[tokio::test]
-async fn a_diagnosis_stops_at_the_first_hop_that_refuses_the_caller() {
+async fn a_service_that_names_the_missing_delegation_proves_which_hop_fails() {
     let script = Script::new([denied("iam.serviceAccounts.implicitDelegation"), denied(GET_ACCESS_TOKEN)]);
     let diagnosis = diagnose(&script.client()).await.unwrap();
     let failure = diagnosis.failure().unwrap();
+    assert_eq!((failure.principal(), failure.account()), (Some("first@example.com"), "second@example.com"));
+    assert!(matches!(failure.finding(), Finding::MissingRole { certain: true, .. }), "{failure}");
+    assert!(failure.to_string().contains(": missing: iam.serviceAccounts.implicitDelegation"), "{failure}");
+    assert_eq!(diagnosis.candidates().count(), 1);
+}
+
+/// conf: M30, A11
+#[tokio::test]
+async fn a_diagnosis_that_is_not_certain_says_likely_and_makes_four_calls_for_each_account() {
+    let script = Script::always(denied(GET_ACCESS_TOKEN));
+    let diagnosis = diagnose(&script.client()).await.unwrap();
+    let failure = diagnosis.failure().unwrap();
     assert_eq!((failure.principal(), failure.account()), (None, "first@example.com"));
-    assert!(matches!(failure.finding(), Finding::MissingRole { certain: false, .. }));
+    assert!(matches!(failure.finding(), Finding::MissingRole { certain: false, .. }), "{failure}");
     assert!(failure.to_string().contains("likely"), "{failure}");
-    assert_eq!(script.calls(), 2);
-    let probes: Vec<GenerateAccessTokenRequest> = script.received().iter().map(Received::decode).collect();
-    assert_eq!((probes[0].delegates.len(), probes[1].delegates.len()), (2, 0));
-    assert!(probes.iter().all(|probe| probe.scope == [gcp_iam_credentials::scopes::USERINFO_EMAIL]));
+
+    let received = script.received();
+    assert_eq!(received.len(), 12);
+    for (method, calls) in
+        [("GenerateAccessToken", 3), ("GenerateIdToken", 3), ("SignBlob", 3), ("SignJwt", 3)]
+    {
+        assert_eq!(received.iter().filter(|call| call.path.ends_with(method)).count(), calls, "{method}");
+    }
+    let tokens = received.iter().filter(|call| call.path.ends_with("GenerateAccessToken"));
+    for (probe, delegates) in tokens.map(Received::decode::<GenerateAccessTokenRequest>).zip([2, 1, 0]) {
+        assert_eq!(probe.delegates.len(), delegates);
+        assert_eq!(probe.scope, [gcp_iam_credentials::scopes::USERINFO_EMAIL]);
+    }
 }
 
 /// Refuses a call with this reason, as Google's API front end does.
@@ -113,7 +134,7 @@ async fn each_operation_is_tried_on_the_target_by_its_own_call() {
             panic!("{diagnosis}");
         };
         assert_eq!((named.as_str(), *certain), (permission, true));
-        assert_eq!(script.calls(), 3, "the target and both delegates");
+        assert_eq!(script.calls(), 4, "each operation on the target");
     }
 }
 

@@ -6,6 +6,8 @@ mod support;
 
 use std::time::Duration;
 
+mod advice;
+mod broken_chains;
 mod diagnosis;
 mod options;
 mod pool;

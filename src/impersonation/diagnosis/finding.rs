@@ -1,9 +1,9 @@
 //! What a diagnosis found out about one hop.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use crate::error::RefusalCause;
-use crate::{Error, ErrorKind, scopes};
+use crate::{Error, ErrorKind, roles, scopes};
 
 /// What was found out about one hop.
 ///
@@ -22,18 +22,18 @@ use crate::{Error, ErrorKind, scopes};
 pub enum Finding {
     /// The principal may act as the account.
     Allowed,
-    /// The principal may get the account's access tokens, and so it may probably use the account as a
+    /// The principal may do everything else with the account, and so it may probably use it as a
     /// delegate too.
     LikelyAllowed,
-    /// An earlier hop fails, so this one wasn't tried.
+    /// An earlier hop fails, so nothing is known about this one.
     NotReached,
     /// The principal lacks a role on the account.
     MissingRole {
-        /// The permission that the service named, or else the one that the call needs.
+        /// The permission that the operation needs on this hop.
         permission: String,
-        /// A role that contains the permission.
+        /// The narrowest predefined role that contains the permission.
         role: String,
-        /// Whether the call needed exactly the permission that the operation needs on this hop.
+        /// Whether the calls prove that this hop fails, and not one next to it.
         certain: bool,
     },
     /// The account doesn't exist, was created a moment ago, or is hidden from the principal.
@@ -63,11 +63,11 @@ impl Finding {
     }
 
     /// Writes the finding for a hop on which `principal` acts as `account`.
-    pub(super) fn explain(&self, f: &mut fmt::Formatter<'_>, principal: &str, account: &str) -> fmt::Result {
+    pub(super) fn explain(&self, f: &mut impl Write, principal: &str, account: &str) -> fmt::Result {
         match self {
             Self::Allowed => f.write_str("allowed"),
-            Self::LikelyAllowed => f.write_str("likely allowed (its access tokens can be generated)"),
-            Self::NotReached => f.write_str("not tried, because an earlier hop fails"),
+            Self::LikelyAllowed => f.write_str("likely allowed (all other permissions are there)"),
+            Self::NotReached => f.write_str("not known, because an earlier hop fails"),
             Self::MissingRole { permission, role, certain } => {
                 let likely = if *certain { "" } else { "likely " };
                 write!(f, "{likely}missing: {permission} on {account}, which {role} contains")
@@ -91,7 +91,7 @@ impl Finding {
     }
 }
 
-/// The failure of a probe.
+/// The failure of one hop.
 pub(super) struct Failure {
     pub(super) finding: Finding,
     /// Decides which command fixes the hop.
@@ -99,19 +99,21 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Classifies `error`. `certain` is whether the call needed exactly the permission that the operation
-    /// needs.
-    pub(super) fn new(error: Error, certain: bool) -> Self {
+    /// Returns the failure of a hop on which the operation needs `permission`, but which lacks it.
+    pub(super) fn missing(permission: &'static str, certain: bool) -> Self {
+        let role = roles::containing(Some(permission)).to_owned();
+        let finding = Finding::MissingRole { permission: permission.to_owned(), role, certain };
+        let cause = RefusalCause::MissingRole { named: None, needed: Some(permission) };
+        Self { finding, cause: Some(cause) }
+    }
+
+    /// Classifies an error other than a missing role.
+    pub(super) fn other(error: Error) -> Self {
         let cause = match error.kind() {
             ErrorKind::Credentials => Some(RefusalCause::SourceTokenRejected),
             _ => error.refusal(),
         };
         let finding = match cause.clone() {
-            Some(RefusalCause::MissingRole { permission, role }) => Finding::MissingRole {
-                permission: permission.map(String::from).unwrap_or_default(),
-                role: role.to_owned(),
-                certain,
-            },
             Some(RefusalCause::UnknownAccount) => Finding::UnknownAccount,
             Some(RefusalCause::ApiDisabled { project, .. }) => {
                 Finding::ApiDisabled { project: project.map(String::from) }
@@ -123,7 +125,7 @@ impl Failure {
             Some(RefusalCause::SourceTokenExpired | RefusalCause::SourceTokenRejected) => {
                 Finding::SourceFailed(error)
             }
-            None => Finding::Other(error),
+            Some(RefusalCause::MissingRole { .. }) | None => Finding::Other(error),
         };
         Self { finding, cause }
     }

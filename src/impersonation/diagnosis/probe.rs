@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Operation;
-use super::finding::Failure;
 use crate::{Error, IamCredentialsClient, RetryPolicy, scopes};
 
 /// The narrowest scope that an access token can have.
@@ -22,8 +21,7 @@ pub(super) struct Probe<'a> {
     client: &'a IamCredentialsClient,
     /// The names of the delegates and the target.
     chain: &'a [String],
-    operation: Operation,
-    lifetime: Option<Duration>,
+    lifetime: Duration,
 }
 
 impl<'a> Probe<'a> {
@@ -31,66 +29,38 @@ impl<'a> Probe<'a> {
     pub(super) fn new(
         client: &'a IamCredentialsClient,
         chain: &'a [String],
-        operation: Operation,
         lifetime: Option<Duration>,
     ) -> Self {
-        Self { client, chain, operation, lifetime }
+        Self { client, chain, lifetime: lifetime.unwrap_or(LIFETIME) }
     }
 
-    /// Tries the operation on the target.
-    pub(super) async fn target(&self) -> Result<(), Error> {
-        let (target, delegates) = self.hop(self.last());
-        match self.operation {
+    /// Tries an operation on the account that a hop leads to, over the hops before it.
+    pub(super) async fn call(&self, operation: Operation, hop: usize) -> Result<(), Error> {
+        let (account, delegates) = (&self.chain[hop], &self.chain[..hop]);
+        match operation {
             Operation::AccessToken => {
-                let lifetime = self.lifetime.unwrap_or(LIFETIME);
-                self.access_token(target, delegates, lifetime).await
+                let lifetime = if hop == self.last() { self.lifetime } else { LIFETIME };
+                let call = self.client.generate_access_token(account, [SCOPE]).delegates(delegates);
+                call.lifetime(lifetime).retry(RETRY).await.map(drop)
             }
             Operation::IdToken => {
-                let call = self.client.generate_id_token(target, AUDIENCE).delegates(delegates);
+                let call = self.client.generate_id_token(account, AUDIENCE).delegates(delegates);
                 call.retry(RETRY).await.map(drop)
             }
             Operation::SignBlob => {
-                let call = self.client.sign_blob(target, "diagnosis").delegates(delegates);
+                let call = self.client.sign_blob(account, "diagnosis").delegates(delegates);
                 call.retry(RETRY).await.map(drop)
             }
             Operation::SignJwt => {
                 let claims = serde_json::json!({ "aud": AUDIENCE });
-                let call = self.client.sign_jwt(target, &claims).delegates(delegates);
+                let call = self.client.sign_jwt(account, &claims).delegates(delegates);
                 call.expires_in(LIFETIME).retry(RETRY).await.map(drop)
             }
         }
     }
 
-    /// Finds the first hop that fails, given that the operation fails with `error`. Returns the
-    /// hop's index and its failure.
-    pub(super) async fn first_failure(&self, error: Error) -> (usize, Failure) {
-        for index in 0..self.last() {
-            let (delegate, delegates) = self.hop(index);
-            if let Err(error) = self.access_token(delegate, delegates, LIFETIME).await {
-                // This call needs `getAccessToken`, but the operation needs `implicitDelegation` here.
-                let certain = false;
-                return (index, Failure::new(error, certain));
-            }
-        }
-        (self.last(), Failure::new(error, true))
-    }
-
-    async fn access_token(
-        &self,
-        target: &str,
-        delegates: &[String],
-        lifetime: Duration,
-    ) -> Result<(), Error> {
-        let call = self.client.generate_access_token(target, [SCOPE]).delegates(delegates);
-        call.lifetime(lifetime).retry(RETRY).await.map(drop)
-    }
-
-    /// Returns an account of the chain, and the delegates that lead to it.
-    fn hop(&self, index: usize) -> (&str, &[String]) {
-        (&self.chain[index], &self.chain[..index])
-    }
-
-    fn last(&self) -> usize {
+    /// Returns the hop that leads to the target.
+    pub(super) fn last(&self) -> usize {
         self.chain.len() - 1
     }
 }

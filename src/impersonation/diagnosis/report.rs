@@ -1,0 +1,169 @@
+//! The result of a diagnosis, and its text.
+
+use std::fmt::{self, Write};
+
+use super::finding::{Failure, Finding};
+use crate::error::RefusalCause;
+use crate::printable::PrintableWriter;
+use crate::roles;
+
+/// The result of [`Impersonation::diagnose`], hop by hop. `Display` prints a report for people.
+///
+/// ```
+/// use gcp_iam_credentials::diagnosis::Diagnosis;
+///
+/// fn report(diagnosis: &Diagnosis) {
+///     match diagnosis.failure() {
+///         None => println!("allowed"),
+///         Some(hop) => println!("{} fails: {diagnosis}", hop.account()),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    hops: Vec<DiagnosedHop>,
+}
+
+impl Diagnosis {
+    /// Returns the diagnosis of a chain that works. `names` are those of the delegates and the target.
+    pub(super) fn allowed(caller: Option<String>, names: &[String]) -> Self {
+        let accounts = names.iter().map(|name| account(name).to_owned());
+        let principals = std::iter::once(caller).chain(accounts.clone().map(Some));
+        let hop = |(index, (principal, account))| DiagnosedHop {
+            principal,
+            follows: index > 0,
+            account,
+            finding: Finding::Allowed,
+            cause: None,
+        };
+        Self { hops: principals.zip(accounts).enumerate().map(hop).collect() }
+    }
+
+    /// Says that a hop fails, so that nothing is known about the later ones.
+    pub(super) fn set_failure(&mut self, index: usize, failure: Failure) {
+        for hop in &mut self.hops[index..] {
+            hop.finding = Finding::NotReached;
+        }
+        self.hops[index].finding = failure.finding;
+        self.hops[index].cause = failure.cause;
+    }
+
+    /// Says that the failing hop isn't certain: it may be this one.
+    pub(super) fn set_alternative(&mut self, index: usize, failure: Failure) {
+        let hop = &mut self.hops[index];
+        if hop.finding.is_allowed() {
+            hop.finding = Finding::LikelyAllowed;
+        }
+        hop.cause = failure.cause;
+    }
+
+    /// Returns every hop, from the client's credentials to the target.
+    pub fn hops(&self) -> &[DiagnosedHop] {
+        &self.hops
+    }
+
+    /// Returns the hop that fails, if there is one.
+    pub fn failure(&self) -> Option<&DiagnosedHop> {
+        self.hops.iter().find(|hop| !hop.finding.is_allowed())
+    }
+
+    /// Returns the hops one of which fails, the most likely first. It is one hop if that is certain, and
+    /// none if the operation is allowed.
+    pub fn candidates(&self) -> impl Iterator<Item = &DiagnosedHop> {
+        let failure = self.failure();
+        let others = self.hops.iter().filter(|hop| hop.cause.is_some() && !hop.is_failure());
+        failure.into_iter().chain(others)
+    }
+
+    /// Returns whether the operation is allowed.
+    pub fn is_allowed(&self) -> bool {
+        self.failure().is_none()
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, hop) in self.hops.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}. {hop}", index + 1)?;
+            match hop.command() {
+                Some(command) if hop.is_failure() => write!(f, "\n   fix: {command}")?,
+                Some(command) => write!(f, "\n   or, if that doesn't help: {command}")?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One hop of a [`Diagnosis`]: a principal that acts as an account.
+///
+/// ```
+/// use gcp_iam_credentials::diagnosis::DiagnosedHop;
+///
+/// fn fix(hop: &DiagnosedHop) -> String {
+///     hop.command().unwrap_or_else(|| format!("see {:?}", hop.finding()))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct DiagnosedHop {
+    principal: Option<String>,
+    /// Whether there is an earlier hop. The principal is then a service account.
+    follows: bool,
+    account: String,
+    finding: Finding,
+    cause: Option<RefusalCause>,
+}
+
+impl DiagnosedHop {
+    /// Returns the e-mail address of the principal that acts as the account. It is `None` for the
+    /// first hop, if the principal of the client's credentials isn't known.
+    pub fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
+    }
+
+    /// Returns the account that the principal acts as.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// Returns what was found out about the hop.
+    pub fn finding(&self) -> &Finding {
+        &self.finding
+    }
+
+    /// Returns whether this is the hop that most likely fails. All others are allowed, not reached, or
+    /// fail only if it isn't this one.
+    fn is_failure(&self) -> bool {
+        !self.finding.is_allowed() && !matches!(self.finding, Finding::NotReached)
+    }
+
+    /// Returns the command that fixes the hop, if there is one and if the hop is one of the
+    /// [candidates](Diagnosis::candidates).
+    pub fn command(&self) -> Option<String> {
+        self.cause.as_ref()?.command(&self.account, &self.member())
+    }
+
+    /// Returns the principal as IAM policies name it.
+    fn member(&self) -> String {
+        match &self.principal {
+            Some(account) if self.follows => roles::service_account_member(account),
+            principal => roles::member(principal.as_deref()),
+        }
+    }
+}
+
+impl fmt::Display for DiagnosedHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let principal = self.principal.as_deref().unwrap_or("the caller");
+        let mut f = PrintableWriter(f);
+        write!(f, "{principal} -> {}: ", self.account)?;
+        self.finding.explain(&mut f, principal, &self.account)
+    }
+}
+
+fn account(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
