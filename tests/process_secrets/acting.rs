@@ -57,7 +57,8 @@ async fn verbs(scene: &Scene, client: &IamCredentialsClient, emulator: &Emulator
         all.push(acting.clone().subject("user@corp.example").access_token([scopes::PUBSUB]).unwrap());
     }
     for credentials in &all {
-        let _warm = credentials.keep_warm();
+        let warm = credentials.keep_warm();
+        scene.shown.debug(PLACE, &warm);
         let token = scene.shown.outcome(PLACE, credentials.token().await).expect("a token");
         scene.secrets.made("token of the target", token.secret());
         requests(scene, credentials, &token).await;
@@ -76,6 +77,8 @@ async fn verbs(scene: &Scene, client: &IamCredentialsClient, emulator: &Emulator
 /// Sends requests through the layer and the interceptor, and lets the API reject one.
 async fn requests(scene: &Scene, credentials: &Credentials, token: &Token) {
     let request = || Request::get("https://api.test/x").body(()).unwrap();
+    let service = credentials.layer().layer(());
+    scene.shown.debug(PLACE, &service);
     let service = credentials.layer().layer(echo());
     let reply = service.oneshot(request()).await.unwrap();
     assert_eq!(reply.body()["authorization"], token.header_value());

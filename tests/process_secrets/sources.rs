@@ -40,10 +40,9 @@ pub(crate) async fn run(scene: &Scene) {
     }
     let builder = IamCredentialsClient::builder().credentials(Credentials::fixed(token));
     scene.shown.outcome(PLACE, builder.clone().endpoint(format!("https://user:{secret}@host")).build());
-    scene.shown.outcome(
-        PLACE,
-        builder.root_certificates(secret.as_str()).client_identity("x", secret.as_str()).build(),
-    );
+    let builder = builder.root_certificates(secret.as_str()).client_identity("x", secret.as_str());
+    scene.shown.debug(PLACE, &builder);
+    scene.shown.outcome(PLACE, builder.build());
     gcp_auth(scene).await;
     #[cfg(unix)]
     gcloud(scene);
