@@ -6,6 +6,8 @@ mod constructors;
 mod display;
 mod kind;
 mod local;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod refusal;
 mod service;
 mod text;

@@ -5,18 +5,22 @@
 //! with the committed inputs of those targets and with random changes of them. It exists only in
 //! these builds, so it is no part of the public API.
 
+mod shell;
 #[cfg(test)]
 mod tests;
 
 pub use crate::adc::properties::credential_files;
 pub use crate::client::properties::{replies, statuses};
 pub use crate::emulator::properties::{assertions, control_documents, policies, rest_bodies};
+pub use crate::error::properties::printed_commands;
 pub use crate::grpc_timeout::properties::grpc_timeouts;
 pub use crate::host::properties::hosts;
 pub use crate::jwt::properties::{claims, id_tokens};
 pub use crate::name::properties::names;
 pub use crate::scopes::properties::scopes;
 pub use crate::source::token_endpoint::properties::token_replies;
+
+pub(crate) use self::shell::words_of_command;
 
 use crate::Error;
 

@@ -39,6 +39,7 @@ targets! {
     id_tokens,
     names,
     policies,
+    printed_commands,
     replies,
     rest_bodies,
     scopes,

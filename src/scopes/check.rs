@@ -1,7 +1,5 @@
 //! What a list of scopes must be.
 
-use http::Uri;
-
 use super::{
     BIGQUERY, CLOUD_PLATFORM, CLOUD_PLATFORM_READ_ONLY, IAM, PUBSUB, STORAGE_READ_ONLY, STORAGE_READ_WRITE,
     USERINFO_EMAIL,
@@ -48,12 +46,12 @@ pub(crate) fn are_scopes(scopes: &[String]) -> bool {
 }
 
 fn check(scope: &str) -> Result<(), Error> {
+    if is_url(scope) || OPENID.contains(&scope) {
+        return Ok(());
+    }
     if scope.contains([',', ' ']) {
         let error = invalid("must be one scope, without a comma or a space");
         return Err(error.fix_by("pass each scope as an item of its own"));
-    }
-    if OPENID.contains(&scope) || is_url(scope) {
-        return Ok(());
     }
     let short_for = |url: &&&str| url.rsplit_once('/').is_some_and(|(_, name)| name == scope);
     let meant = WELL_KNOWN.iter().find(short_for);
@@ -64,12 +62,13 @@ fn check(scope: &str) -> Result<(), Error> {
     Err(invalid("must be a URL, or `openid`, `email` or `profile`").fix_by(fix))
 }
 
-/// Whether this is an http or https URL of the characters that OAuth allows in a scope.
+/// Whether this is an http or https URL of the characters that OAuth allows in a scope, without a
+/// comma. Each call checks its scopes, so nothing more of the URL is parsed.
 fn is_url(scope: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-    let uri = scope.bytes().all(legal).then(|| scope.parse::<Uri>());
-    uri.and_then(Result::ok).is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',');
+    let rest = scope.strip_prefix("https://").or_else(|| scope.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        rest.starts_with(|first: char| first.is_ascii_alphanumeric()) && rest.bytes().all(legal)
     })
 }
 
@@ -112,6 +111,7 @@ mod tests {
             ("/auth/iam", "such as"),
             ("https://", "such as"),
             ("https:///auth/iam", "such as"),
+            ("https://@host/auth/iam", "such as"),
             ("ftp://www.googleapis.com/auth/iam", "such as"),
             ("https://www.googleapis.com/auth/\"iam\"", "such as"),
             ("https://www.googleapis.com/auth/\\", "such as"),
