@@ -4,6 +4,8 @@ pub(crate) mod api_client;
 mod builder;
 mod call;
 mod check;
+#[cfg(test)]
+mod network;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod request;

@@ -28,7 +28,8 @@ use tokio::time::Instant;
 
 pub use self::builder::CredentialsBuilder;
 use self::cache::Cache;
-use self::clock::{SystemTimeSource, TimeSource};
+use self::clock::SystemTimeSource;
+pub(crate) use self::clock::TimeSource;
 pub use self::keep_warm::KeepWarm;
 use self::state::Demand;
 pub use self::status::CacheStatus;
@@ -116,7 +117,7 @@ impl Credentials {
     }
 
     /// Creates credentials whose wall clock and jitter come from `time`.
-    fn with_time_source(source: Arc<dyn TokenSource>, time: impl TimeSource + 'static) -> Self {
+    pub(crate) fn with_time_source(source: Arc<dyn TokenSource>, time: impl TimeSource + 'static) -> Self {
         Self { cache: Arc::new(Cache::new(source, time)) }
     }
 
@@ -353,13 +354,21 @@ impl Credentials {
 
     /// Invalidates `rejected` and returns another token. Returns `None` if there is none: the
     /// source returns the same token again, or the last rejection was a short while ago.
+    ///
+    /// # Errors
+    ///
+    /// The source's error, also if it is due to be asked again only later.
     pub(crate) async fn token_instead_of(
         &self,
         rejected: &Token,
         deadline: Instant,
     ) -> Result<Option<Token>, Error> {
         self.invalidate(rejected);
-        self.cache.wait(Demand::OtherThan(rejected), deadline).await
+        let other = self.cache.wait(Demand::OtherThan(rejected), deadline).await?;
+        match self.cache.read(|state, _| state.present_error().cloned()) {
+            Some(error) if other.is_none() => Err(error),
+            _ => Ok(other),
+        }
     }
 }
 

@@ -1,0 +1,140 @@
+//! What must hold in every world.
+
+use std::time::Duration;
+
+use tonic::Code;
+
+use super::run::{Failure, Outcome, Report};
+use super::server::Mode;
+use super::world::{Caller, Fault, World};
+
+/// A server that has been healthy for this long has served every call that waited for it.
+const RECOVERY: Duration = Duration::from_secs(10);
+/// How late a timer may be.
+const SLACK: Duration = Duration::from_millis(5);
+/// How long it takes to notice that a connection is dead: a ping, and the time for its answer.
+const DETECTION: Duration = Duration::from_secs(31);
+
+/// The longest pause between two fetches of a cache.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Returns what doesn't hold.
+pub(super) fn violations(world: &World, report: &Report) -> Vec<String> {
+    let mut found = Vec::new();
+    for (number, (caller, outcome)) in world.callers.iter().zip(&report.outcomes).enumerate() {
+        let mut complain = |what: String| found.push(format!("call {number}: {what}: {outcome:?}"));
+        ends_in_time(caller, outcome).unwrap_or_else(&mut complain);
+        replies_are_right(outcome).unwrap_or_else(&mut complain);
+        attempts_are_counted(caller, outcome).unwrap_or_else(&mut complain);
+        succeeds_on_a_healthy_server(world, caller, outcome).unwrap_or_else(&mut complain);
+    }
+    found.extend(
+        [
+            requests_are_counted(world, report).err(),
+            connections_are_few(world, report).err(),
+            requests_are_few(world, report).err(),
+            nothing_is_left(report).err(),
+        ]
+        .into_iter()
+        .flatten(),
+    );
+    found
+}
+
+type Checked = Result<(), String>;
+
+fn must(holds: bool, what: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+fn ends_in_time(caller: &Caller, outcome: &Outcome) -> Checked {
+    must(outcome.ended <= caller.at + caller.timeout + SLACK, || "ended too late".to_owned())
+}
+
+fn replies_are_right(outcome: &Outcome) -> Checked {
+    let wrong = matches!(outcome.result, Err(Failure::WrongReply | Failure::NeverEnded));
+    must(!wrong, || "the wrong reply, or none".to_owned())?;
+    must(outcome.result.is_err() || outcome.journal.answered > 0, || "a reply from nowhere".to_owned())?;
+    must(outcome.journal.requests <= outcome.sent, || "a request arrived twice".to_owned())
+}
+
+/// The error of a call counts at least what was written to a connection.
+fn attempts_are_counted(caller: &Caller, outcome: &Outcome) -> Checked {
+    let Err(Failure::OfCall(error)) = &outcome.result else { return Ok(()) };
+    must(error.attempts() >= outcome.sent, || format!("{} requests were sent", outcome.sent))?;
+    let limit = caller.max_attempts.unwrap_or(u32::MAX);
+    must(error.attempts() <= limit, || "too many attempts".to_owned())
+}
+
+/// A server that was healthy for a while served every call that waited for it.
+fn succeeds_on_a_healthy_server(world: &World, caller: &Caller, outcome: &Outcome) -> Checked {
+    let Err(failure) = &outcome.result else { return Ok(()) };
+    let healthy = healthy_for(world, caller).unwrap_or(Duration::MAX);
+    let deadline = caller.at + caller.timeout;
+    let expected = match failure {
+        Failure::OfLayer(status) => {
+            let revoked = |at_api: &super::world::Event| {
+                at_api.at_other_api && matches!(at_api.fault, Fault::Revokes | Fault::SourceFails(_))
+            };
+            let rejected = status.code() == Code::Unauthenticated && world.events.iter().any(revoked);
+            let dead = |event: &super::world::Event| event.at_other_api && event.fault.is_silent();
+            caller.at >= healthy + RECOVERY
+                && caller.timeout >= RECOVERY
+                && !rejected
+                && !world.events.iter().any(dead)
+        }
+        _ => caller.max_attempts.is_none() && deadline >= healthy.max(caller.at) + RECOVERY,
+    };
+    must(!expected, || format!("failed, although the server was healthy at {healthy:?}"))
+}
+
+/// Returns since when the server has been healthy for this call.
+fn healthy_for(world: &World, caller: &Caller) -> Option<Duration> {
+    let ends = world.events.iter().map(|event| {
+        let end = event.at + event.fault.lasts();
+        match event.fault {
+            // The connection may be used, and found to be dead, at any time later.
+            Fault::Loses(..) => caller.at.max(end) + DETECTION,
+            // A request may wait in vain for as long as an attempt takes.
+            Fault::Mode(Mode::Hangs, _) => end + caller.attempt_timeout,
+            Fault::Mode(Mode::IsSlow(millis), _) => end + Duration::from_millis(millis),
+            Fault::Holds(..) => end + Duration::from_secs(1),
+            // While the rejected token is live, the source is asked again after a pause.
+            Fault::SourceFails(_) => end + PAUSE,
+            _ => end,
+        }
+    });
+    Some(ends.max().unwrap_or_default())
+}
+
+/// No more requests are counted than were sent: a connection that ends has taken one at most that it
+/// hasn't written.
+fn requests_are_counted(world: &World, report: &Report) -> Checked {
+    let silent = world.events.iter().any(|event| event.fault.is_silent());
+    let excess = report.outcomes.iter().map(|outcome| match &outcome.result {
+        Err(Failure::OfCall(error)) => error.attempts().saturating_sub(outcome.sent) as usize,
+        _ => 0,
+    });
+    let excess: usize = excess.sum();
+    must(silent || excess <= report.connections, || format!("{excess} requests were counted and not sent"))
+}
+
+fn connections_are_few(world: &World, report: &Report) -> Checked {
+    let at_iam = world.events.iter().filter(|event| !event.at_other_api);
+    let limit = 1 + at_iam.map(|event| event.fault.may_end_connections()).sum::<usize>();
+    must(report.connections <= limit, || format!("{} connections, expected {limit}", report.connections))
+}
+
+/// A first attempt, one after a lost connection and one with another token take nothing from the
+/// budget. A retry that succeeds adds two, and ends its call.
+fn requests_are_few(world: &World, report: &Report) -> Checked {
+    let calls = report.outcomes.len() as u64;
+    let lasted = report.outcomes.iter().map(|outcome| outcome.ended).max().unwrap_or_default();
+    let limit = 5 * calls + 100 + 10 * (lasted.as_secs() + 1);
+    must(u64::from(report.requests) <= limit, || format!("{} requests, expected {limit}", report.requests))
+        .map_err(|what| format!("{what} in {} events", world.events.len()))
+}
+
+fn nothing_is_left(report: &Report) -> Checked {
+    must(report.tasks_left == 0, || format!("{} tasks are left", report.tasks_left))
+}
