@@ -13,7 +13,7 @@ mod transport;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
@@ -22,7 +22,9 @@ use self::call::{CallExecutor, CallSettings};
 pub(crate) use self::check::{checked_audience, checked_lifetime, wire_names};
 pub(crate) use self::request::Request;
 pub use self::request::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
+use crate::host::is_loopback;
 use crate::scopes::check::checked_scopes;
+use crate::source::token_endpoint::{GOOGLE_TOKEN_URI, TokenEndpoint};
 use crate::{Credentials, Error};
 
 /// A client of the API's four RPCs.
@@ -59,6 +61,10 @@ struct Inner {
     executor: CallExecutor,
     settings: CallSettings,
     universe_domain: Box<str>,
+    /// Whether the emulator's variable chose the server.
+    is_emulator: bool,
+    /// Made when the first subject needs it.
+    assertion_endpoint: OnceLock<Arc<TokenEndpoint>>,
 }
 
 impl IamCredentialsClient {
@@ -207,10 +213,19 @@ impl IamCredentialsClient {
         self.inner.executor.credentials()
     }
 
-    /// Returns the endpoint if it is on this machine. It is an emulator then, which has a token
-    /// endpoint too.
-    pub(crate) fn loopback_endpoint(&self) -> Option<String> {
-        crate::host::is_loopback(self.inner.executor.transport().origin()).then(|| self.endpoint())
+    /// Returns the endpoint that exchanges assertions for tokens of users, which all users share. It is
+    /// Google's, or that of the emulator if the client calls one. A server on this machine is one too.
+    pub(crate) fn assertion_endpoint(&self) -> Result<Arc<TokenEndpoint>, Error> {
+        let inner = &self.inner;
+        if let Some(endpoint) = inner.assertion_endpoint.get() {
+            return Ok(Arc::clone(endpoint));
+        }
+        let is_emulator = inner.is_emulator || is_loopback(inner.executor.transport().origin());
+        let made = match is_emulator {
+            true => TokenEndpoint::of_emulator(&self.endpoint(), "subject")?,
+            false => TokenEndpoint::new(GOOGLE_TOKEN_URI, "subject")?,
+        };
+        Ok(Arc::clone(inner.assertion_endpoint.get_or_init(|| Arc::new(made))))
     }
 
     pub(crate) fn request(&self, target: &str) -> Request {

@@ -107,3 +107,20 @@ async fn a_request_that_waits_for_its_token_allocates() {
     });
     assert!(cost.count_total > 0);
 }
+
+/// conf: A15
+#[tokio::test]
+async fn another_subject_takes_no_token_endpoint_of_its_own() {
+    const SUBJECTS: usize = 1_000;
+    let emulator = start().await;
+    let client = client_of(&emulator);
+    let subject = |number: usize| {
+        let acting = client.impersonate("sa@project.iam.gserviceaccount.com");
+        acting.subject(format!("user{number}@corp.example")).access_token([CLOUD_PLATFORM]).unwrap()
+    };
+    let _first = subject(0);
+    let mut subjects = Vec::with_capacity(SUBJECTS);
+    let cost = measure(|| subjects.extend((1..=SUBJECTS).map(subject)));
+    let each = cost.bytes_current / SUBJECTS as i64;
+    assert!(each < 2, "{each} bytes for a subject");
+}

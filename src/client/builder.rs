@@ -7,7 +7,7 @@ mod tests;
 mod tls;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -214,7 +214,9 @@ impl ClientBuilder {
         let endpoint = self.channel_endpoint(&origin)?;
         let headers = self.fixed_headers(&credentials)?;
         let transport = Transport::channel(endpoint, connect, origin);
-        Ok(self.finish(transport, credentials, headers, universe, jitter))
+        let mut inner = self.finish(transport, credentials, headers, universe, jitter);
+        inner.is_emulator = emulator.is_some();
+        Ok(IamCredentialsClient { inner: Arc::new(inner) })
     }
 
     /// Makes the client over a channel or any other tonic service: a balanced channel, a channel
@@ -262,7 +264,8 @@ impl ClientBuilder {
         let mut headers = self.fixed_headers(&credentials)?;
         headers.insert(header::USER_AGENT, self.user_agent_value()?);
         let transport = Transport::service(boxed_service(service), origin);
-        Ok(self.finish(transport, credentials, headers, universe, Box::new(random_fraction)))
+        let inner = self.finish(transport, credentials, headers, universe, Box::new(random_fraction));
+        Ok(IamCredentialsClient { inner: Arc::new(inner) })
     }
 
     fn channel_endpoint(&self, origin: &Uri) -> Result<Endpoint, Error> {
@@ -290,11 +293,16 @@ impl ClientBuilder {
         headers: HeaderMap,
         universe: String,
         jitter: Jitter,
-    ) -> IamCredentialsClient {
+    ) -> Inner {
         let attempt_timeout = self.settings.attempt_timeout;
         let executor = CallExecutor::new(transport, credentials, headers, attempt_timeout, jitter);
-        let inner = Inner { executor, settings: self.settings, universe_domain: universe.into() };
-        IamCredentialsClient { inner: Arc::new(inner) }
+        Inner {
+            executor,
+            settings: self.settings,
+            universe_domain: universe.into(),
+            is_emulator: false,
+            assertion_endpoint: OnceLock::new(),
+        }
     }
 }
 

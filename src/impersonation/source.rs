@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::client::api_client;
 use crate::host::DEFAULT_UNIVERSE;
 use crate::jwt::Validity;
-use crate::source::token_endpoint::{GOOGLE_TOKEN_URI, Grant, TokenEndpoint};
+use crate::source::token_endpoint::{Grant, TokenEndpoint};
 use crate::source::{BoxFuture, CacheHints, FetchRequest, Hop, SourceInfo};
 use crate::{
     Error, IamCredentialsClient, Impersonation, ServiceAccountName, Token, TokenSource,
@@ -61,8 +61,8 @@ pub(super) enum TokenKind {
     },
 }
 
-/// The token endpoint that exchanges assertions.
-pub(super) struct AssertionEndpoint(Box<TokenEndpoint>);
+/// The token endpoint that exchanges assertions. All users of a client share it.
+pub(super) struct AssertionEndpoint(Arc<TokenEndpoint>);
 
 impl TokenKind {
     /// Returns the kind for domain-wide delegation, which only the universe `googleapis.com` has.
@@ -82,19 +82,8 @@ impl TokenKind {
                 format!("must be a user's e-mail address, got {subject:?}"),
             ));
         }
-        let endpoint = AssertionEndpoint::of(client)?;
+        let endpoint = AssertionEndpoint(client.assertion_endpoint()?);
         Ok(Self::UserAccessToken { subject: subject.to_owned(), scopes, endpoint })
-    }
-}
-
-impl AssertionEndpoint {
-    /// Returns Google's endpoint, or that of the emulator if the client calls an emulator.
-    fn of(client: &IamCredentialsClient) -> Result<Self, Error> {
-        let uri = match client.loopback_endpoint() {
-            Some(emulator) => format!("{emulator}/token"),
-            None => GOOGLE_TOKEN_URI.to_owned(),
-        };
-        Ok(Self(Box::new(TokenEndpoint::new(&uri, "subject")?)))
     }
 }
 

@@ -15,6 +15,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use http::Uri;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub(crate) use self::grant::Grant;
@@ -35,10 +36,15 @@ const RETRY: RetryPolicy = RetryPolicy::new().max_attempts(3);
 /// The longest time for one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How many connections one endpoint uses at most. More exchanges wait for their turn.
+const MAX_CONNECTIONS: usize = 32;
+
 /// One endpoint with its connections, which later exchanges use again.
 pub(crate) struct TokenEndpoint {
     uri: Uri,
     http: HttpClient,
+    /// A permit for each connection.
+    connections: Semaphore,
 }
 
 impl TokenEndpoint {
@@ -50,17 +56,24 @@ impl TokenEndpoint {
     /// `InvalidInput` that names `field`: `url` isn't a URL, it is plain http to another machine, or
     /// this build has no HTTP client for it.
     pub(crate) fn new(url: &str, field: &'static str) -> Result<Self, Error> {
-        let uri: Uri = url.parse().map_err(|_| Error::invalid(field, "must be a URL"))?;
-        if uri.host().is_none_or(str::is_empty) {
-            return Err(Error::invalid(field, "must be a URL with a host"));
-        }
+        let uri = parse(url, field)?;
         match uri.scheme_str() {
             Some("https") => {}
             Some("http") if host::is_loopback(&uri) => {}
             _ => return Err(Error::invalid(field, "must start with https:// (or http:// on loopback)")),
         }
+        Self::at(uri, field)
+    }
+
+    /// Creates the endpoint of the emulator at `origin`, which may be another machine. It gets only
+    /// what an emulator has signed.
+    pub(crate) fn of_emulator(origin: &str, field: &'static str) -> Result<Self, Error> {
+        Self::at(parse(&format!("{origin}/token"), field)?, field)
+    }
+
+    fn at(uri: Uri, field: &'static str) -> Result<Self, Error> {
         let http = HttpClient::new(&uri, field)?;
-        Ok(Self { uri, http })
+        Ok(Self { uri, http, connections: Semaphore::new(MAX_CONNECTIONS) })
     }
 
     /// Exchanges `grant` for a token until `deadline`.
@@ -103,6 +116,10 @@ impl TokenEndpoint {
         deadline: Instant,
         last: Option<Error>,
     ) -> Result<Token, AttemptError> {
+        let Ok(_connection) = timeout_at(deadline, self.connections.acquire()).await else {
+            let message = format!("all connections to {} were busy until the deadline", self.host());
+            return Err(AttemptError { error: Error::timeout(message, last), retry: Retry::Never });
+        };
         let sent = SystemTime::now();
         let start = Instant::now();
         let end = deadline.min(start + ATTEMPT_TIMEOUT);
@@ -122,6 +139,14 @@ impl TokenEndpoint {
 
     fn host(&self) -> &str {
         self.uri.host().unwrap_or_default()
+    }
+}
+
+fn parse(url: &str, field: &'static str) -> Result<Uri, Error> {
+    let uri: Uri = url.parse().map_err(|_| Error::invalid(field, "must be a URL"))?;
+    match uri.host() {
+        None | Some("") => Err(Error::invalid(field, "must be a URL with a host")),
+        Some(_) => Ok(uri),
     }
 }
 
@@ -193,6 +218,31 @@ mod tests {
         async fn endpoint(listener: &TcpListener) -> TokenEndpoint {
             let address = listener.local_addr().unwrap();
             TokenEndpoint::new(&format!("http://{address}/token"), "token_uri").unwrap()
+        }
+
+        /// conf: A15
+        #[tokio::test]
+        async fn an_exchange_waits_for_a_free_connection_until_its_deadline() {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let endpoint = endpoint(&listener).await;
+            let endpoint = std::sync::Arc::new(endpoint);
+            let exchange = |time| {
+                let endpoint = std::sync::Arc::clone(&endpoint);
+                let grant = Grant::JwtBearer { assertion: "a.b.c" };
+                async move { endpoint.exchange(grant, Instant::now() + time).await }
+            };
+            let mut hanging = tokio::task::JoinSet::new();
+            for _ in 0..MAX_CONNECTIONS {
+                hanging.spawn(exchange(Duration::from_secs(60)));
+            }
+            tokio::task::yield_now().await;
+            let error = exchange(Duration::from_millis(100)).await.unwrap_err();
+            assert!(error.is_transient() && error.is_retried(), "{error:?}");
+            assert!(error.to_string().contains("all connections to 127.0.0.1 were busy"), "{error}");
+
+            hanging.shutdown().await;
+            let error = exchange(Duration::from_millis(100)).await.unwrap_err();
+            assert!(error.to_string().contains("no reply from 127.0.0.1"), "{error}");
         }
 
         /// conf: M2, G66

@@ -4,6 +4,8 @@ use super::*;
 use crate::TokenSource;
 #[cfg(feature = "_tls")]
 use crate::environment::{QUOTA_VARIABLE, UNIVERSE_VARIABLE};
+#[cfg(feature = "credential-files")]
+use crate::source::token_endpoint::GOOGLE_TOKEN_URI;
 use crate::source::{BoxFuture, FetchRequest, SourceInfo};
 
 fn builder() -> ClientBuilder {
@@ -191,4 +193,24 @@ fn an_emulator_never_gets_a_real_token_from_afar() {
     builder.environment = |name| (name == EMULATOR_VARIABLE).then(|| "http://127.0.0.1:8095".to_owned());
     let client = builder.credentials(real).build().unwrap();
     assert_eq!(client.endpoint(), "http://127.0.0.1:8095");
+}
+
+/// conf: A15, A17
+#[cfg(feature = "credential-files")]
+#[test]
+fn all_users_share_one_token_endpoint_which_is_the_emulators_if_its_variable_is_set() {
+    let real = || builder().credentials(Credentials::fixed(Token::new("real", None).unwrap()));
+    let mut emulated = builder();
+    emulated.environment = |name| (name == EMULATOR_VARIABLE).then(|| "emulator.internal:8095".to_owned());
+    for (client, uri) in [
+        (emulated, "http://emulator.internal:8095/token"),
+        (real().endpoint("http://localhost:8095"), "http://localhost:8095/token"),
+        (real().endpoint("http://[::1]:8095"), "http://[::1]:8095/token"),
+        (real().endpoint("https://iamcredentials.p.googleapis.com"), GOOGLE_TOKEN_URI),
+    ] {
+        let client = client.build().unwrap();
+        let endpoint = client.assertion_endpoint().unwrap();
+        assert_eq!(endpoint.uri(), uri);
+        assert!(Arc::ptr_eq(&endpoint, &client.clone().assertion_endpoint().unwrap()));
+    }
 }

@@ -21,7 +21,7 @@ use hyper_util::rt::TokioExecutor;
 #[cfg(feature = "_tls")]
 use self::https_client::HttpsClient;
 use super::reply::Reply;
-use super::{AttemptError, Retry};
+use super::{AttemptError, MAX_CONNECTIONS, Retry};
 use crate::Error;
 
 /// Far more than a token needs.
@@ -30,7 +30,6 @@ const MAX_REPLY: usize = 128 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Google closes idle connections after minutes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-const MAX_IDLE: usize = 8;
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
@@ -77,7 +76,7 @@ impl HttpClient {
 
 fn client_builder() -> hyper_util::client::legacy::Builder {
     let mut builder = Client::builder(TokioExecutor::new());
-    builder.pool_idle_timeout(IDLE_TIMEOUT).pool_max_idle_per_host(MAX_IDLE);
+    builder.pool_idle_timeout(IDLE_TIMEOUT).pool_max_idle_per_host(MAX_CONNECTIONS);
     builder
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Uri;
 use serde_json::{Value, json};
 
 use super::oauth_error::OauthError;
@@ -81,10 +82,17 @@ fn account_of(identities: &Identities, assertion: &Parsed<'_>) -> Result<Arc<Acc
 
 fn check_audience(state: &EmulatorState, assertion: &Parsed<'_>) -> Result<(), OauthError> {
     let audience = assertion.text("aud").unwrap_or_default();
-    if audience.strip_suffix("/token") != Some(&state.endpoint) && !GOOGLE_AUDIENCES.contains(&audience) {
-        return Err(OauthError::grant("Invalid JWT: Failed audience check."));
+    if is_own_endpoint(state, audience) || GOOGLE_AUDIENCES.contains(&audience) {
+        return Ok(());
     }
-    Ok(())
+    Err(OauthError::grant("Invalid JWT: Failed audience check."))
+}
+
+/// Returns whether a URL is this endpoint's, under any of the emulator's names.
+fn is_own_endpoint(state: &EmulatorState, url: &str) -> bool {
+    let is_endpoint =
+        |url: Uri| state.own_hosts.contain_url(&url) && url.path() == "/token" && url.query().is_none();
+    url.parse().is_ok_and(is_endpoint)
 }
 
 fn check_times(state: &EmulatorState, assertion: &Parsed<'_>) -> Result<(), OauthError> {
