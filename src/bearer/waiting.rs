@@ -62,6 +62,9 @@ where
 
     /// Waits until the request can be sent, and sends it.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<SentRequest<S::Future>, S, B>> {
+        if self.request.is_none() {
+            return Poll::Ready(Err(finished().into()));
+        }
         let outcome = match self.poll_both(cx) {
             Poll::Ready(Ok(token)) => self.send(token).map_err(BearerError::from),
             Poll::Ready(Err(error)) => Err(error),
@@ -115,8 +118,7 @@ where
 
     /// Sends the request with the token and with the time that is left. The inner service must be ready.
     fn send(&mut self, token: Token) -> Result<SentRequest<S::Future>, Error> {
-        let sent_before = || Error::permanent("the request was sent or failed already");
-        let mut request = self.request.take().ok_or_else(sent_before)?;
+        let mut request = self.request.take().ok_or_else(finished)?;
         if let Some(limit) = &self.limit {
             let left = limit.left().ok_or_else(|| self.too_late())?;
             request.headers_mut().insert(GRPC_TIMEOUT, left);
@@ -128,6 +130,11 @@ where
             settings: Arc::clone(&self.settings),
         })
     }
+}
+
+/// The error of a future that is polled again after its end.
+fn finished() -> Error {
+    Error::permanent("the request was sent or failed already")
 }
 
 fn fetch(settings: &Settings, limit: Option<&TimeLimit>) -> TokenFuture {

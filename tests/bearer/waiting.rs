@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gcp_iam_credentials::bearer::BearerError;
-use gcp_iam_credentials::{Credentials, ErrorKind};
+use gcp_iam_credentials::{Credentials, Error, ErrorKind};
 use http::{HeaderValue, Request};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -218,4 +218,15 @@ fn without_timers_or_without_a_runtime_a_request_fails_and_nothing_panics() {
             assert_eq!((error.cause().kind(), error.code()), (ErrorKind::Credentials, Code::Unauthenticated));
         }
     }
+}
+
+#[tokio::test]
+async fn a_future_that_is_polled_after_its_failure_fails_again_and_sends_nothing() {
+    let source = ScriptedSource::new([Outcome::Fail(Error::permanent("no key")), Outcome::Numbered]);
+    let requests = RequestCounter::default();
+    let mut reply = Box::pin(source.credentials().layer().layer(requests.service()).call(request()));
+    for _ in 0..2 {
+        assert!(matches!(reply.as_mut().await, Err(BearerError::Token(_))));
+    }
+    assert_eq!(requests.count(), 0);
 }

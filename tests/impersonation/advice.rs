@@ -1,9 +1,8 @@
 //! The advice of an error about a delegated call, however the call is made.
 
-use gcp_iam_credentials::emulator::{Emulator, Policy};
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use gcp_iam_credentials::source::SourceInfo;
-use gcp_iam_credentials::{Credentials, Error, IamCredentialsClient, ImpersonationPool};
+use gcp_iam_credentials::{Error, IamCredentialsClient, ImpersonationPool};
 use tonic::Code;
 
 use crate::support::accounts::{FIRST, KEY, SECOND, TARGET};
@@ -69,6 +68,9 @@ async fn advice_is_the_same_for_credentials_signers_and_pools() {
 #[cfg(feature = "credential-files")]
 #[tokio::test]
 async fn advice_about_a_credential_file_names_the_account_of_its_key() {
+    use gcp_iam_credentials::Credentials;
+    use gcp_iam_credentials::emulator::{Emulator, Policy};
+
     let policy = Policy::new().account(KEY).account(FIRST).account(SECOND).account(TARGET);
     let emulator = Emulator::builder().policy(policy).start().await.unwrap();
     let key = emulator.service_account_key_json(KEY);

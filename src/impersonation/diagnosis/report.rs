@@ -7,7 +7,8 @@ use crate::error::RefusalCause;
 use crate::printable::PrintableWriter;
 use crate::roles;
 
-/// The result of [`Impersonation::diagnose`](crate::Impersonation::diagnose), hop by hop. `Display` prints a report for people.
+/// The result of [`Impersonation::diagnose`](crate::Impersonation::diagnose), hop by hop. `Display`
+/// prints a report for people.
 ///
 /// ```
 /// use gcp_iam_credentials::diagnosis::Diagnosis;
