@@ -14,6 +14,8 @@ mod instant;
 mod keep_warm;
 #[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
 mod state;
 mod status;

@@ -126,7 +126,7 @@ impl Cache {
 
     /// Waits for what is demanded, no longer than until `deadline`, and no longer than
     /// [`REPLACEMENT_WAIT`] while a live token is cached that the caller can use. The fetch goes on
-    /// for others. Returns `None` only for [`Demand::OtherThan`].
+    /// for others. Returns `None` only for [`Demand::OtherThan`] and [`Demand::KeepWarm`].
     pub(super) async fn wait(
         self: &Arc<Self>,
         demand: Demand<'_>,

@@ -49,13 +49,13 @@ impl Snapshot {
     }
 
     /// Whether the token is good by both clocks. If it is, [`is_good`](Self::is_good) says so for
-    /// up to [`WALL_CLOCK_INTERVAL`].
+    /// up to [`WALL_CLOCK_INTERVAL`], but not past the end by this reading.
     pub(super) fn check_both_clocks(&self, now: Now) -> bool {
         let mono = nanos(now.mono);
-        let good_until = match self.wall_end {
+        let good_until = match self.wall_end.map(|wall_end| wall_end.duration_since(now.wall)) {
             None => self.end,
-            Some(wall_end) if now.wall < wall_end => {
-                self.end.min(mono.saturating_add(nanos(WALL_CLOCK_INTERVAL)))
+            Some(Ok(left)) if !left.is_zero() => {
+                self.end.min(mono.saturating_add(nanos(left.min(WALL_CLOCK_INTERVAL))))
             }
             Some(_) => 0,
         };

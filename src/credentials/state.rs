@@ -5,8 +5,6 @@
 //! Nothing here reads a clock, draws jitter or waits; `cache.rs` carries the decisions out.
 
 mod events;
-#[cfg(test)]
-mod random_walk;
 mod rejections;
 #[cfg(test)]
 mod tests;
@@ -55,7 +53,7 @@ pub(super) enum Decision<'a> {
     Join,
     /// Fails with the last fetch's error.
     Fail(&'a Error),
-    /// Says that there is no token other than the rejected one.
+    /// Says that there is no token other than the rejected one, or that no refresh is due.
     NoOther,
 }
 
@@ -131,7 +129,11 @@ impl State {
         let fetch = if self.is_fetching(now) { Decision::Join } else { Decision::Fetch(reason) };
 
         match (demand, self.phase(now)) {
-            // An explicit refresh bypasses the cached token and every pause.
+            // An explicit refresh bypasses the cached token and every pause. Nobody waits for a fetch
+            // that keeps the token warm, so it bypasses nothing.
+            (Demand::KeepWarm, _) if !self.is_fetching(now) && !self.is_unrequested_fetch_due(now) => {
+                Decision::NoOther
+            }
             (Demand::Refresh | Demand::KeepWarm, _) => fetch,
 
             // A caller whose token was rejected waits only if a fetch can bring another one.
@@ -188,9 +190,11 @@ impl State {
     }
 
     /// Returns until when a caller waits for the fetch in progress before it falls back to a live
-    /// token; `None` if it can't.
+    /// token, half of whose remaining life is over then at most; `None` if there is none for it.
     pub(super) fn patience(&self, demand: Demand<'_>, now: Now) -> Option<Duration> {
-        self.fall_back(demand, now).and(self.fetch).map(|fetch| fetch.overdue_at)
+        let fetch = self.fall_back(demand, now).and(self.fetch)?;
+        let left = self.live(now)?.left(now);
+        Some(fetch.overdue_at.min(now.mono.saturating_add(left / 2)))
     }
 
     /// Returns the token that may be served without waiting.
@@ -220,6 +224,10 @@ impl State {
     /// off even if there is no token.
     pub(super) fn next_unrequested_fetch(&self, now: Now) -> Option<Duration> {
         self.next_fetch(now).map(|next| next.max(self.retry_at))
+    }
+
+    fn is_unrequested_fetch_due(&self, now: Now) -> bool {
+        self.next_unrequested_fetch(now).is_some_and(|next| next <= now.mono)
     }
 
     /// Until when a decision stays the same if nothing happens: on each clock, the next instant

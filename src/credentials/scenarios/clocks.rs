@@ -7,6 +7,7 @@ use super::interpreter::Expect::*;
 use super::interpreter::Step::*;
 use super::interpreter::{millis, secs};
 use super::scenarios;
+use super::source::Answer;
 use super::source::Answer::{Lives, Same};
 use crate::Credentials;
 use crate::credentials::clock::manual::ManualTime;
@@ -31,6 +32,13 @@ scenarios! {
     the_wall_clock_is_read_within_a_second: [
         Get(Token(1)), Advance(millis(500)), Get(Token(1)), WallAhead(secs(3600)),
         Advance(millis(500)), Cached(None),
+    ];
+
+    /// conf: M9
+    a_token_is_not_served_past_its_end_between_two_readings_of_the_wall_clock: [
+        Source(Lives(secs(100))), Get(Token(1)), Source(Answer::Transient), WallAhead(millis(98_300)),
+        Advance(secs(1)), Get(Token(1)), Get(Token(1)), Advance(millis(699)), Cached(Some(1)),
+        Advance(millis(1)), Cached(None),
     ];
 
     /// conf: M8

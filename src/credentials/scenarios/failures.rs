@@ -143,6 +143,10 @@ scenarios! {
         Source(Lives(secs(3600))), Advance(secs(1)), Get(Token(1)), Get(Token(2)), Fetches(3),
     ];
 
+    keep_warm_does_not_repeat_a_refresh_that_a_caller_began: [
+        Source(Answer::Transient), Get(Transient), KeepWarm, Fetches(1), Advance(secs(1)), Fetches(2),
+    ];
+
     keep_warm_backs_off_too: [
         Source(Answer::Transient), KeepWarm, Advance(secs(3600)), FetchesBetween(115, 130),
         Source(Lives(secs(3600))), Advance(secs(30)), Cached(Some(1)),

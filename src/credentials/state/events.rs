@@ -11,8 +11,7 @@ use crate::{Error, Token};
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// The longest pause after a failed fetch while a token is live.
 pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// How long a caller waits for the fetch of a better token while the cached one is live; at most
-/// half of what is left of its life.
+/// How long a caller waits for the fetch of a better token while the cached one is live.
 pub(in crate::credentials) const REPLACEMENT_WAIT: Duration = Duration::from_secs(2);
 
 impl State {
@@ -26,8 +25,7 @@ impl State {
     ) -> u64 {
         self.counts.fetches += 1;
         let id = self.counts.fetches;
-        let left = self.live(now).map_or(Duration::MAX, |cached| cached.left(now));
-        let overdue_at = now.mono.saturating_add(REPLACEMENT_WAIT.min(left / 2));
+        let overdue_at = now.mono.saturating_add(REPLACEMENT_WAIT);
         let lost_at = now.mono.saturating_add(lost_after);
         self.fetch = Some(Fetch { id, reason, began: now, overdue_at, lost_at });
         if reason == FetchReason::Rejected {

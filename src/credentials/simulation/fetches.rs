@@ -1,0 +1,177 @@
+//! The promises about fetches: one at a time, and never too many.
+
+use std::time::Duration;
+
+use super::clocks::Clocks;
+use super::known::{Known, Sent};
+
+/// What a timer may be late.
+pub(super) const TICK: Duration = Duration::from_millis(3);
+/// A fetch ends after this at the latest. A second later, one that is stuck is replaced.
+pub(super) const FETCH_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LOST_AFTER: Duration = Duration::from_secs(61);
+/// Rejections start this many fetches at once, and then one in each pause.
+const REJECTION_BURST: u32 = 3;
+pub(super) const REJECTION_PAUSE: Duration = Duration::from_secs(30);
+
+/// A fetch in progress.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fetch {
+    pub(super) id: u64,
+    pub(super) sent: Sent,
+    /// Whether the source was told that its last token was rejected.
+    pub(super) told: bool,
+    /// Whether it runs on a runtime that doesn't go on.
+    pub(super) stuck: bool,
+    /// Whether only a rejection can be its reason.
+    by_rejection: bool,
+}
+
+/// How the last fetch ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ended {
+    Succeeded,
+    Failed {
+        at: Duration,
+        kind: FailureKind,
+        left: Duration,
+    },
+    /// With its runtime.
+    Abandoned,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum FailureKind {
+    Transient,
+    Permanent,
+    Panic,
+}
+
+/// Which fetch a caller may demand now, whatever is cached.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Demanded {
+    /// A program asked for a refresh.
+    pub(super) refresh: bool,
+    /// A caller that retries by itself gets no transient failure again.
+    pub(super) retry: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Fetches {
+    pub(super) count: u64,
+    pub(super) active: Option<Fetch>,
+    pub(super) last: Option<Ended>,
+    failures_in_a_row: u32,
+    /// When the fetches began that only a rejection explains, and that didn't fail.
+    by_rejection: Vec<Duration>,
+}
+
+impl Fetches {
+    /// Takes in that a fetch begins. Returns the promise that it breaks.
+    pub(super) fn begin(
+        &mut self,
+        told: bool,
+        stuck: bool,
+        demanded: Demanded,
+        current: Option<&Known>,
+        clocks: &Clocks,
+    ) -> Result<u64, String> {
+        let sent = Sent { mono: clocks.mono(), wall: clocks.wall() };
+        self.count += 1;
+        let one_at_a_time = match self.active {
+            Some(other) if !other.stuck => Err("two fetches at once".to_owned()),
+            Some(other) if sent.mono + TICK < other.sent.mono + LOST_AFTER => {
+                Err("a stuck fetch is replaced too early".to_owned())
+            }
+            _ => Ok(()),
+        };
+        let by_rejection = match demanded.refresh || one_at_a_time.is_err() {
+            true => Ok(false),
+            false => self.explain(demanded, current, clocks),
+        };
+        let fetch = Fetch { id: self.count, sent, told, stuck, by_rejection: by_rejection == Ok(true) };
+        self.active = Some(fetch);
+        one_at_a_time.and(by_rejection).map(|_| self.count)
+    }
+
+    /// Finds the reason of a fetch that begins now. Returns whether only a rejection explains it.
+    fn explain(&self, demanded: Demanded, current: Option<&Known>, clocks: &Clocks) -> Result<bool, String> {
+        let Some(known) = current else { return self.check_pause(demanded, None, clocks).map(|()| false) };
+        let (least, _) = known.left_range(clocks);
+        let is_old = least <= known.renewed_at + TICK;
+        let pause_over = |(_, at)| clocks.mono() + TICK >= at + REJECTION_PAUSE;
+        let is_rejected = known.rejected && known.returned.is_none_or(pause_over);
+        if !is_old && !is_rejected {
+            return Err(format!("a fetch without a reason: {least:?} are left of {known:?}"));
+        }
+        self.check_pause(demanded, current, clocks).map(|()| !is_old)
+    }
+
+    /// After a failure, the source gets a pause.
+    fn check_pause(
+        &self,
+        demanded: Demanded,
+        current: Option<&Known>,
+        clocks: &Clocks,
+    ) -> Result<(), String> {
+        let Some(Ended::Failed { at, kind, left }) = self.last else { return Ok(()) };
+        let (least, most) = current.map_or_else(Default::default, |known| known.left_range(clocks));
+        let replay = match demanded.retry && kind != FailureKind::Permanent {
+            true => Duration::ZERO,
+            false => replay(kind),
+        };
+        let pause = match (least.is_zero(), most.is_zero()) {
+            (_, true) => replay,
+            (true, false) => replay.min(self.backoff()),
+            (false, false) => self.backoff(),
+        };
+        // In the last part of the life callers have to wait, so the source is asked when it begins.
+        let last_part = current.map_or(Duration::ZERO, |known| known.last_part) + TICK;
+        let is_entered = !most.is_zero() && least <= last_part && left + TICK > last_part;
+        match clocks.mono() + TICK >= at + pause || is_entered {
+            true => Ok(()),
+            false => Err(format!("a pause of less than {pause:?} after {} failures", self.failures_in_a_row)),
+        }
+    }
+
+    /// The least pause after this many failures, while a token is live.
+    fn backoff(&self) -> Duration {
+        let doubled = Duration::from_secs(1 << (self.failures_in_a_row.max(1) - 1).min(6));
+        doubled.min(Duration::from_secs(30)) / 2
+    }
+
+    /// Takes in that the fetch in progress brought a token. Returns the promise that is broken.
+    pub(super) fn succeeded(&mut self) -> Result<(), String> {
+        self.last = Some(Ended::Succeeded);
+        self.failures_in_a_row = 0;
+        let Some(fetch) = self.active.take().filter(|fetch| fetch.by_rejection) else { return Ok(()) };
+        self.by_rejection.push(fetch.sent.mono);
+        for (count, first) in (1..).zip(self.by_rejection.iter().rev()) {
+            let time = fetch.sent.mono - *first;
+            if count > REJECTION_BURST + ((time + TICK).as_secs() / REJECTION_PAUSE.as_secs()) as u32 {
+                return Err(format!("rejections started {count} fetches within {time:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn failed(&mut self, kind: FailureKind, left: Duration, clocks: &Clocks) {
+        self.active = None;
+        self.failures_in_a_row += 1;
+        self.last = Some(Ended::Failed { at: clocks.mono(), kind, left });
+    }
+
+    pub(super) fn abandoned(&mut self) {
+        self.active = None;
+        self.last = Some(Ended::Abandoned);
+    }
+}
+
+/// How long a failure is returned again at least, if there is no token.
+fn replay(kind: FailureKind) -> Duration {
+    match kind {
+        FailureKind::Transient => Duration::from_millis(500),
+        FailureKind::Permanent => Duration::from_millis(2500),
+        FailureKind::Panic => Duration::ZERO,
+    }
+}
