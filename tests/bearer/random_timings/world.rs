@@ -28,6 +28,8 @@ pub(super) struct World {
     service_delay: u64,
     fetch_delay: u64,
     lifetime: u64,
+    /// How many of 100 replies reject their token.
+    rejected: u64,
     record: Mutex<Record>,
 }
 
@@ -74,6 +76,7 @@ impl World {
             service_delay: *random.choose(&[1, 30, 3_000, 90_000]),
             fetch_delay: *random.choose(&[1, 100, 2_000, 70_000]),
             lifetime: *random.choose(&[50, 1_000, 20_000, 3_600_000]),
+            rejected: *random.choose(&[0, 10, 50, 100]),
             random: Mutex::new(random),
             record: Mutex::default(),
         })
@@ -120,7 +123,7 @@ impl World {
         let now = Instant::now();
         self.record(|record| record.receive(*request.body(), request.headers(), now));
         let mut reply = Response::new(());
-        if self.draw(|random| random.percent(10)) {
+        if self.draw(|random| random.percent(self.rejected)) {
             *reply.status_mut() = StatusCode::UNAUTHORIZED;
         }
         reply
