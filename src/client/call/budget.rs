@@ -7,16 +7,16 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 /// The budget counts in tenths of a retry. This is one retry.
-const RETRY: u64 = 10;
+const RETRY: u32 = 10;
 /// The most that the budget holds, and what it holds at first: 100 retries.
-const CAPACITY: u64 = 100 * RETRY;
+const CAPACITY: u32 = 100 * RETRY;
 /// In this time, a tenth of a retry is added: 10 retries each second.
 const INTERVAL: Duration = Duration::from_millis(10);
 /// What the success of a first attempt adds.
-const PER_SUCCESS: u64 = 1;
+const PER_SUCCESS: u32 = 1;
 /// What the success of a retry adds: the retry that it took, and one more. So while a service
 /// recovers, the number of retries doubles with each round trip.
-const PER_RECOVERY: u64 = 2 * RETRY;
+const PER_RECOVERY: u32 = 2 * RETRY;
 
 /// A token bucket that prevents retry storms. Calls don't fail without it: they wait in line.
 pub(super) struct RetryBudget {
@@ -62,7 +62,7 @@ impl RetryBudget {
         self.deposit(PER_RECOVERY);
     }
 
-    fn deposit(&self, tenths: u64) {
+    fn deposit(&self, tenths: u32) {
         self.with_bucket(|bucket| bucket.add(tenths));
         self.deposited.notify_one();
     }
@@ -74,7 +74,7 @@ impl RetryBudget {
 
 /// The retries that calls may take.
 struct Bucket {
-    tenths: u64,
+    tenths: u32,
     /// Until when the time that passed has been counted.
     filled_at: Instant,
 }
@@ -88,27 +88,20 @@ impl Bucket {
                 self.tenths = left;
                 Ok(())
             }
-            None => Err(self.filled_at + intervals(RETRY - self.tenths)),
+            None => Err(self.filled_at + INTERVAL * (RETRY - self.tenths)),
         }
     }
 
     fn fill(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.filled_at).as_nanos() / INTERVAL.as_nanos();
-        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-        match passed >= CAPACITY {
-            true => self.filled_at = now,
-            false => self.filled_at += intervals(passed),
-        }
-        self.add(passed);
+        let passed = now.saturating_duration_since(self.filled_at).as_nanos();
+        self.add(u32::try_from(passed / INTERVAL.as_nanos()).unwrap_or(CAPACITY));
+        let uncounted = u64::try_from(passed % INTERVAL.as_nanos()).unwrap_or_default();
+        self.filled_at = now - Duration::from_nanos(uncounted);
     }
 
-    fn add(&mut self, tenths: u64) {
+    fn add(&mut self, tenths: u32) {
         self.tenths = self.tenths.saturating_add(tenths).min(CAPACITY);
     }
-}
-
-fn intervals(count: u64) -> Duration {
-    INTERVAL.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -163,6 +156,18 @@ mod tests {
         let gone = budget.withdraw(at(95));
         let (one, gone, other) = tokio::join!(one, gone, other);
         assert!((100..105).contains(&one) && (200..205).contains(&other) && !gone, "{one} {other} {gone}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_time_is_lost_if_the_budget_is_asked_often() {
+        let budget = RetryBudget::new();
+        drain(&budget).await;
+        let (start, mut taken) = (Instant::now(), 0);
+        while start.elapsed() < Duration::from_secs(6) {
+            taken += drain(&budget).await;
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        assert!((59..=60).contains(&taken), "{taken}");
     }
 
     #[tokio::test(start_paused = true)]

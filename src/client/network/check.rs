@@ -68,28 +68,30 @@ fn attempts_are_counted(caller: &Caller, outcome: &Outcome) -> Checked {
 
 /// A server that was healthy for a while served every call that waited for it.
 fn succeeds_on_a_healthy_server(world: &World, caller: &Caller, outcome: &Outcome) -> Checked {
-    let Err(failure) = &outcome.result else { return Ok(()) };
-    let healthy = healthy_for(world, caller).unwrap_or(Duration::MAX);
-    let deadline = caller.at + caller.timeout;
-    let expected = match failure {
-        Failure::OfLayer(status) => {
-            let revoked = |at_api: &super::world::Event| {
-                at_api.at_other_api && matches!(at_api.fault, Fault::Revokes | Fault::SourceFails(_))
-            };
-            let rejected = status.code() == Code::Unauthenticated && world.events.iter().any(revoked);
-            let dead = |event: &super::world::Event| event.at_other_api && event.fault.is_silent();
-            caller.at >= healthy + RECOVERY
-                && caller.timeout >= RECOVERY
-                && !rejected
-                && !world.events.iter().any(dead)
+    let healthy = healthy_since(world, caller);
+    let expected = match &outcome.result {
+        Ok(()) => false,
+        Err(Failure::OfLayer(status)) => layer_must_succeed(world, caller, status.code(), healthy),
+        Err(_) => {
+            let deadline = caller.at + caller.timeout;
+            caller.max_attempts.is_none() && deadline >= healthy.max(caller.at) + RECOVERY
         }
-        _ => caller.max_attempts.is_none() && deadline >= healthy.max(caller.at) + RECOVERY,
     };
     must(!expected, || format!("failed, although the server was healthy at {healthy:?}"))
 }
 
+/// Whether a request through the layer, which isn't retried, must not fail in this way.
+fn layer_must_succeed(world: &World, caller: &Caller, code: Code, healthy: Duration) -> bool {
+    let at_api = |is_cause: fn(&Fault) -> bool| {
+        world.events.iter().any(|event| event.at_other_api && is_cause(&event.fault))
+    };
+    let rejected = code == Code::Unauthenticated && at_api(|fault| matches!(fault, Fault::Revokes));
+    let may_fail = rejected || at_api(Fault::is_silent);
+    !may_fail && caller.at >= healthy + RECOVERY && caller.timeout >= RECOVERY
+}
+
 /// Returns since when the server has been healthy for this call.
-fn healthy_for(world: &World, caller: &Caller) -> Option<Duration> {
+fn healthy_since(world: &World, caller: &Caller) -> Duration {
     let ends = world.events.iter().map(|event| {
         let end = event.at + event.fault.lasts();
         match event.fault {
@@ -104,7 +106,7 @@ fn healthy_for(world: &World, caller: &Caller) -> Option<Duration> {
             _ => end,
         }
     });
-    Some(ends.max().unwrap_or_default())
+    ends.max().unwrap_or_default()
 }
 
 /// No more requests are counted than were sent: a connection that ends has taken one at most that it
@@ -132,7 +134,6 @@ fn requests_are_few(world: &World, report: &Report) -> Checked {
     let lasted = report.outcomes.iter().map(|outcome| outcome.ended).max().unwrap_or_default();
     let limit = 5 * calls + 100 + 10 * (lasted.as_secs() + 1);
     must(u64::from(report.requests) <= limit, || format!("{} requests, expected {limit}", report.requests))
-        .map_err(|what| format!("{what} in {} events", world.events.len()))
 }
 
 fn nothing_is_left(report: &Report) -> Checked {
