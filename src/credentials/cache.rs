@@ -22,7 +22,9 @@ use crate::{Error, Token, TokenSource};
 /// A fetch that is overdue by this much is lost: its runtime is blocked or gone.
 const LOST_AFTER: Duration = Duration::from_secs(1);
 /// How many fetches one caller begins, if they are lost or return a rejected token.
-const MAX_FETCHES: u32 = 4;
+const MAX_FETCHES: usize = 4;
+/// How many fetches one caller waits for. Others may have begun them, on runtimes that end.
+const MAX_WAITS: usize = 100;
 
 pub(super) struct Cache {
     pub(super) source: Arc<dyn TokenSource>,
@@ -134,13 +136,13 @@ impl Cache {
     ) -> Result<Option<Token>, Error> {
         let patience_ends = Instant::now() + REPLACEMENT_WAIT;
         let mut began = 0;
-        while began < MAX_FETCHES {
+        for _ in 0..MAX_WAITS {
             let wait = match self.answer(demand)? {
                 Answer::Token(token) => return Ok(Some(token)),
                 Answer::NoOther => return Ok(None),
                 Answer::Wait(wait) => wait,
             };
-            began += u32::from(wait.began);
+            began += usize::from(wait.began);
             let until = wait.patience.map_or(deadline, |end| end.min(patience_ends).min(deadline));
             match wait.fetch.wait(until).await {
                 // The fetch may have begun before the rejection. The next one is told of it.
@@ -153,6 +155,9 @@ impl Cache {
                     None => return Err(self.timeout()),
                 },
                 Waited::Lost => {}
+            }
+            if began == MAX_FETCHES {
+                break;
             }
         }
         let error = "each tokio runtime that fetched the token was shut down or blocked";
