@@ -32,7 +32,7 @@ pub(super) fn violations(world: &World, report: &Report) -> Vec<String> {
         [
             requests_are_counted(world, report).err(),
             connections_are_few(world, report).err(),
-            requests_are_few(world, report).err(),
+            requests_are_few(report).err(),
             nothing_is_left(report).err(),
         ]
         .into_iter()
@@ -129,7 +129,7 @@ fn connections_are_few(world: &World, report: &Report) -> Checked {
 
 /// A first attempt, one after a lost connection and one with another token take nothing from the
 /// budget. A retry that succeeds adds two, and ends its call.
-fn requests_are_few(world: &World, report: &Report) -> Checked {
+fn requests_are_few(report: &Report) -> Checked {
     let calls = report.outcomes.len() as u64;
     let lasted = report.outcomes.iter().map(|outcome| outcome.ended).max().unwrap_or_default();
     let limit = 5 * calls + 100 + 10 * (lasted.as_secs() + 1);

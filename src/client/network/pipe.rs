@@ -98,13 +98,15 @@ impl State {
     }
 }
 
+type Tap = Box<dyn Fn(&[u8]) + Send>;
+
 /// One end of a connection.
 pub(super) struct Stream {
     incoming: Arc<Pipe>,
     outgoing: Arc<Pipe>,
     arrival: Pin<Box<Sleep>>,
     /// Sees everything that is written.
-    tap: Option<Box<dyn Fn(&[u8]) + Send>>,
+    tap: Option<Tap>,
 }
 
 impl Stream {
