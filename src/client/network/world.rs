@@ -85,10 +85,10 @@ impl Fault {
         let in_vain = |time: Duration| 2 + (time.as_secs() / 16) as usize;
         match self {
             Self::Mode(Mode::Hangs | Mode::IsSlow(_), time) => in_vain(*time),
-            Self::Holds(_, _, time) => in_vain(*time),
+            Self::Holds(_, _, time) | Self::Stalls(time) => in_vain(*time),
             Self::Loses(..) => 2,
             Self::Restart(_) | Self::Reset | Self::Goaway => 1,
-            Self::Mode(..) | Self::Stalls(_) | Self::Revokes | Self::SourceFails(_) => 0,
+            Self::Mode(..) | Self::Revokes | Self::SourceFails(_) => 0,
         }
     }
 }
