@@ -47,7 +47,8 @@ impl CachedToken {
     ///
     /// # Errors
     ///
-    /// `InvalidReply` if the token has expired.
+    /// `InvalidReply` if the token has expired. `Timeout`, which is transient, if only `max_lifetime` says
+    /// so: the fetch took longer than the token lives, and the next one may be faster.
     pub(super) fn new(
         token: Token,
         sent: Now,
@@ -75,6 +76,9 @@ impl CachedToken {
         let cached = Self { token, end: Some(end), stale_margin, hard_margin };
         match cached.is_live(now) {
             true => Ok(cached),
+            false if reported.is_none_or(|life| life > now.mono.saturating_sub(sent.mono)) => {
+                Err(Error::timeout("the fetch took longer than the token lives", None))
+            }
             false => Err(Error::invalid_reply("the token expired before it arrived")),
         }
     }

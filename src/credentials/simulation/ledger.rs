@@ -112,7 +112,14 @@ impl Ledger {
     pub(super) fn fetch_returns(&mut self, id: u64, number: u32, expires_at: Option<SystemTime>) {
         let Some(fetch) = self.fetches.active.filter(|fetch| fetch.id == id) else { return };
         let Some(known) = Known::new(expires_at, fetch.sent, self.hints, &self.clocks) else {
-            return self.fetch_fails(id, FailureKind::Permanent);
+            // If the source doesn't say that it has ended, the next token may arrive in time.
+            let reported = expires_at.map(|end| end.duration_since(fetch.sent.wall).unwrap_or_default());
+            let waited = self.clocks.mono().saturating_sub(fetch.sent.mono);
+            let kind = match reported.is_none_or(|life| life > waited) {
+                true => FailureKind::Transient,
+                false => FailureKind::Permanent,
+            };
+            return self.fetch_fails(id, kind);
         };
         self.completed = Some(self.clocks.mono());
         let now = self.clocks.mono();

@@ -246,6 +246,24 @@ fn the_pause_of_a_rejected_token_that_comes_back_ends_and_has_a_limit() {
     }
 }
 
+/// conf: M3, M7
+#[test]
+fn a_token_that_a_slow_fetch_got_too_late_is_asked_for_again_soon() {
+    // A source that retries asks for a token of three seconds again and again, and gets it after four.
+    let mut state = State::new(CacheHints::new().with_max_lifetime(secs(3)));
+    let wall = SystemTime::UNIX_EPOCH + secs(1_000_000);
+    let now = |mono| Now { mono: secs(mono), wall: wall + secs(mono) };
+    state.begin_fetch(now(10), FetchReason::Empty, Duration::MAX);
+    let token = Token::new("t", Some(wall + secs(17))).unwrap();
+    let error = succeed(&mut state, now(14), token, 0.0).unwrap_err();
+    assert!(error.is_transient(), "the next fetch can be faster: {error}");
+
+    state.begin_fetch(now(20), FetchReason::Empty, Duration::MAX);
+    let token = Token::new("t", Some(wall + secs(19))).unwrap();
+    let error = succeed(&mut state, now(20), token, 0.0).unwrap_err();
+    assert!(!error.is_transient(), "the next token is as old: {error}");
+}
+
 /// conf: M7
 #[test]
 fn extreme_clocks_lives_and_hints_do_not_panic() {
