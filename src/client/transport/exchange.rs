@@ -1,7 +1,7 @@
 //! What is known about one request and the head of its reply.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, StatusCode, header};
 
@@ -10,17 +10,24 @@ use crate::headers::{GRPC_CONTENT_TYPE, GRPC_STATUS};
 /// One request and the head of its reply, as far as they have come.
 #[derive(Default)]
 pub(crate) struct Exchange {
-    /// Whether a connection has taken the request. Shared with the request's body.
-    sent: Arc<AtomicBool>,
+    /// Whether a service has taken the request.
+    sent: AtomicBool,
+    /// The same for a channel, which takes the request later. Shared with the request's body.
+    taken_from_queue: OnceLock<Arc<AtomicBool>>,
     /// The HTTP status of the reply; 0 until the head has arrived.
     status: AtomicU16,
     is_not_grpc: AtomicBool,
 }
 
 impl Exchange {
-    /// Returns the flag that is set when a connection takes the request.
-    pub(super) fn sent(&self) -> &Arc<AtomicBool> {
-        &self.sent
+    /// Records that a service takes the request.
+    pub(super) fn record_sent(&self) {
+        self.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the flag to be set when a connection takes the request out of a channel's queue.
+    pub(super) fn taken_from_queue(&self) -> &Arc<AtomicBool> {
+        self.taken_from_queue.get_or_init(Arc::default)
     }
 
     pub(crate) fn record_head(&self, status: StatusCode, headers: &HeaderMap) {
@@ -34,7 +41,7 @@ impl Exchange {
 
     /// Returns whether a connection has taken the request. If not, the server can't have seen it.
     pub(crate) fn is_sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed)
+        self.taken_from_queue.get().map_or(&self.sent, AsRef::as_ref).load(Ordering::Relaxed)
     }
 
     /// Returns the HTTP status of a reply that isn't gRPC.

@@ -54,14 +54,13 @@ impl<'a> Service<Request<Body>> for Observed<'a> {
     }
 
     fn call(&mut self, request: Request<Body>) -> ObservedReply<'a> {
-        let sent = self.exchange.sent();
         let reply = match &mut self.service {
             Either::Channel(channel, active) => {
-                let request = request.map(|body| TakenBody::boxed(body, sent));
+                let request = request.map(|body| TakenBody::boxed(body, self.exchange.taken_from_queue()));
                 Reply::Channel(channel.call(request), active)
             }
             Either::Service(service) => {
-                sent.store(true, Ordering::Relaxed);
+                self.exchange.record_sent();
                 Reply::Service(service.call(request))
             }
         };
