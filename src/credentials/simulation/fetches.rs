@@ -34,7 +34,8 @@ pub(super) enum Ended {
     Failed {
         at: Duration,
         kind: FailureKind,
-        left: Duration,
+        /// When the last part of the token's life was to begin, if it hadn't begun.
+        last_part_at: Option<Duration>,
     },
     /// With its runtime.
     Abandoned,
@@ -62,6 +63,8 @@ pub(super) struct Fetches {
     pub(super) active: Option<Fetch>,
     pub(super) last: Option<Ended>,
     failures_in_a_row: u32,
+    /// When the fetches began that told the source of a rejection.
+    told: Vec<Duration>,
     /// When the fetches began that only a rejection explains, and that didn't fail.
     by_rejection: Vec<Duration>,
 }
@@ -78,6 +81,7 @@ impl Fetches {
     ) -> Result<u64, String> {
         let sent = Sent { mono: clocks.mono(), wall: clocks.wall() };
         self.count += 1;
+        self.told.extend(told.then_some(sent.mono));
         let one_at_a_time = match self.active {
             Some(other) if !other.stuck => Err("two fetches at once".to_owned()),
             Some(other) if sent.mono + TICK < other.sent.mono + LOST_AFTER => {
@@ -114,7 +118,7 @@ impl Fetches {
         current: Option<&Known>,
         clocks: &Clocks,
     ) -> Result<(), String> {
-        let Some(Ended::Failed { at, kind, left }) = self.last else { return Ok(()) };
+        let Some(Ended::Failed { at, kind, last_part_at }) = self.last else { return Ok(()) };
         let (least, most) = current.map_or_else(Default::default, |known| known.left_range(clocks));
         let replay = match demanded.retry && kind != FailureKind::Permanent {
             true => Duration::ZERO,
@@ -126,9 +130,9 @@ impl Fetches {
             (false, false) => self.backoff(),
         };
         // In the last part of the life callers have to wait, so the source is asked when it begins.
-        let last_part = current.map_or(Duration::ZERO, |known| known.last_part) + TICK;
-        let is_entered = !most.is_zero() && least <= last_part && left + TICK > last_part;
-        match clocks.mono() + TICK >= at + pause || is_entered {
+        let now = clocks.mono() + TICK;
+        let is_last_part = !most.is_zero() && last_part_at.is_some_and(|begin| now >= begin);
+        match now >= at + pause || is_last_part {
             true => Ok(()),
             false => Err(format!("a pause of less than {pause:?} after {} failures", self.failures_in_a_row)),
         }
@@ -155,10 +159,21 @@ impl Fetches {
         Ok(())
     }
 
-    pub(super) fn failed(&mut self, kind: FailureKind, left: Duration, clocks: &Clocks) {
+    pub(super) fn failed(&mut self, kind: FailureKind, current: Option<&Known>, clocks: &Clocks) {
+        let at = clocks.mono();
+        let left = current.map(|known| known.left_range(clocks).0.saturating_sub(known.last_part));
+        let last_part_at = left.filter(|left| !left.is_zero()).map(|left| at.saturating_add(left));
         self.active = None;
         self.failures_in_a_row += 1;
-        self.last = Some(Ended::Failed { at: clocks.mono(), kind, left });
+        self.last = Some(Ended::Failed { at, kind, last_part_at });
+    }
+
+    /// Whether one more rejection must start a fetch at once.
+    pub(super) fn allow_a_rejection(&self, clocks: &Clocks) -> bool {
+        let full = clocks.mono().saturating_sub(REJECTION_PAUSE * REJECTION_BURST);
+        let recent = self.told.iter().filter(|began| **began >= full).count();
+        let is_pausing = matches!(self.last, Some(Ended::Failed { .. }));
+        self.active.is_none() && !is_pausing && recent < REJECTION_BURST as usize
     }
 
     pub(super) fn abandoned(&mut self) {

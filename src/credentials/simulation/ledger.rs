@@ -35,6 +35,8 @@ pub(super) struct Caller {
     deadline: Duration,
     /// Whether a live token was cached when it asked.
     was_live: bool,
+    /// The cached token when it asked, if that was rejected and had to be replaced at once.
+    replaces: Option<u32>,
     /// Whether it runs on a runtime that doesn't go on.
     is_stuck: bool,
 }
@@ -139,9 +141,9 @@ impl Ledger {
 
     pub(super) fn fetch_fails(&mut self, id: u64, kind: FailureKind) {
         if self.fetches.active.is_some_and(|fetch| fetch.id == id) {
-            let left = self.current().map_or(Duration::ZERO, |known| known.left_range(&self.clocks).1);
             self.completed = Some(self.clocks.mono());
-            self.fetches.failed(kind, left, &self.clocks);
+            let current = self.current.and_then(|number| self.known.get(&number));
+            self.fetches.failed(kind, current, &self.clocks);
         }
     }
 
@@ -165,10 +167,19 @@ impl Ledger {
             Ask::Token | Ask::Now | Ask::OtherThan(_) => {}
         }
         let deadline = since + deadline.unwrap_or(LOST_AFTER);
-        let caller = Caller { ask, since, deadline, was_live: self.is_live(), is_stuck };
+        let caller =
+            Caller { ask, since, deadline, was_live: self.is_live(), replaces: self.replaceable(), is_stuck };
         self.next_caller += 1;
         self.callers.insert(self.next_caller, caller);
         self.next_caller
+    }
+
+    /// Returns the cached token if it was rejected, and nothing explains why it isn't replaced.
+    fn replaceable(&self) -> Option<u32> {
+        let known = self.current()?;
+        let has_time = known.left_range(&self.clocks).0 > 3 * REPLACEMENT_WAIT;
+        let is_new = known.rejected && known.returned.is_none();
+        self.current.filter(|_| is_new && has_time && self.fetches.allow_a_rejection(&self.clocks))
     }
 
     /// Takes in that a caller was dropped, if it hasn't got anything.
@@ -178,8 +189,12 @@ impl Ledger {
 
     pub(super) fn gets(&mut self, id: u64, outcome: &Result<Option<Token>, Error>) {
         let Some(caller) = self.callers.remove(&id) else { return };
-        let promises =
-            [self.check_token(caller, outcome), self.check_wait(caller), self.check_live(caller, outcome)];
+        let promises = [
+            self.check_token(caller, outcome),
+            self.check_wait(caller),
+            self.check_live(caller, outcome),
+            self.check_replaced(caller, outcome),
+        ];
         promises.into_iter().for_each(|promise| self.keep(promise));
     }
 
@@ -225,6 +240,21 @@ impl Ledger {
                 Err(format!("a live token was withheld for {waited:?}: {caller:?}"))
             }
             Ok(_) => Ok(()),
+        }
+    }
+
+    /// A rejected token is replaced at once, if the source has another one in time.
+    fn check_replaced(&self, caller: Caller, outcome: &Result<Option<Token>, Error>) -> Result<(), String> {
+        let now = self.clocks.mono() + TICK;
+        let has_waited = now >= caller.deadline || now >= caller.since + REPLACEMENT_WAIT;
+        let is_explained = self.completed.is_some_and(|completed| completed >= caller.since)
+            || self.clocks.jumped_since(caller.since)
+            || matches!(caller.ask, Ask::Now | Ask::Refresh);
+        match outcome {
+            Ok(Some(token)) if caller.replaces == Some(number_of(token)) && !has_waited && !is_explained => {
+                Err(format!("a rejected token wasn't replaced at once: {caller:?}"))
+            }
+            _ => Ok(()),
         }
     }
 
