@@ -73,6 +73,12 @@ impl Fault {
         matches!(self, Self::Unauthenticated | Self::Forget | Self::Reject | Self::Kill)
     }
 
+    /// Returns whether a server refuses a request, or says that a token is wrong. All other faults pass.
+    pub(crate) fn refuses(self) -> bool {
+        let refuses = [Self::Denied, Self::Revoke, Self::BadDetails];
+        self.rejects_tokens() || refuses.contains(&self)
+    }
+
     /// Returns whether connections can be lost, and with them replies to other requests.
     pub(crate) fn breaks_connections(self) -> bool {
         matches!(self, Self::Reset | Self::GoAway | Self::Freeze | Self::Kill)

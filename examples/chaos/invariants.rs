@@ -61,6 +61,7 @@ pub(crate) fn check_all(
         fetches(evidence, acting),
         recovery(evidence),
         success_without_faults(evidence),
+        passing_faults(evidence),
     ];
     checks.extend(attempts(evidence));
     checks.extend(shown(evidence.log));
@@ -121,6 +122,15 @@ fn success_without_faults(evidence: &Evidence<'_>) -> Check {
     let failed = all - quiet.by_code.get(&(Code::Ok as i32)).copied().unwrap_or_default();
     let seen = format!("{failed} of {all} calls failed between faults");
     check("calls succeed while nothing is broken", failed == 0 && all > 0, seen)
+}
+
+/// A fault that passes by itself never looks like a refusal. A token that came too late is refused.
+fn passing_faults(evidence: &Evidence<'_>) -> Check {
+    let passing = evidence.tally.iter().filter(|(fault, _)| !fault.refuses());
+    let refused = passing.filter_map(|(_, outcomes)| outcomes.by_code.get(&(Code::Unauthenticated as i32)));
+    let (refused, late) = (refused.sum::<u64>(), evidence.journal.late_requests);
+    let seen = format!("{refused} calls ended with UNAUTHENTICATED, {late} requests were late");
+    check("a fault that passes is no refusal", refused <= late, seen)
 }
 
 /// Compares what the crate reports with the server's journal. A reply can be lost with its connection,
