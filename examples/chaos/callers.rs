@@ -28,7 +28,7 @@ pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time that a call of the API has. It is sent as `grpc-timeout`.
-pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// When a caller gives up by itself, because a call hasn't ended by its deadline.
 const GIVE_UP: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -79,7 +79,8 @@ pub(crate) async fn run(arguments: &ServerArguments) -> Result<(), Failure> {
     let emulator = Arc::new(Emulator::builder().address(address).policy(policy).start().await?);
 
     let rejects = Arc::new(AtomicBool::new(false));
-    let api = Api { emulator, journal, rejects: Arc::clone(&rejects), ends: Arc::new(Mutex::new(ends)) };
+    let (ends, heartbeat) = (Arc::new(Mutex::new(ends)), Heartbeat::start());
+    let api = Api { emulator, journal, rejects: Arc::clone(&rejects), heartbeat, ends };
     let listener = TcpListener::bind(("127.0.0.1", arguments.api_port)).await?;
     let (_, health) = tonic_health::server::health_reporter();
     let check = InterceptorLayer::new(move |request| api.check(request));
@@ -113,6 +114,7 @@ struct Api {
     emulator: Arc<Emulator>,
     journal: JournalFile,
     rejects: Arc<AtomicBool>,
+    heartbeat: Heartbeat,
     /// When each token ends, in milliseconds since 1970. A token is noted at its first use.
     ends: Arc<Mutex<HashMap<u64, u64>>>,
 }
@@ -139,7 +141,11 @@ impl Api {
             ends.insert(key, end);
             self.journal.add(&Line::TokenEnds { key, end });
         }
-        if let Some(late) = ends.get(&key).and_then(|end| now.checked_sub(*end)).filter(|late| *late > 0) {
+        if self.heartbeat.was_frozen(now) {
+            // When the request arrived isn't known.
+        } else if let Some(late) =
+            ends.get(&key).and_then(|end| now.checked_sub(*end)).filter(|late| *late > 0)
+        {
             self.journal.add(&Line::LateToken { late });
         }
         if verified.is_none() || self.rejects.load(Ordering::Relaxed) { rejected } else { Ok(request) }
@@ -148,6 +154,54 @@ impl Api {
     /// Returns how far the time that the emulator tells is ahead.
     fn skew_ms(&self) -> i64 {
         unix_ms(self.emulator.clock().now()) as i64 - unix_ms(SystemTime::now()) as i64
+    }
+}
+
+/// Notices that the process was frozen, and for how long.
+#[derive(Clone)]
+struct Heartbeat(Arc<Beats>);
+
+/// Both in milliseconds since 1970.
+#[derive(Default)]
+struct Beats {
+    latest: AtomicU64,
+    /// The first beat after the process was frozen.
+    thawed: AtomicU64,
+}
+
+impl Heartbeat {
+    const PERIOD: Duration = Duration::from_millis(20);
+    /// Without a beat for this long, the process was frozen.
+    const FROZEN: Duration = Duration::from_millis(300);
+    /// How long it takes to handle what arrived meanwhile.
+    const CATCHES_UP: Duration = Duration::from_secs(2);
+
+    fn start() -> Self {
+        let beats = Arc::new(Beats::default());
+        beats.latest.store(unix_ms(SystemTime::now()), Ordering::Relaxed);
+        let heartbeat = Self(beats);
+        let beating = heartbeat.clone();
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(Self::PERIOD);
+                let now = unix_ms(SystemTime::now());
+                if beating.is_missing(now) {
+                    beating.0.thawed.store(now, Ordering::Relaxed);
+                }
+                beating.0.latest.store(now, Ordering::Relaxed);
+            }
+        });
+        heartbeat
+    }
+
+    fn is_missing(&self, now: u64) -> bool {
+        now.saturating_sub(self.0.latest.load(Ordering::Relaxed)) > Self::FROZEN.as_millis() as u64
+    }
+
+    /// Returns whether a request that is handled now may have arrived while the process was frozen.
+    fn was_frozen(&self, now: u64) -> bool {
+        let since = now.saturating_sub(self.0.thawed.load(Ordering::Relaxed));
+        self.is_missing(now) || since < Self::CATCHES_UP.as_millis() as u64
     }
 }
 
