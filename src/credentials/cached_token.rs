@@ -148,3 +148,96 @@ impl End {
         Self { mono: self.mono.min(other.mono), wall: self.wall.into_iter().chain(other.wall).min() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    fn wall(at: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + secs(1_780_000_000 + at)
+    }
+
+    /// The present on both clocks.
+    fn now(mono: u64, wall_at: u64) -> Now {
+        Now { mono: secs(mono), wall: wall(wall_at) }
+    }
+
+    /// A token that was fetched now, and ends then by the wall clock.
+    fn fetched(now: Now, end: Option<u64>) -> CachedToken {
+        let token = Token::new("t", end.map(wall)).unwrap();
+        CachedToken::new(token, now, now, CacheHints::new(), 0.0).unwrap()
+    }
+
+    /// conf: M8, M22
+    #[test]
+    fn the_same_expiry_does_not_extend_the_life_if_a_clock_was_set_back() {
+        let token =
+            fetched(now(0, 0), Some(1000)).returned_again(fetched(now(100, 40), Some(1000)), now(100, 40));
+        assert_eq!(token.left(now(100, 40)), secs(900));
+        assert_eq!(token.left(now(999, 40)), secs(1));
+        assert!(!token.is_live(now(1000, 40)) && !token.is_live(now(100, 1000)));
+    }
+
+    /// conf: M8, M22
+    #[test]
+    fn the_same_expiry_shortens_the_life_if_a_clock_was_behind() {
+        let token =
+            fetched(now(0, 0), Some(1000)).returned_again(fetched(now(100, 600), Some(1000)), now(100, 600));
+        assert_eq!(token.left(now(100, 0)), secs(400));
+    }
+
+    /// conf: A4
+    #[test]
+    fn a_token_that_had_ended_by_a_wrong_clock_lives_again_when_the_source_returns_it() {
+        let by_a_clock_ahead = fetched(now(0, 600), Some(1000));
+        let token = by_a_clock_ahead.returned_again(fetched(now(400, 400), Some(1000)), now(400, 400));
+        assert_eq!(token.left(now(400, 400)), secs(600));
+    }
+
+    /// conf: A4
+    #[test]
+    fn a_later_expiry_replaces_all_limits() {
+        let token =
+            fetched(now(0, 0), Some(1000)).returned_again(fetched(now(100, 100), Some(4000)), now(100, 100));
+        assert_eq!(token.left(now(100, 100)), secs(3900));
+        assert_eq!(token.token().expires_at(), Some(wall(4000)));
+        assert_eq!((token.stale_margin(), token.hard_margin()), (secs(225), secs(10)));
+    }
+
+    #[test]
+    fn an_expiry_that_is_reported_later_counts_and_one_that_is_not_reported_again_stays() {
+        for (first, second) in [(None, Some(1000)), (Some(1000), None)] {
+            let token = fetched(now(0, 0), first).returned_again(fetched(now(0, 0), second), now(0, 0));
+            assert_eq!((token.left(now(0, 0)), token.token().expires_at()), (secs(1000), Some(wall(1000))));
+        }
+    }
+
+    /// conf: M22
+    #[test]
+    fn a_token_that_came_back_is_due_when_half_of_what_is_left_has_passed_but_not_at_once() {
+        for (left, due) in [(200, 100_000), (12, 6000), (3, 1500)] {
+            let again = now(1000 - left, 1000 - left);
+            let token = fetched(now(0, 0), Some(1000)).returned_again(fetched(again, Some(1000)), again);
+            assert_eq!(token.stale_margin(), Duration::from_millis(due), "{left} s left");
+            assert_eq!(token.hard_margin(), secs(10).min(token.stale_margin()), "{left} s left");
+        }
+        let again = now(999, 999);
+        let token = fetched(now(0, 0), Some(1000)).returned_again(fetched(again, Some(1000)), again);
+        assert_eq!((token.stale_margin(), token.hard_margin()), (Duration::ZERO, Duration::ZERO));
+    }
+
+    /// conf: A5
+    #[test]
+    fn a_tenth_of_a_life_passes_before_a_token_is_stale() {
+        let hints = CacheHints::new().with_renews_at(secs(20));
+        for (life, stale) in [(10, 9), (20, 18), (1000, 20)] {
+            let token = Token::new("t", wall(life)).unwrap();
+            let cached = CachedToken::new(token, now(0, 0), now(0, 0), hints, 1.0).unwrap();
+            assert_eq!(cached.stale_margin(), secs(stale), "a life of {life} s");
+        }
+    }
+}

@@ -131,9 +131,7 @@ impl State {
         match (demand, self.phase(now)) {
             // An explicit refresh bypasses the cached token and every pause. Nobody waits for a fetch
             // that keeps the token warm, so it bypasses nothing.
-            (Demand::KeepWarm, _) if !self.is_fetching(now) && !self.is_unrequested_fetch_due(now) => {
-                Decision::NoOther
-            }
+            (Demand::KeepWarm, _) if !self.is_unrequested_fetch_due(now) => Decision::NoOther,
             (Demand::Refresh | Demand::KeepWarm, _) => fetch,
 
             // A caller whose token was rejected waits only if a fetch can bring another one.

@@ -1,11 +1,15 @@
 //! One fetch for many callers; callers that stop waiting, and handles that are dropped.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use super::interpreter::Expect::*;
 use super::interpreter::Step::*;
 use super::interpreter::{millis, secs};
 use super::scenarios;
 use super::source::Answer;
 use super::source::Answer::{After, FailAfter, Hang, Lives};
+use crate::Credentials;
 
 scenarios! {
     /// conf: G78
@@ -122,4 +126,19 @@ scenarios! {
         Got("a", Transient), Got("b", Transient), Got("c", Transient), Fetches(1),
         Source(Answer::Transient), Get(Transient), Fetches(1),
     ];
+}
+
+/// conf: M10
+#[test]
+fn on_a_runtime_that_has_ended_a_caller_gives_up_after_a_few_fetches() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let credentials = Credentials::fixed(crate::Token::new("t", None).unwrap());
+    let handle = runtime.handle().clone();
+    let _context = handle.enter();
+    drop(runtime);
+    let outcome = pin!(credentials.token()).poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Err(error)) = outcome else { panic!("{outcome:?}") };
+    assert!(error.to_string().contains("shut down") && error.is_transient(), "{error}");
+    // One begins before the wait.
+    assert_eq!(credentials.status().fetches(), 1 + 4);
 }

@@ -54,7 +54,9 @@ scenarios! {
 
     /// conf: M31
     replacements_that_fail_back_off: [
-        Get(Token(1)), Reject, Source(Answer::Transient), Every(secs(1), 120, Token(1)), FetchesBetween(7, 10),
+        Get(Token(1)), Reject, Source(Answer::Transient), Every(secs(1), 120, Token(1)),
+        // At seconds 1, 2, 4, 8, 16, 32, 62 and 92.
+        Fetches(1 + 8),
     ];
 
     after_a_rejection_during_a_refresh_callers_wait_for_that_refresh: [
@@ -124,6 +126,16 @@ scenarios! {
         Source(Lives(secs(100))), Get(Token(1)), Source(After(secs(5))), Reject, Advance(millis(98_500)),
         Wait("a"), Advance(millis(750)), Got("a", Token(1)), Advance(millis(750)), Cached(None),
         Wait("b"), Advance(secs(3)), StillWaiting("b"), Advance(millis(500)), Got("b", Token(2)),
+    ];
+
+    /// conf: A2
+    a_caller_whose_fallback_ended_meanwhile_waits_for_the_fetch: [
+        Get(Token(1)), Reject, Source(After(secs(5))), Wait("a"), WallAhead(secs(3600)), Advance(secs(2)),
+        StillWaiting("a"), WallBack(secs(3600)), Advance(secs(3)), Got("a", Token(2)), Fetches(2),
+    ];
+
+    a_reply_that_rejects_an_older_token_changes_nothing: [
+        Get(Token(1)), Send, Refresh(Token(2)), RejectSent, Cached(Some(2)), Get(Token(2)), Fetches(2),
     ];
 
     /// conf: A4

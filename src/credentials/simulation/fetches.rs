@@ -172,8 +172,7 @@ impl Fetches {
     pub(super) fn allow_a_rejection(&self, clocks: &Clocks) -> bool {
         let full = clocks.mono().saturating_sub(REJECTION_PAUSE * REJECTION_BURST);
         let recent = self.told.iter().filter(|began| **began >= full).count();
-        let is_pausing = matches!(self.last, Some(Ended::Failed { .. }));
-        self.active.is_none() && !is_pausing && recent < REJECTION_BURST as usize
+        self.active.is_none() && self.failures_in_a_row == 0 && recent < REJECTION_BURST as usize
     }
 
     pub(super) fn abandoned(&mut self) {

@@ -228,6 +228,39 @@ fn rejections_count_once_for_the_cached_token_only() {
     assert_eq!(state.counts().invalidations, 2);
 }
 
+/// conf: M10
+#[test]
+fn fetches_that_were_abandoned_use_up_no_allowance() {
+    let mut state = holding(secs(3600), 0.0);
+    let cached = state.token().cloned().unwrap();
+    assert!(state.reject(&cached));
+    for _ in 0..10 {
+        assert_eq!((phase(&state, at(secs(1))), reason(&state)), ("doubtful", FetchReason::Rejected));
+        let id = begin(&mut state, at(secs(1)), FetchReason::Rejected);
+        assert!(!state.abandon(id + 1), "another fetch");
+        assert!(state.abandon(id) && !state.abandon(id) && !state.is_fetching(at(secs(1))));
+    }
+}
+
+#[test]
+fn a_state_reports_what_happened() {
+    let mut state = State::default();
+    assert_eq!((state.refreshed_at(), state.fetching_for(at(secs(1))), state.generation()), (None, None, 0));
+    begin_and_fail(&mut state, at(secs(1)), Error::transient("away"));
+    assert!(state.present_error().is_some() && state.last_error().is_some());
+    begin(&mut state, at(secs(5)), FetchReason::Empty);
+    assert_eq!(state.fetching_for(at(secs(7))), Some(secs(2)));
+    let first = token("t1", at(secs(5)), secs(3600));
+    succeed(&mut state, at(secs(7)), first.clone(), 0.0).unwrap();
+    assert_eq!(state.refreshed_at(), Some(at(secs(7)).wall));
+    assert!(state.present_error().is_none() && state.last_error().is_some());
+    assert!(state.reject(&first));
+    assert_eq!(state.counts(), Counts { fetches: 2, failures: 1, invalidations: 1 });
+    begin(&mut state, at(secs(8)), FetchReason::Rejected);
+    succeed(&mut state, at(secs(8)), token("t2", at(secs(8)), secs(3600)), 0.0).unwrap();
+    assert_eq!((state.generation(), state.counts().fetches), (2, 3));
+}
+
 /// conf: A1
 #[test]
 fn the_pause_of_a_rejected_token_that_comes_back_ends_and_has_a_limit() {
