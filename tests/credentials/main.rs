@@ -9,6 +9,7 @@ mod credential_files;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth_provider;
 mod log_of_fetches;
+mod reentrant_code;
 mod runtimes;
 #[cfg(feature = "credential-files")]
 mod token_endpoint;
