@@ -230,6 +230,7 @@ async fn an_error_counts_the_requests_that_were_sent() {
 }
 
 /// conf: A10
+#[cfg(feature = "_tls")]
 #[tokio::test]
 async fn a_request_that_waited_for_a_connection_in_vain_was_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
