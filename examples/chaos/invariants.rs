@@ -128,7 +128,8 @@ fn success_without_faults(evidence: &Evidence<'_>) -> Check {
 fn passing_faults(evidence: &Evidence<'_>) -> Check {
     let passing = evidence.tally.iter().filter(|(fault, _)| !fault.refuses());
     let refused = passing.filter_map(|(_, outcomes)| outcomes.by_code.get(&(Code::Unauthenticated as i32)));
-    let (refused, late) = (refused.sum::<u64>(), evidence.journal.late_requests);
+    let (refused, journal) = (refused.sum::<u64>(), evidence.journal);
+    let late = journal.late_requests + journal.late_after_freeze;
     let seen = format!("{refused} calls ended with UNAUTHENTICATED, {late} requests were late");
     check("a fault that passes is no refusal", refused <= late, seen)
 }

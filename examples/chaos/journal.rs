@@ -17,6 +17,8 @@ pub(crate) enum Line {
     TokenEnds { key: u64, end: u64 },
     /// The API got a token this many milliseconds after its end.
     LateToken { late: u64 },
+    /// The API handled a token after its end, because the process was frozen.
+    LateAfterFreeze,
     /// The API got a request that hasn't exactly one token.
     WithoutToken,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Line {
             Self::Fetch { at, account, ok, fault } => write!(f, "fetch {at} {account} {ok} {fault}"),
             Self::TokenEnds { key, end } => write!(f, "end {key} {end}"),
             Self::LateToken { late } => write!(f, "late {late}"),
+            Self::LateAfterFreeze => f.write_str("late-after-freeze"),
             Self::WithoutToken => f.write_str("without"),
         }
     }
@@ -44,6 +47,7 @@ impl Line {
             },
             ["end", key, end] => Self::TokenEnds { key: key.parse().ok()?, end: end.parse().ok()? },
             ["late", late] => Self::LateToken { late: late.parse().ok()? },
+            ["late-after-freeze"] => Self::LateAfterFreeze,
             ["without"] => Self::WithoutToken,
             _ => return None,
         })
@@ -103,6 +107,7 @@ pub(crate) struct Summary {
     pub(crate) late_requests: u64,
     /// How late the latest one was, in milliseconds.
     pub(crate) latest: u64,
+    pub(crate) late_after_freeze: u64,
     pub(crate) without_token: u64,
     pub(crate) unreadable: u64,
     recent: HashMap<String, VecDeque<u64>>,
@@ -137,6 +142,7 @@ impl Summary {
                 self.late_requests += 1;
                 self.latest = self.latest.max(late);
             }
+            Line::LateAfterFreeze => self.late_after_freeze += 1,
             Line::WithoutToken => self.without_token += 1,
         }
     }

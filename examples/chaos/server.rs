@@ -141,12 +141,10 @@ impl Api {
             ends.insert(key, end);
             self.journal.add(&Line::TokenEnds { key, end });
         }
-        if self.heartbeat.was_frozen(now) {
-            // When the request arrived isn't known.
-        } else if let Some(late) =
-            ends.get(&key).and_then(|end| now.checked_sub(*end)).filter(|late| *late > 0)
-        {
-            self.journal.add(&Line::LateToken { late });
+        if let Some(late) = ends.get(&key).and_then(|end| now.checked_sub(*end)).filter(|late| *late > 0) {
+            // After a freeze, it isn't known when the request arrived.
+            let frozen = self.heartbeat.was_frozen(now);
+            self.journal.add(&if frozen { Line::LateAfterFreeze } else { Line::LateToken { late } });
         }
         if verified.is_none() || self.rejects.load(Ordering::Relaxed) { rejected } else { Ok(request) }
     }
