@@ -40,6 +40,7 @@ fn what_must_hold_holds_in_random_worlds() {
         !violations(&world, &run(&world)).is_empty()
     });
     if let Some(seed) = failed {
+        eprintln!("seed {seed} fails after {} worlds", seed - first + 1);
         let smallest = shrink::smallest(World::new(seed));
         let report = run(&smallest);
         let found = violations(&smallest, &report);

@@ -4,35 +4,58 @@ use super::check::violations;
 use super::run::run;
 use super::world::World;
 
+/// How many worlds are run to find a smaller one.
+const RUNS: usize = 300;
+
 /// Returns a world that fails, without the events and the callers that it doesn't need.
-pub(super) fn smallest(mut world: World) -> World {
-    loop {
-        let Some(smaller) = smaller(&world).into_iter().find(fails) else { return world };
-        world = smaller;
-    }
+pub(super) fn smallest(world: World) -> World {
+    let mut shrinker = Shrinker { world, runs: 0 };
+    shrinker.drop_events();
+    shrinker.drop_callers();
+    shrinker.drop_events();
+    shrinker.world
 }
 
-fn fails(world: &World) -> bool {
-    !violations(world, &run(world)).is_empty()
+struct Shrinker {
+    /// The smallest world so far that fails.
+    world: World,
+    runs: usize,
 }
 
-/// Returns the world without one event, and without a part of the callers.
-fn smaller(world: &World) -> Vec<World> {
-    let mut all = Vec::new();
-    for index in 0..world.events.len() {
-        let mut smaller = world.clone();
-        smaller.events.remove(index);
-        all.push(smaller);
-    }
-    let callers = world.callers.len();
-    let mut part = callers / 2;
-    while part > 0 {
-        for start in (0..callers).step_by(part) {
-            let mut smaller = world.clone();
-            smaller.callers.drain(start..(start + part).min(callers));
-            all.push(smaller);
+impl Shrinker {
+    fn drop_events(&mut self) {
+        for index in (0..self.world.events.len()).rev() {
+            self.attempt(|world| drop(world.events.remove(index)));
         }
-        part /= 2;
     }
-    all
+
+    /// Drops halves, then quarters, and so on.
+    fn drop_callers(&mut self) {
+        let mut part = self.world.callers.len() / 2;
+        while part > 0 {
+            let mut start = 0;
+            while start < self.world.callers.len() {
+                let end = (start + part).min(self.world.callers.len());
+                if !self.attempt(|world| drop(world.callers.drain(start..end))) {
+                    start = end;
+                }
+            }
+            part /= 2;
+        }
+    }
+
+    /// Keeps the change if the world still fails. Returns whether it does.
+    fn attempt(&mut self, change: impl FnOnce(&mut World)) -> bool {
+        if self.runs == RUNS {
+            return false;
+        }
+        self.runs += 1;
+        let mut smaller = self.world.clone();
+        change(&mut smaller);
+        let fails = !violations(&smaller, &run(&smaller)).is_empty();
+        if fails {
+            self.world = smaller;
+        }
+        fails
+    }
 }
