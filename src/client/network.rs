@@ -25,7 +25,7 @@ use self::run::run;
 use self::world::World;
 
 /// How many worlds `cargo test` runs.
-const WORLDS: u64 = 60;
+const WORLDS: u64 = 40;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))

@@ -101,16 +101,36 @@ impl World {
         let setup = if random.chance(0.3) { random.millis(0..3000) } else { Duration::ZERO };
         let lifetime =
             if random.chance(0.3) { random.millis(20_000..120_000) } else { Duration::from_secs(3600) };
-        let callers = callers(&mut random, 2 * latency + answer);
+        let needed = 2 * latency + answer;
+        let is_crowd = random.chance(0.06);
+        let callers = if is_crowd { crowd(&mut random) } else { callers(&mut random, needed) };
         let count = random.pick(&[0, 1, 1, 1, 2, 2, 3, 5]);
-        let events = (0..count).map(|_| event(&mut random)).collect();
+        let mut events: Vec<Event> = (0..count).map(|_| event(&mut random)).collect();
+        if let (true, Some(first)) = (is_crowd, events.first_mut()) {
+            // While the first requests are in progress.
+            first.at = setup + needed.mul_f64(random.fraction() + 0.5);
+        }
         Self { seed, latency, setup, answer, lifetime, callers, events }
     }
 }
 
-/// Returns 2 to 40 callers, or 500 in some worlds. `needed` is the time for one request.
+/// Returns 200 to 500 calls that begin together.
+fn crowd(random: &mut Random) -> Vec<Caller> {
+    let count = 200 + random.below(301);
+    let (timeout, attempt_timeout) = (Duration::from_secs(60), Duration::from_secs(20));
+    let caller = |_| Caller {
+        at: random.millis(0..50),
+        timeout,
+        attempt_timeout,
+        max_attempts: None,
+        through_layer: random.chance(0.05),
+    };
+    (0..count).map(caller).collect()
+}
+
+/// Returns 2 to 40 callers. `needed` is the time for one request.
 fn callers(random: &mut Random, needed: Duration) -> Vec<Caller> {
-    let count = if random.chance(0.04) { 500 } else { 2 + random.below(39) };
+    let count = 2 + random.below(39);
     let at_once = random.chance(0.4);
     let through_layer = random.pick(&[0.0, 0.3, 0.6]);
     let short = random.chance(0.3);
@@ -135,8 +155,12 @@ fn callers(random: &mut Random, needed: Duration) -> Vec<Caller> {
 }
 
 fn event(random: &mut Random) -> Event {
-    let at = random.millis(0..40_000);
-    let time = if random.chance(0.5) { random.millis(10..5_000) } else { random.millis(5_000..40_000) };
+    let at = if random.chance(0.3) { random.millis(0..200) } else { random.millis(0..40_000) };
+    let time = match random.below(5) {
+        0 | 1 => random.millis(10..5_000),
+        2 | 3 => random.millis(5_000..35_000),
+        _ => random.millis(35_000..50_000),
+    };
     let (to_server, to_client) = random.pick(&[(true, true), (true, false), (false, true)]);
     let fault = match random.below(12) {
         0 | 1 => Fault::Mode(Mode::Refuses(random.pick(&[Code::Unavailable, Code::Internal])), time),
