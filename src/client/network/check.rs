@@ -72,12 +72,21 @@ fn succeeds_on_a_healthy_server(world: &World, caller: &Caller, outcome: &Outcom
     let expected = match &outcome.result {
         Ok(()) => false,
         Err(Failure::OfLayer(status)) => layer_must_succeed(world, caller, status.code(), healthy),
+        Err(Failure::OfCall(error)) if error.code() == Code::Unauthenticated && revocations(world) > 1 => {
+            false
+        }
         Err(_) => {
             let deadline = caller.at + caller.timeout;
             caller.max_attempts.is_none() && deadline >= healthy.max(caller.at) + RECOVERY
         }
     };
     must(!expected, || format!("failed, although the server was healthy at {healthy:?}"))
+}
+
+/// How many tokens of the client are revoked. A call replaces one.
+fn revocations(world: &World) -> usize {
+    let at_iam = world.events.iter().filter(|event| !event.at_other_api);
+    at_iam.filter(|event| matches!(event.fault, Fault::Revokes | Fault::SourceFails(_))).count()
 }
 
 /// Whether a request through the layer, which isn't retried, must not fail in this way.

@@ -17,7 +17,7 @@ use super::pipe::Flow;
 use super::server::{Entry, Mode, Server};
 use super::source::{Impersonated, Source, TARGET};
 use super::world::{Caller, Event, Fault, World};
-use crate::client::transport::Connect;
+use crate::client::transport::{CONNECT_TIMEOUT, Connect, HANDSHAKE_TIMEOUT};
 use crate::credentials::TimeSource;
 use crate::proto::SignBlobRequest;
 use crate::proto::iam_credentials_client::IamCredentialsClient as Stub;
@@ -111,7 +111,8 @@ impl Place {
         let outcomes = outcomes.collect();
         let (connections, requests) = (self.iam.0.established(), self.iam.0.total_sent());
         self.servers.shutdown().await;
-        sleep(Duration::from_secs(1)).await;
+        // A channel's worker that is connecting notices only then that its channel is gone.
+        sleep(CONNECT_TIMEOUT + HANDSHAKE_TIMEOUT).await;
         let tasks_left = tokio::runtime::Handle::current().metrics().num_alive_tasks();
         Report { outcomes, connections, requests, tasks_left }
     }
@@ -186,7 +187,7 @@ impl Clients {
         let client = Arc::new(client.unwrap());
         let acting = Arc::new(Impersonated(Arc::clone(&client)));
         let acting = Credentials::with_time_source(acting, clock);
-        let endpoint = Endpoint::from_static("http://127.0.0.1:2").connect_timeout(Duration::from_secs(8));
+        let endpoint = Endpoint::from_static("http://127.0.0.1:2").connect_timeout(CONNECT_TIMEOUT);
         let channel = connect(&place.other.0)(&endpoint);
         let service = ServiceBuilder::new().layer(acting.layer()).service(Bounded(channel));
         Self { client, stub: Stub::new(service) }

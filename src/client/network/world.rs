@@ -1,5 +1,6 @@
 //! A world: callers, and what goes wrong when. It depends on its seed alone.
 
+use std::fmt;
 use std::time::Duration;
 
 use tonic::Code;
@@ -21,6 +22,19 @@ pub(super) struct World {
     pub(super) lifetime: Duration,
     pub(super) callers: Vec<Caller>,
     pub(super) events: Vec<Event>,
+}
+
+/// One line for the world, each caller and each event.
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { latency, setup, answer, lifetime, .. } = self;
+        writeln!(f, "latency {latency:?}, setup {setup:?}, answers {answer:?}, tokens {lifetime:?}")?;
+        self.callers
+            .iter()
+            .enumerate()
+            .try_for_each(|(number, caller)| writeln!(f, "{number}: {caller:?}"))?;
+        self.events.iter().try_for_each(|event| writeln!(f, "{event:?}"))
+    }
 }
 
 /// One call. Its number is its place in the list.
@@ -87,7 +101,9 @@ impl Fault {
             Self::Mode(Mode::Hangs | Mode::IsSlow(_), time) => in_vain(*time),
             Self::Holds(_, _, time) | Self::Stalls(time) => in_vain(*time),
             Self::Loses(..) => 2,
-            Self::Restart(_) | Self::Reset | Self::Goaway => 1,
+            // Each request in a channel's queue tries to connect, so the last of many waits for long.
+            Self::Restart(time) => in_vain(*time),
+            Self::Reset | Self::Goaway => 1,
             Self::Mode(..) | Self::Revokes | Self::SourceFails(_) => 0,
         }
     }
