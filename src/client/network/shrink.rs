@@ -25,7 +25,9 @@ struct Shrinker {
 impl Shrinker {
     fn drop_events(&mut self) {
         for index in (0..self.world.events.len()).rev() {
-            self.attempt(|world| drop(world.events.remove(index)));
+            self.attempt(|world| {
+                world.events.remove(index);
+            });
         }
     }
 
@@ -36,7 +38,10 @@ impl Shrinker {
             let mut start = 0;
             while start < self.world.callers.len() {
                 let end = (start + part).min(self.world.callers.len());
-                if !self.attempt(|world| drop(world.callers.drain(start..end))) {
+                let fails = self.attempt(|world| {
+                    world.callers.drain(start..end);
+                });
+                if !fails {
                     start = end;
                 }
             }
