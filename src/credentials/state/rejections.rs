@@ -20,6 +20,8 @@ pub(super) struct Rejections {
     current: Option<Rejection>,
     /// When the whole burst is allowed again. Each fetch moves it by [`PAUSE`].
     used_until: Duration,
+    /// By how much the fetch in progress moved it.
+    used_by_fetch: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,12 +61,14 @@ impl Rejections {
     pub(super) fn fetch_began(&mut self, now: Duration) {
         // A refresh that the program asks for may exceed the allowance. It delays nothing further.
         let whole = now.saturating_add(PAUSE * BURST);
-        self.used_until = self.used_until.max(now).saturating_add(PAUSE).min(whole);
+        let before = self.used_until.max(now);
+        self.used_until = before.saturating_add(PAUSE).min(whole);
+        self.used_by_fetch = self.used_until.saturating_sub(before);
     }
 
     /// Takes in that such a fetch brought no token. The pauses after failures apply to the next one.
     pub(super) fn fetch_failed(&mut self) {
-        self.used_until = self.used_until.saturating_sub(PAUSE);
+        self.used_until = self.used_until.saturating_sub(std::mem::take(&mut self.used_by_fetch));
     }
 
     /// Takes in that the source returned the token although it was told of the rejection.
@@ -124,6 +128,19 @@ mod tests {
             rejections.fetch_failed();
         }
         assert_eq!(replacements_at_once(&mut rejections, secs(1)), 3);
+    }
+
+    /// conf: M31
+    #[test]
+    fn refreshes_that_fail_give_back_no_more_than_they_used() {
+        let mut rejections = Rejections::default();
+        assert_eq!(replacements_at_once(&mut rejections, secs(0)), 3);
+        for _ in 0..100 {
+            rejections.fetch_began(secs(1));
+            rejections.fetch_failed();
+        }
+        assert_eq!(replacements_at_once(&mut rejections, secs(29)), 0);
+        assert_eq!(replacements_at_once(&mut rejections, secs(30)), 1);
     }
 
     /// conf: A1
