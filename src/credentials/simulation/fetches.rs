@@ -161,7 +161,7 @@ impl Fetches {
 
     pub(super) fn failed(&mut self, kind: FailureKind, current: Option<&Known>, clocks: &Clocks) {
         let at = clocks.mono();
-        let left = current.map(|known| known.left_range(clocks).0.saturating_sub(known.last_part));
+        let left = current.map(|known| known.left(clocks).saturating_sub(known.last_part));
         let last_part_at = left.filter(|left| !left.is_zero()).map(|left| at.saturating_add(left));
         self.active = None;
         self.failures_in_a_row += 1;
