@@ -109,6 +109,7 @@ async fn a_request_that_waits_for_its_token_allocates() {
 }
 
 /// conf: A15
+#[cfg(feature = "credential-files")]
 #[tokio::test]
 async fn another_subject_takes_no_token_endpoint_of_its_own() {
     const SUBJECTS: usize = 1_000;
