@@ -12,6 +12,8 @@
 #[allow(dead_code, reason = "other benchmarks measure memory too")]
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "support/request.rs"]
+mod request;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -25,8 +27,9 @@ use arc_swap::ArcSwap;
 use gcp_auth::{CustomServiceAccount, TokenProvider};
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::{Credentials, Token, scopes::CLOUD_PLATFORM};
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use measure::median;
+use request::request;
 use support::services::ReplyAtOnce;
 use support::token_server::{Answer, TokenServer};
 use tokio::time::Instant;
@@ -35,15 +38,6 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 const ROUNDS: usize = 4000;
 /// Few, so that they stay in the cache.
 const REQUESTS: usize = 32;
-
-const HEADERS: [(&str, &str); 6] = [
-    ("content-type", "application/grpc"),
-    ("te", "trailers"),
-    ("user-agent", "my-app/1.2 tonic/0.14"),
-    ("grpc-timeout", "20000000u"),
-    ("x-goog-request-params", "topic=projects%2Fp%2Ftopics%2Ft"),
-    ("x-goog-api-client", "gl-rust/1.90.0 gapic/1.0.0 grpc/0.14.0"),
-];
 
 /// Loads a ready value, clones it, inserts it: the least that a token which may change takes.
 fn load_clone_insert(
@@ -75,15 +69,6 @@ fn gcp_auth(
 }
 
 fn requests() -> Vec<Request<()>> {
-    let request = || {
-        let mut request = Request::new(());
-        // Room for what follows: all would pay the same for a map that must grow.
-        request.headers_mut().reserve(16);
-        for (name, value) in HEADERS {
-            request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        request
-    };
     std::iter::repeat_with(request).take(REQUESTS).collect()
 }
 

@@ -15,6 +15,8 @@
 
 #[path = "support/callgrind.rs"]
 mod callgrind;
+#[path = "support/request.rs"]
+mod request;
 
 use std::convert::Infallible;
 use std::env;
@@ -27,20 +29,12 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use gcp_iam_credentials::{Credentials, Token};
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
+use request::request;
 use tower::{Layer, Service, ServiceExt};
 
 const WAY: &str = "--way";
 const WAYS: [&str; 3] = ["bare", "insert", "layer"];
-
-const HEADERS: [(&str, &str); 6] = [
-    ("content-type", "application/grpc"),
-    ("te", "trailers"),
-    ("user-agent", "my-app/1.2 tonic/0.14"),
-    ("grpc-timeout", "20000000u"),
-    ("x-goog-request-params", "topic=projects%2Fp%2Ftopics%2Ft"),
-    ("x-goog-api-client", "gl-rust/1.90.0 gapic/1.0.0 grpc/0.14.0"),
-];
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -122,14 +116,4 @@ fn load_clone_insert(
         request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::clone(&value.load()));
         request
     })
-}
-
-/// Returns a request whose map has room for one more header, as in `inject`.
-fn request() -> Request<()> {
-    let mut request = Request::new(());
-    request.headers_mut().reserve(16);
-    for (name, value) in HEADERS {
-        request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    request
 }

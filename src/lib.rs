@@ -81,6 +81,9 @@ mod printable;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod proto;
+#[cfg(test)]
+#[path = "../tests/support/random.rs"]
+mod random;
 mod retry;
 mod roles;
 pub mod scopes;

@@ -53,6 +53,11 @@ pub fn parse_service_account_path(path: &str) -> Option<(&str, &str)> {
     (whole(project) && whole(account)).then_some((project, account))
 }
 
+/// Returns the account in a resource name, or the whole text if it isn't a resource name.
+pub(crate) fn account_in(name: &str) -> &str {
+    parse_service_account_path(name).map_or(name, |(_, account)| account)
+}
+
 /// The valid name of a service account.
 ///
 /// It is parsed from an e-mail address, the account's numeric unique id, or a full resource name.

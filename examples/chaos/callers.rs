@@ -156,7 +156,7 @@ impl Shared {
             // A call in progress when a fault begins belongs to the fault.
             let fault = if fault == Fault::Nothing { *lock(&self.current) } else { fault };
             self.count(fault, code, begun.elapsed());
-            sleep(random.millis(40, 120)).await;
+            sleep(random.millis(40..121)).await;
         }
     }
 

@@ -94,7 +94,7 @@ impl Fault {
         match self {
             Self::Nothing => sleep(length).await,
             Self::Skew => {
-                let skew = random.below(2 * SKEW_MS + 1) as f64 / 1000.0 - SKEW_MS as f64 / 1000.0;
+                let skew = random.within(0..2 * SKEW_MS + 1) as f64 / 1000.0 - SKEW_MS as f64 / 1000.0;
                 remote.control(Method::POST, "clock", &json!({ "skew": format!("{skew:.3}s") })).await?;
                 sleep(length).await;
                 remote.control(Method::POST, "clock", &json!({ "skew": "0s" })).await?;
@@ -115,7 +115,7 @@ impl Fault {
             }
             Self::Kill => {
                 remote.kill().await?;
-                sleep(random.millis(0, 2000)).await;
+                sleep(random.millis(0..2001)).await;
                 remote.restart().await?;
             }
             _ => {
@@ -129,11 +129,11 @@ impl Fault {
 
     /// Returns the document that injects the fault into the emulator.
     fn document(self, random: &mut Random) -> Value {
-        let share = *random.pick(&[0.3, 0.6, 1.0]);
-        let millis = random.millis(100, 1500).as_millis();
+        let share = *random.choose(&[0.3, 0.6, 1.0]);
+        let millis = random.millis(100..1501).as_millis();
         let delay = format!("{}.{:03}s", millis / 1000, millis % 1000);
         match self {
-            Self::Unavailable => match random.pick(&["UNAVAILABLE", "INTERNAL", "RESOURCE_EXHAUSTED"]) {
+            Self::Unavailable => match random.choose(&["UNAVAILABLE", "INTERNAL", "RESOURCE_EXHAUSTED"]) {
                 code @ &"RESOURCE_EXHAUSTED" => {
                     json!({"effect": "status", "code": code, "retryDelay": "0.3s", "share": share})
                 }
@@ -154,7 +154,7 @@ pub(crate) const SKEW_MS: u64 = 800;
 
 /// Revokes the grants of about half of the identities, and grants them again.
 async fn revoke(remote: &Remote, random: &mut Random, length: Duration) -> Result<(), Failure> {
-    let revoked: Vec<usize> = (0..IDENTITIES).filter(|_| random.below(2) == 0).collect();
+    let revoked: Vec<usize> = (0..IDENTITIES).filter(|_| random.within(0..2) == 0).collect();
     let grant = |index: usize| {
         json!({"member": format!("user:{USER}"), "role": "roles/iam.serviceAccountTokenCreator",
             "serviceAccount": target(index)})

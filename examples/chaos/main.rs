@@ -18,6 +18,7 @@ mod faults;
 mod invariants;
 mod journal;
 mod log;
+#[path = "../../tests/support/random.rs"]
 mod random;
 mod remote;
 mod report;

@@ -159,7 +159,7 @@ async fn search(output: impl AsyncRead + Unpin, log: Arc<Log>) {
 
 fn free_port(random: &mut Random) -> u16 {
     loop {
-        let port = (FIRST_PORT + random.below(PORTS)) as u16;
+        let port = (FIRST_PORT + random.within(0..PORTS)) as u16;
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }

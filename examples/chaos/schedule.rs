@@ -60,7 +60,7 @@ impl Schedule {
             if left.is_empty() {
                 left.extend(Fault::ALL);
             }
-            let fault = left.swap_remove(self.random.below(left.len() as u64) as usize);
+            let fault = left.swap_remove(self.random.within(0..left.len() as u64) as usize);
             episodes.push(self.episode(fault).await?);
             self.callers.set_fault(Fault::Nothing);
             sleep(QUIET).await;
@@ -74,7 +74,7 @@ impl Schedule {
         if fault.rejects_tokens() {
             self.last_rejection = Some(Instant::now());
         }
-        let length = self.random.millis(1000, 7000);
+        let length = self.random.millis(1000..7001);
         fault.apply(&mut self.remote, &mut self.random, length).await?;
         let rejected = self.last_rejection.is_some_and(|at| at.elapsed() < REJECTION_COUNTS);
         let allowed = if rejected { RECOVERY_AFTER_REJECTION } else { RECOVERY };

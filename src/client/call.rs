@@ -24,8 +24,9 @@ use self::budget::RetryBudget;
 pub(crate) use self::method::{GENERATE_ACCESS_TOKEN, GENERATE_ID_TOKEN, Method, SIGN_BLOB, SIGN_JWT};
 use super::transport::{Transport, require_runtime};
 use crate::error::{AccessPath, ServiceError};
+use crate::name::account_in;
 use crate::retry::{Jitter, RetryState};
-use crate::{Credentials, Error, RetryPolicy, grpc_timeout, parse_service_account_path};
+use crate::{Credentials, Error, RetryPolicy, grpc_timeout};
 
 /// The time limits of a call, and how it is retried.
 #[derive(Clone)]
@@ -59,10 +60,6 @@ impl Call {
             self.delegates.iter().map(|name| account_in(name).into()).chain([self.account.clone()]);
         AccessPath { caller: credentials.info().principal().map(Into::into), accounts: accounts.collect() }
     }
-}
-
-fn account_in(name: &str) -> &str {
-    parse_service_account_path(name).map_or(name, |(_, account)| account)
 }
 
 /// Performs calls. All calls of a client share one.

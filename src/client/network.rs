@@ -13,7 +13,6 @@ mod clock;
 mod host;
 mod inner_service;
 mod pipe;
-mod random;
 mod run;
 mod server;
 mod shrink;
@@ -23,13 +22,10 @@ mod world;
 use self::check::violations;
 use self::run::run;
 use self::world::World;
+use crate::random::setting;
 
 /// How many worlds `cargo test` runs.
 const WORLDS: u64 = 40;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
-}
 
 /// conf: A8, A9, A10, A23
 #[test]

@@ -15,8 +15,6 @@ mod clocks;
 mod fetches;
 mod known;
 mod ledger;
-#[path = "../../tests/support/random.rs"]
-mod random;
 mod run;
 mod shrink;
 mod source;
@@ -28,6 +26,7 @@ use std::thread;
 use self::run::Stage;
 use self::shrink::shrink;
 use self::world::World;
+use crate::random::setting;
 
 const DEFAULT_WORLDS: u64 = 2000;
 /// After so many worlds, a thread begins with new clocks.
@@ -49,10 +48,6 @@ fn the_cache_keeps_its_promises_in_random_worlds() {
         threads.into_iter().filter_map(|thread| thread.join().expect("a world panicked")).collect()
     });
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().expect(name))
 }
 
 /// Returns a report on the first world in which a promise is broken.

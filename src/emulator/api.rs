@@ -5,7 +5,7 @@ mod methods;
 pub(crate) mod record;
 pub(crate) mod request;
 
-use crate::parse_service_account_path;
+use crate::name::account_in;
 
 use self::context::{RequestContext, RequestSummary};
 use self::record::JournalRecord;
@@ -48,9 +48,4 @@ async fn perform<Q: ApiRequest>(
     let target = authorization::authorize(identities, &principal, Q::METHOD, &chain)?;
     request.check_for_target(identities, &target)?;
     request.perform(identities, &target, options).await
-}
-
-/// The account in a resource name, or the whole text if it isn't a resource name.
-fn account_in(name: &str) -> &str {
-    parse_service_account_path(name).map_or(name, |(_, account)| account)
 }

@@ -10,12 +10,10 @@ use serde_json::{Value, json};
 use crate::client::api_client;
 use crate::host::DEFAULT_UNIVERSE;
 use crate::jwt::Validity;
+use crate::name::account_in;
 use crate::source::token_endpoint::{Grant, TokenEndpoint};
 use crate::source::{BoxFuture, CacheHints, FetchRequest, Hop, SourceInfo};
-use crate::{
-    Error, IamCredentialsClient, Impersonation, ServiceAccountName, Token, TokenSource,
-    parse_service_account_path,
-};
+use crate::{Error, IamCredentialsClient, Impersonation, ServiceAccountName, Token, TokenSource};
 
 /// The entry in `x-goog-api-client` of requests with the target's tokens. google-auth sends the same.
 const CREDENTIALS_KIND: &str = "cred-type/imp";
@@ -165,12 +163,8 @@ impl ImpersonatedSource {
     /// Returns what [`SourceInfo`] reports about this impersonation.
     fn hop(&self) -> Hop {
         let kind = &self.parameters.kind;
-        let account = |path: &'_ String| match parse_service_account_path(path) {
-            Some((_, account)) => account.to_owned(),
-            None => path.clone(),
-        };
         let hop = Hop::new(self.target.account())
-            .with_delegates(self.parameters.delegates.iter().map(account))
+            .with_delegates(self.parameters.delegates.iter().map(|name| account_in(name)))
             .with_scopes(kind.scopes())
             .with_lifetime(kind.lifetime())
             .with_endpoint(self.client.endpoint());

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use self::world::{Tally, World};
+use crate::support::random::setting;
 use crate::support::runtime::one_paused_thread;
 
 /// How many worlds there are. The variable `SIM_WORLDS` sets another number, `SIM_SEED` the first seed.
@@ -28,15 +29,7 @@ fn every_request_is_sent_in_time_with_a_good_token_or_fails_in_time() {
         let ended = one_paused_thread().block_on(async { timeout(END_OF_TIME, world.run()).await });
         assert!(ended.is_ok(), "seed {seed}: a caller waits for ever");
         let violations = world.violations();
-        assert!(
-            violations.is_empty(),
-            "seed {seed}:
-{}",
-            violations.join(
-                "
-"
-            )
-        );
+        assert!(violations.is_empty(), "seed {seed}:\n{}", violations.join("\n"));
         tally += world.tally();
     }
     // The worlds contain what the rules are about.
@@ -49,8 +42,4 @@ fn every_request_is_sent_in_time_with_a_good_token_or_fails_in_time() {
     ] {
         assert!(count >= worlds / 40, "only {count} requests were {what}");
     }
-}
-
-fn setting(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::random::Random;
 use crate::credentials::TimeSource;
+use crate::random::Random;
 
 /// A wall clock that goes with tokio's paused clock, and jitter from the world's seed.
 #[derive(Clone)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use super::random::Random;
 use super::server::Mode;
+use crate::random::Random;
 
 /// Everything that a run depends on.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl World {
         let needed = 2 * latency + answer;
         let is_crowd = random.chance(0.06);
         let callers = if is_crowd { crowd(&mut random) } else { callers(&mut random, needed) };
-        let count = random.pick(&[0, 1, 1, 1, 2, 2, 3, 5]);
+        let count = *random.choose(&[0, 1, 1, 1, 2, 2, 3, 5]);
         let mut events: Vec<Event> = (0..count).map(|_| event(&mut random)).collect();
         if let (true, Some(first)) = (is_crowd, events.first_mut()) {
             // While the first requests are in progress.
@@ -132,7 +132,7 @@ impl World {
 
 /// Returns 200 to 500 calls that begin together.
 fn crowd(random: &mut Random) -> Vec<Caller> {
-    let count = 200 + random.below(301);
+    let count = 200 + random.within(0..301);
     let (timeout, attempt_timeout) = (Duration::from_secs(60), Duration::from_secs(20));
     let caller = |_| Caller {
         at: random.millis(0..50),
@@ -146,25 +146,25 @@ fn crowd(random: &mut Random) -> Vec<Caller> {
 
 /// Returns 2 to 40 callers. `needed` is the time for one request.
 fn callers(random: &mut Random, needed: Duration) -> Vec<Caller> {
-    let count = 2 + random.below(39);
+    let count = 2 + random.within(0..39);
     let at_once = random.chance(0.4);
-    let through_layer = random.pick(&[0.0, 0.3, 0.6]);
+    let through_layer = *random.choose(&[0.0, 0.3, 0.6]);
     let short = random.chance(0.3);
     let second = Duration::from_secs(1);
     let caller = |_| Caller {
         at: if at_once { random.millis(0..50) } else { random.millis(0..60_000) },
-        timeout: match random.below(10) {
+        timeout: match random.within(0..10) {
             0 if short => random.millis(1..500),
             1..4 if short => random.millis(500..10_000),
             4 => random.millis(10_000..60_000),
             _ => 60 * second,
         },
-        attempt_timeout: match random.below(4) {
+        attempt_timeout: match random.within(0..4) {
             0 | 1 if short => needed * 2 + random.millis(50..1000),
             2 => random.millis(5_000..30_000),
             _ => 20 * second,
         },
-        max_attempts: random.chance(0.1).then(|| 1 + random.below(5) as u32),
+        max_attempts: random.chance(0.1).then(|| 1 + random.within(0..5) as u32),
         through_layer: random.chance(through_layer),
     };
     (0..count).map(caller).collect()
@@ -172,14 +172,14 @@ fn callers(random: &mut Random, needed: Duration) -> Vec<Caller> {
 
 fn event(random: &mut Random) -> Event {
     let at = if random.chance(0.3) { random.millis(0..200) } else { random.millis(0..40_000) };
-    let time = match random.below(5) {
+    let time = match random.within(0..5) {
         0 | 1 => random.millis(10..5_000),
         2 | 3 => random.millis(5_000..35_000),
         _ => random.millis(35_000..50_000),
     };
-    let (to_server, to_client) = random.pick(&[(true, true), (true, false), (false, true)]);
-    let fault = match random.below(12) {
-        0 | 1 => Fault::Mode(Mode::Refuses(random.pick(&[Code::Unavailable, Code::Internal])), time),
+    let (to_server, to_client) = *random.choose(&[(true, true), (true, false), (false, true)]);
+    let fault = match random.within(0..12) {
+        0 | 1 => Fault::Mode(Mode::Refuses(*random.choose(&[Code::Unavailable, Code::Internal])), time),
         2 => Fault::Mode(mode(random), time),
         3 => Fault::Restart(time),
         4 => Fault::Reset,
@@ -194,7 +194,7 @@ fn event(random: &mut Random) -> Event {
 }
 
 fn mode(random: &mut Random) -> Mode {
-    match random.below(5) {
+    match random.within(0..5) {
         0 => Mode::AsksToWait(random.next() % 4_000),
         1 => Mode::Hangs,
         2 => Mode::IsSlow(random.next() % 4_000),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::random::Random;
+use crate::random::Random;
 use crate::source::CacheHints;
 
 /// A world, which is the same for the same seed.

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use super::finding::{Failure, Finding};
 use crate::error::RefusalCause;
+use crate::name::account_in;
 use crate::printable::PrintableWriter;
 use crate::roles;
 
@@ -28,7 +29,7 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// Returns the diagnosis of a chain that works. `names` are those of the delegates and the target.
     pub(super) fn allowed(caller: Option<String>, names: &[String]) -> Self {
-        let accounts = names.iter().map(|name| account(name).to_owned());
+        let accounts = names.iter().map(|name| account_in(name).to_owned());
         let principals = std::iter::once(caller).chain(accounts.clone().map(Some));
         let hop = |(index, (principal, account))| DiagnosedHop {
             principal,
@@ -163,8 +164,4 @@ impl fmt::Display for DiagnosedHop {
         write!(f, "{principal} -> {}: ", self.account)?;
         self.finding.explain(&mut f, principal, &self.account)
     }
-}
-
-fn account(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
 }

@@ -9,7 +9,7 @@ use super::member::Member;
 /// How many groups of a cycle an error shows.
 const SHOWN: usize = 8;
 
-/// Where the search is in a group.
+/// How far the search of a group has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
     /// Its members are being searched, so it is on the path to the current group.
