@@ -47,7 +47,9 @@ impl Known {
             mono_end: life.map(|life| sent.mono + life),
             wall_end: life.map(|life| sent.wall + life),
             renewed_at: life.map_or(Duration::ZERO, |life| life / 10 * 9),
-            last_part: life.map_or(Duration::ZERO, |life| (life / 10).min(Duration::from_secs(10))),
+            last_part: life.map_or(Duration::ZERO, |life| {
+                (life / 10).min(hints.renews_at().unwrap_or(life)).min(Duration::from_secs(10))
+            }),
             rejected: false,
             returned: None,
         };
@@ -68,7 +70,7 @@ impl Known {
         self.expires_at = again.expires_at.or(self.expires_at);
         let left = self.left(clocks);
         self.renewed_at = self.renewed_at.min(left.saturating_sub(Duration::from_secs(1)));
-        self.last_part = self.last_part.min(self.renewed_at);
+        self.last_part = self.last_part.min(left / 2).min(left.saturating_sub(Duration::from_secs(1)));
     }
 
     /// What is left of the token's life, by the clock with less left.
