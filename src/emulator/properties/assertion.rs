@@ -1,11 +1,13 @@
 //! What holds for every assertion.
 
 use std::cell::LazyCell;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
+use http::Uri;
 use serde_json::Value;
 
-use super::in_memory::{ENDPOINT, InMemory, Reply};
+use super::in_memory::{InMemory, Reply};
 use crate::emulator::clock::unix;
 use crate::emulator::iam::jwt;
 
@@ -67,12 +69,23 @@ fn keeps_the_rules(claims: &Value, now: i64) -> bool {
     let (iat, exp, now) = (time("iat"), time("exp"), now as f64);
     let audience = claims["aud"].as_str().unwrap_or_default();
     claims["iss"] == ACCOUNT
-        && (audience == format!("{ENDPOINT}/token") || audience.starts_with("https://"))
+        && (is_own_endpoint(audience) || audience.starts_with("https://"))
         && iat < now + 302.0
         && exp > now - 2.0
         && exp > iat - 1.0
         && exp - iat < 3_902.0
         && (claims["scope"].is_string() || claims["target_audience"].is_string())
+}
+
+/// The emulator is reached by every loopback address, and perhaps through a forwarded port.
+fn is_own_endpoint(audience: &str) -> bool {
+    let Ok(url) = audience.parse::<Uri>() else { return false };
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']', '.']).to_ascii_lowercase();
+    let is_loopback = match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    };
+    url.path() == "/token" && url.query().is_none() && is_loopback
 }
 
 /// Replaces each `@` and number by the seconds since 1970 of that many seconds from now.

@@ -13,7 +13,7 @@ use crate::emulator::own_hosts::OwnHosts;
 use crate::emulator::server::services::Services;
 use crate::emulator::state::EmulatorState;
 
-pub(super) const ENDPOINT: &str = "http://127.0.0.1:1";
+const ENDPOINT: &str = "http://127.0.0.1:1";
 
 /// The services of one emulator, and a runtime for them.
 pub(super) struct InMemory {
