@@ -10,10 +10,10 @@ use crate::headers::{GRPC_CONTENT_TYPE, GRPC_STATUS};
 /// One request and the head of its reply, as far as they have come.
 #[derive(Default)]
 pub(crate) struct Exchange {
-    /// Whether a service has taken the request.
+    /// Whether a service has taken the request to send it.
     sent: AtomicBool,
-    /// The same for a channel, which takes the request later. Shared with the request's body.
-    taken_from_queue: OnceLock<Arc<AtomicBool>>,
+    /// The same for a channel, which queues the request first. Shared with the request's body.
+    sent_by_channel: OnceLock<Arc<AtomicBool>>,
     /// The HTTP status of the reply; 0 until the head has arrived.
     status: AtomicU16,
     is_not_grpc: AtomicBool,
@@ -25,9 +25,9 @@ impl Exchange {
         self.sent.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the flag to be set when a connection takes the request out of a channel's queue.
-    pub(super) fn taken_from_queue(&self) -> &Arc<AtomicBool> {
-        self.taken_from_queue.get_or_init(Arc::default)
+    /// Returns the flag to be set when a connection of a channel sends the request.
+    pub(super) fn sent_by_channel(&self) -> &Arc<AtomicBool> {
+        self.sent_by_channel.get_or_init(Arc::default)
     }
 
     pub(crate) fn record_head(&self, status: StatusCode, headers: &HeaderMap) {
@@ -39,9 +39,9 @@ impl Exchange {
         self.is_not_grpc.store(!is_grpc, Ordering::Relaxed);
     }
 
-    /// Returns whether a connection has taken the request. If not, the server can't have seen it.
+    /// Returns whether a connection has sent the request. If not, the server can't have seen it.
     pub(crate) fn is_sent(&self) -> bool {
-        self.taken_from_queue.get().map_or(&self.sent, AsRef::as_ref).load(Ordering::Relaxed)
+        self.sent_by_channel.get().map_or(&self.sent, AsRef::as_ref).load(Ordering::Relaxed)
     }
 
     /// Returns the HTTP status of a reply that isn't gRPC.

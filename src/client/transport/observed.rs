@@ -56,7 +56,8 @@ impl<'a> Service<Request<Body>> for Observed<'a> {
     fn call(&mut self, request: Request<Body>) -> ObservedReply<'a> {
         let reply = match &mut self.service {
             Either::Channel(channel, active) => {
-                let request = request.map(|body| TakenBody::boxed(body, self.exchange.taken_from_queue()));
+                let sent = Arc::clone(self.exchange.sent_by_channel());
+                let request = request.map(|body| Body::new(SentBody { body, sent }));
                 Reply::Channel(channel.call(request), active)
             }
             Either::Service(service) => {
@@ -68,25 +69,16 @@ impl<'a> Service<Request<Body>> for Observed<'a> {
     }
 }
 
-/// A body that tells when a connection takes its request.
+/// A body that tells when a connection sends its request.
 ///
-/// A channel queues requests until it is connected, and drops those whose callers have left. When
-/// hyper takes a request out of that queue to send it, it first asks whether there is a body.
-struct TakenBody {
+/// A channel queues requests until it is connected, and drops those whose callers have left. A
+/// connection reads the body of a request only once it has opened a stream for it.
+struct SentBody {
     body: Body,
     sent: Arc<AtomicBool>,
 }
 
-impl TakenBody {
-    fn boxed(body: Body, sent: &Arc<AtomicBool>) -> Body {
-        let boxed = Body::new(Self { body, sent: Arc::clone(sent) });
-        // tonic has asked as well, to box the body.
-        sent.store(false, Ordering::Relaxed);
-        boxed
-    }
-}
-
-impl HttpBody for TakenBody {
+impl HttpBody for SentBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -94,11 +86,11 @@ impl HttpBody for TakenBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.sent.store(true, Ordering::Relaxed);
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.sent.store(true, Ordering::Relaxed);
         self.body.is_end_stream()
     }
 

@@ -134,7 +134,7 @@ async fn short_timeouts_do_not_drop_the_connection_of_a_slow_server() {
 
 /// conf: A10
 #[tokio::test(start_paused = true)]
-async fn a_request_is_counted_when_a_connection_takes_it() {
+async fn a_request_is_counted_when_a_connection_sends_it() {
     let (client, _) = Server { setup: ms(250), reply: ms(500), ..FAST }.client();
     let call = client.sign_blob(TARGET, "").attempt_timeout(ms(100)).timeout(ms(600));
     let error = call.await.unwrap_err();
