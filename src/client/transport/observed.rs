@@ -71,8 +71,9 @@ impl<'a> Service<Request<Body>> for Observed<'a> {
 
 /// A body that tells when a connection sends its request.
 ///
-/// A channel queues requests until it is connected, and drops those whose callers have left. A
-/// connection reads the body of a request only once it has opened a stream for it.
+/// A channel queues requests until it is connected, and drops those whose callers have left. What a
+/// connection reads, it sends; only beyond the number of requests that the server allows at once it
+/// reads some, up to about 128, that it has to hold until others end.
 struct SentBody {
     body: Body,
     sent: Arc<AtomicBool>,
