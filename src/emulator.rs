@@ -31,6 +31,7 @@
 
 mod api;
 mod builder;
+mod certificate_authority;
 mod clock;
 mod connection;
 mod control;
@@ -47,6 +48,7 @@ pub(crate) mod properties;
 mod protocol;
 mod reply;
 mod server;
+mod server_certificate;
 mod state;
 
 use std::net::SocketAddr;
@@ -59,6 +61,7 @@ use self::control::handle;
 use self::server::running::RunningServer;
 
 pub use self::builder::{DEFAULT_ADDRESS, EmulatorBuilder};
+pub use self::certificate_authority::CertificateAuthority;
 pub use self::control::handle::{
     ClockControl, EmulatorError, FaultControl, JournalControl, KeyControl, PolicyControl, VerifiedToken,
 };
@@ -105,7 +108,8 @@ impl Emulator {
         EmulatorBuilder::new()
     }
 
-    /// Returns the URL for gRPC and REST: `http://127.0.0.1:43210`, for example.
+    /// Returns the URL for gRPC and REST: `http://127.0.0.1:43210`, for example. The same port also serves
+    /// `https`.
     pub fn endpoint(&self) -> &str {
         &self.commands.state().endpoint
     }
@@ -120,10 +124,9 @@ impl Emulator {
         self.server.connections()
     }
 
-    /// Returns the certificate of the certificate authority that clients must trust, in PEM. It is
-    /// `None` without [`tls`](EmulatorBuilder::tls).
-    pub fn ca_pem(&self) -> Option<&str> {
-        self.commands.state().ca_pem.as_deref()
+    /// Returns the certificate of the certificate authority that clients over TLS must trust, in PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.commands.state().ca_pem
     }
 
     /// Returns the control of the clock. It can let tokens expire, or tell clients a different time.

@@ -181,7 +181,7 @@ async fn over_tls_a_process_trusts_the_systems_certificate_store() {
     let user = emulator.authorized_user_json(USER);
     std::fs::write(&file, emulator.impersonated_service_account_json(&user, TARGET, [""; 0]).unwrap())
         .unwrap();
-    std::fs::write(&store, emulator.ca_pem().unwrap()).unwrap();
+    std::fs::write(&store, emulator.ca_pem()).unwrap();
     let shown = process([("GOOGLE_APPLICATION_CREDENTIALS", &file), ("SSL_CERT_FILE", &store)]);
     assert_eq!(principal(&emulator, &shown), member(TARGET));
 }

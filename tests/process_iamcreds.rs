@@ -17,7 +17,8 @@ const POLICY: &str = include_str!("../docs/policy.json");
 
 fn start(arguments: &[&str]) -> (Child, Vec<String>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_iamcreds"))
-        .args(["emulator", "--listen", "127.0.0.1:0"])
+        .arg("emulator")
+        .args(if arguments.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] })
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -103,6 +104,34 @@ async fn the_emulator_command_reads_a_policy_and_writes_its_certificate_authorit
     assert!(child.wait().unwrap().success());
 }
 
+/// conf: S3
+#[tokio::test]
+async fn the_emulator_command_keeps_its_certificate_authority_and_serves_both_schemes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name| folder.path().join(name).to_str().unwrap().to_owned();
+    let kept = path("authority.pem");
+    let mut certificates = Vec::new();
+    for run in ["first.pem", "second.pem"] {
+        let ca = path(run);
+        let (mut child, lines) = start(&["--listen", "localhost:0", "--ca", &kept, "--ca-out", &ca]);
+        let port = lines[0].strip_prefix("listening on http://127.0.0.1:").unwrap();
+        // The authority of the first run is good for the second one.
+        let trusted = path("first.pem");
+        for scheme in ["http", "https"] {
+            let page = format!("{scheme}://localhost:{port}/healthz");
+            let output = Command::new("curl").args(["-sS", "--cacert", &trusted, &page]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), "ok\n", "{page}: {:?}", output.stderr);
+        }
+        certificates.push(std::fs::read_to_string(&ca).unwrap());
+        signal(&child, "-TERM");
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(certificates[0], certificates[1]);
+    assert!(!certificates[0].contains("PRIVATE KEY"), "{certificates:?}");
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&kept).unwrap());
+    assert_eq!(mode & 0o777, 0o600, "others can read the key");
+}
+
 #[test]
 fn errors_are_printed_with_the_argument_that_caused_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -130,5 +159,7 @@ fn errors_are_printed_with_the_argument_that_caused_them() {
     assert!(run(&["--listen", &address]).contains(&address));
     assert!(run(&["--listen", "127.0.0.1:0", "--allow-host", "a:80"]).contains("a:80"));
     assert!(run(&["--listen", "nowhere"]).contains("nowhere"));
-    assert!(run(&["--ca-out", "x"]).contains("--tls"));
+    std::fs::write(&policy, "no authority").unwrap();
+    let printed = run(&["--listen", "127.0.0.1:0", "--ca", policy.to_str().unwrap()]);
+    assert!(printed.contains("policy.json") && printed.contains("`certificate_authority`"), "{printed}");
 }

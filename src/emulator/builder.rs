@@ -6,13 +6,14 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::Emulator;
+use super::certificate_authority::CertificateAuthority;
 use super::control::commands::Commands;
 use super::control::handle::EmulatorError;
 use super::iam::policy::Policy;
 use super::own_hosts::OwnHosts;
 use super::server::running::RunningServer;
 use super::server::services::Services;
-use super::server::tls::TlsIdentity;
+use super::server_certificate::server_config;
 use super::state::EmulatorState;
 
 /// The address that an emulator listens on by default: `127.0.0.1` and any free port.
@@ -40,6 +41,7 @@ pub struct EmulatorBuilder {
     address: SocketAddr,
     policy: Option<Policy>,
     tls: bool,
+    authority: Option<CertificateAuthority>,
     public_url: Option<String>,
     allowed_hosts: Vec<String>,
 }
@@ -50,6 +52,7 @@ impl EmulatorBuilder {
             address: DEFAULT_ADDRESS,
             policy: None,
             tls: false,
+            authority: None,
             public_url: None,
             allowed_hosts: Vec::new(),
         }
@@ -65,10 +68,11 @@ impl EmulatorBuilder {
     }
 
     /// Sets the URL that clients use, if it differs from the address: for example
-    /// `http://emulator:8095` in a network of containers. [`Emulator::endpoint`] returns it, and
-    /// credential files contain it.
+    /// `http://emulator:8095` in a network of containers. Its scheme is `http` or `https`.
+    /// [`Emulator::endpoint`] returns it, and credential files contain it.
     ///
-    /// Default: the address, or the loopback address if the address is unspecified (`0.0.0.0`).
+    /// Default: the address, or the loopback address if the address is unspecified (`0.0.0.0`), with the
+    /// scheme `http`, or `https` after [`tls`](Self::tls).
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.public_url = Some(url.into());
         self
@@ -91,12 +95,21 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Serves TLS instead of plaintext. Clients must trust [`Emulator::ca_pem`]. Default: plaintext.
+    /// Gives [`Emulator::endpoint`] the scheme `https`, so that credential files contain an `https` URL.
+    /// Default: `http`. Has no effect if there is a [`public_url`](Self::public_url).
     ///
-    /// The certificate is valid for the address, for loopback and `localhost`, and for the names of
-    /// the Google services that the emulator replaces.
+    /// With or without it, the port serves both plaintext and TLS. Clients over TLS must trust
+    /// [`Emulator::ca_pem`]. The certificate is valid for loopback, for the hosts of the control pages
+    /// ([`allow_host`](Self::allow_host)), and for the names of the Google services that the emulator
+    /// replaces.
     pub fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Sets the certificate authority. Default: one that the emulator generates when it starts.
+    pub fn certificate_authority(mut self, authority: CertificateAuthority) -> Self {
+        self.authority = Some(authority);
         self
     }
 
@@ -119,11 +132,12 @@ impl EmulatorBuilder {
             tracing::warn!(%address, "the emulator listens on an address that is not loopback");
         }
         let url = self.url(address)?;
-        let identity = self.tls.then(|| TlsIdentity::generate(address.ip(), url.host())).transpose();
-        let identity = identity.map_err(|cause| EmulatorError::Key(cause.to_string()))?;
-        let (tls, ca_pem) = identity.map(|identity| (identity.config, identity.ca_pem)).unzip();
-        let endpoint = url.to_string().trim_end_matches('/').to_owned();
         let own_hosts = self.own_hosts(address, &url)?;
+        let authority = self.authority.map_or_else(CertificateAuthority::generate, Ok)?;
+        let tls = server_config(&authority, own_hosts.added())
+            .map_err(|cause| EmulatorError::Key(cause.to_string()))?;
+        let endpoint = url.to_string().trim_end_matches('/').to_owned();
+        let ca_pem = authority.certificate_pem().to_owned();
         let state = Arc::new(EmulatorState::new(endpoint, own_hosts, ca_pem, self.policy));
         let server =
             RunningServer::start(listener, tls, Services::new(Arc::clone(&state))).map_err(failed)?;
@@ -152,13 +166,10 @@ impl EmulatorBuilder {
         };
         let own = format!("{scheme}://{}", SocketAddr::new(reachable, address.port()));
         let text = self.public_url.as_ref().unwrap_or(&own);
-        let invalid = || EmulatorError::PublicUrl { url: text.clone(), scheme };
+        let invalid = || EmulatorError::PublicUrl { url: text.clone() };
         let url: Uri = text.parse().map_err(|_| invalid())?;
         let bare = matches!(url.path(), "" | "/") && url.query().is_none();
-        if url.scheme_str() == Some(scheme) && url.host().is_some() && bare {
-            Ok(url)
-        } else {
-            Err(invalid())
-        }
+        let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+        if is_http && url.host().is_some() && bare { Ok(url) } else { Err(invalid()) }
     }
 }

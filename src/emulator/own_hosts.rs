@@ -22,6 +22,11 @@ impl OwnHosts {
         is_host
     }
 
+    /// Returns the hosts that were added: names in lower case, and addresses.
+    pub(crate) fn added(&self) -> &[String] {
+        &self.0
+    }
+
     /// Returns whether the host of `authority`, as in the header `Host`, is the emulator's.
     pub(crate) fn contains(&self, authority: &str) -> bool {
         let host = split_port(authority).and_then(normalized);

@@ -7,4 +7,3 @@ pub(crate) mod running;
 mod serve;
 pub(crate) mod services;
 mod socket;
-pub(crate) mod tls;

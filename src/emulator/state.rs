@@ -15,7 +15,7 @@ pub(crate) struct EmulatorState {
     /// The URL that clients use, without a trailing slash: `http://127.0.0.1:8095`.
     pub(crate) endpoint: String,
     /// The certificate of the authority that signed the TLS certificate.
-    pub(crate) ca_pem: Option<String>,
+    pub(crate) ca_pem: String,
     pub(crate) own_hosts: Arc<OwnHosts>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) faults: ActiveFaults,
@@ -27,12 +27,7 @@ pub(crate) struct EmulatorState {
 
 impl EmulatorState {
     /// Returns the state of an emulator that starts now. `policy` must be valid.
-    pub(crate) fn new(
-        endpoint: String,
-        own_hosts: OwnHosts,
-        ca_pem: Option<String>,
-        policy: Option<Policy>,
-    ) -> Self {
+    pub(crate) fn new(endpoint: String, own_hosts: OwnHosts, ca_pem: String, policy: Option<Policy>) -> Self {
         let (clock, own_hosts) = (Arc::new(Clock::default()), Arc::new(own_hosts));
         let identities = Identities::new(Arc::clone(&clock), Arc::clone(&own_hosts));
         identities.set_policy(policy.clone());

@@ -222,7 +222,7 @@ async fn a_public_url_is_the_endpoint_in_credential_files() {
     assert_eq!(emulator.endpoint(), "http://emulator:8095");
     let file: Value = serde_json::from_str(&emulator.service_account_key_json(EMAIL)).unwrap();
     assert_eq!(file["token_uri"], "http://emulator:8095/token");
-    for wrong in ["emulator:8095", "https://emulator", "http://emulator/path", "http://", "http://a b"] {
+    for wrong in ["emulator:8095", "ftp://emulator", "https://emulator/path", "http://", "http://a b"] {
         let error = Emulator::builder().public_url(wrong).start().await.expect_err(wrong);
         assert!(error.to_string().contains(wrong), "{error}");
     }

@@ -1,33 +1,144 @@
-//! TLS with the emulator's own certificate authority.
+//! Plaintext and TLS on one port, with the emulator's own certificate authority.
 
-use gcp_iam_credentials::emulator::{Emulator, Fault};
+use std::io::{Read, Write};
+use std::net::TcpStream as StdStream;
+use std::sync::Arc;
+
+use gcp_iam_credentials::emulator::{CertificateAuthority, Emulator, Fault};
 use gcp_iam_credentials::proto::iam_credentials_client::IamCredentialsClient;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
-use crate::support::emulator::{EMAIL, get_token};
-
-async fn start() -> Emulator {
-    Emulator::builder().tls().start().await.unwrap()
-}
+use crate::support::emulator::{EMAIL, get_token, http, start, stub};
 
 /// Returns the settings of a client that trusts only the authority of an emulator.
 fn trusting(emulator: &Emulator) -> ClientTlsConfig {
-    ClientTlsConfig::new().ca_certificate(Certificate::from_pem(emulator.ca_pem().unwrap()))
+    ClientTlsConfig::new().ca_certificate(Certificate::from_pem(emulator.ca_pem()))
 }
 
 async fn token_over(emulator: &Emulator, tls: ClientTlsConfig) -> Result<String, Status> {
-    let channel = Channel::from_shared(emulator.endpoint().to_owned()).unwrap().tls_config(tls).unwrap();
+    let endpoint = format!("https://{}", emulator.address());
+    let channel = Channel::from_shared(endpoint).unwrap().tls_config(tls).unwrap();
     get_token(&mut IamCredentialsClient::new(channel.connect_lazy())).await
 }
 
+/// Connects with TLS as a client of `host` and returns the certificate of the server.
+fn certificate_for(emulator: &Emulator, host: &str) -> Result<CertificateDer<'static>, std::io::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(emulator.ca_pem().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).unwrap();
+    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut socket = StdStream::connect(emulator.address()).unwrap();
+    while client.is_handshaking() {
+        client.complete_io(&mut socket)?;
+    }
+    Ok(client.peer_certificates().unwrap()[0].clone().into_owned())
+}
+
+/// conf: S1
 #[tokio::test]
-async fn tls_uses_a_certificate_of_the_emulators_own_authority() {
-    let (emulator, other) = (start().await, start().await);
-    token_over(&emulator, trusting(&emulator)).await.unwrap();
-    let google = trusting(&emulator).domain_name("iamcredentials.googleapis.com");
-    token_over(&emulator, google).await.expect("the certificate names Google's hosts too");
-    token_over(&emulator, trusting(&other)).await.expect_err("another authority issued the certificate");
+async fn one_port_serves_plaintext_and_tls_with_one_state() {
+    let emulator = start().await;
+    let plain = get_token(&mut stub(&emulator)).await.unwrap();
+    let encrypted = token_over(&emulator, trusting(&emulator)).await.unwrap();
+    for token in [plain, encrypted] {
+        assert!(emulator.verify_access_token(&token).is_some());
+        let url = format!("{}/tokeninfo?access_token={token}", emulator.endpoint());
+        assert_eq!(http("GET", &url, &[], "").await.0, 200);
+    }
+    assert_eq!(emulator.journal().entries().len(), 4);
+}
+
+/// conf: S1
+#[test]
+fn the_first_byte_decides_however_slowly_it_comes_and_whatever_follows() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let emulator = runtime.block_on(start());
+    let connect = || StdStream::connect(emulator.address()).unwrap();
+    let reply = |mut stream: StdStream| {
+        let mut reply = Vec::new();
+        // A reset is an end, too.
+        let _ = stream.read_to_end(&mut reply);
+        String::from_utf8_lossy(&reply).into_owned()
+    };
+    // Silent connections delay nobody, and one that closes without a byte is forgotten.
+    let silent: Vec<_> = (0..20).map(|_| connect()).collect();
+    drop(connect());
+    let mut slow = connect();
+    for byte in b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n" {
+        slow.write_all(&[*byte]).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let received = reply(slow);
+    assert!(received.starts_with("HTTP/1.1 200") && received.ends_with("ok\n"), "{received}");
+    // A record that no TLS server understands.
+    let mut garbage = connect();
+    garbage.write_all(&[0x16; 300]).unwrap();
+    let received = reply(garbage);
+    assert!(!received.contains("HTTP"), "{received}");
+    drop(silent);
+    certificate_for(&emulator, "localhost").unwrap();
+}
+
+/// conf: S2
+#[test]
+fn the_certificate_is_valid_for_every_host_that_googles_libraries_hard_code() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let emulator = Emulator::builder().allow_host("Emulator.Test").allow_host("192.168.1.5");
+    let emulator = runtime.block_on(emulator.public_url("http://in-a-container:8095").start()).unwrap();
+    let mut hosts = vec![
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "emulator.test",
+        "in-a-container",
+        "192.168.1.5",
+        "169.254.169.254",
+        "metadata.google.internal",
+        "accounts.google.com",
+    ];
+    let google: Vec<String> =
+        ["iamcredentials", "oauth2", "www", "sts", "iam", "openidconnect", "serviceusage"]
+            .iter()
+            .flat_map(|name| ["", ".mtls"].map(|mtls| format!("{name}{mtls}.googleapis.com")))
+            .collect();
+    hosts.extend(google.iter().map(String::as_str));
+    for host in hosts {
+        certificate_for(&emulator, host).unwrap_or_else(|error| panic!("{host}: {error}"));
+    }
+    for host in ["google.com", "example.com", "googleapis.com", "a.b.c.googleapis.com", "192.168.1.6"] {
+        certificate_for(&emulator, host).expect_err(host);
+    }
+}
+
+/// conf: S2
+#[test]
+fn strict_clients_find_the_authoritys_key_in_a_certificate_that_is_not_too_old() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let emulator = runtime.block_on(start());
+    let certificate = certificate_for(&emulator, "localhost").unwrap();
+    // The object identifier of the extension: 2.5.29.35.
+    let extension = [0x06, 0x03, 0x55, 0x1d, 0x23];
+    assert!(certificate.windows(extension.len()).any(|window| window == extension), "{certificate:?}");
+}
+
+/// conf: S3
+#[tokio::test]
+async fn emulators_of_one_authority_are_trusted_alike_and_others_are_not() {
+    let authority = CertificateAuthority::from_pem(&CertificateAuthority::generate().unwrap().to_pem());
+    let kept = || Emulator::builder().certificate_authority(authority.clone().unwrap()).start();
+    let (one, other, stranger) = (kept().await.unwrap(), kept().await.unwrap(), start().await);
+    assert_eq!(one.ca_pem(), other.ca_pem());
+    token_over(&one, trusting(&other)).await.unwrap();
+    token_over(&other, trusting(&one)).await.unwrap();
+    token_over(&one, trusting(&stranger)).await.expect_err("another authority issued the certificate");
+    token_over(&stranger, trusting(&one)).await.expect_err("another authority issued the certificate");
 }
 
 #[tokio::test]
@@ -39,9 +150,12 @@ async fn faults_apply_over_tls() {
 }
 
 #[tokio::test]
-async fn credential_files_name_the_https_endpoint() {
-    let emulator = start().await;
-    let file = emulator.service_account_key_json(EMAIL);
-    assert!(emulator.endpoint().starts_with("https://127.0.0.1:"), "{}", emulator.endpoint());
-    assert!(file.contains(emulator.endpoint()), "{file}");
+async fn credential_files_name_the_endpoint_with_the_scheme_that_was_chosen() {
+    let tls = Emulator::builder().tls().start().await.unwrap();
+    let public = Emulator::builder().public_url("https://emulator.test:8095").start().await.unwrap();
+    for (emulator, expected) in [(&tls, "https://127.0.0.1:"), (&public, "https://emulator.test:8095")] {
+        let file = emulator.service_account_key_json(EMAIL);
+        assert!(emulator.endpoint().starts_with(expected), "{}", emulator.endpoint());
+        assert!(file.contains(emulator.endpoint()), "{file}");
+    }
 }

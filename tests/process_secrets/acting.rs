@@ -35,10 +35,12 @@ fn client(emulator: &Emulator, token: &str) -> IamCredentialsClient {
         .credentials(Credentials::fixed(Token::new(token, None).unwrap()))
         .endpoint(emulator.endpoint())
         .timeout(Duration::from_secs(20));
-    match emulator.ca_pem() {
-        Some(pem) => builder.root_certificates(pem).build().unwrap(),
-        None => builder.build().unwrap(),
-    }
+    let builder = if is_tls(emulator) { builder.root_certificates(emulator.ca_pem()) } else { builder };
+    builder.build().unwrap()
+}
+
+fn is_tls(emulator: &Emulator) -> bool {
+    emulator.endpoint().starts_with("https:")
 }
 
 async fn verbs(scene: &Scene, client: &IamCredentialsClient, emulator: &Emulator, payload: &str) {
@@ -53,7 +55,7 @@ async fn verbs(scene: &Scene, client: &IamCredentialsClient, emulator: &Emulator
         pooled.id_token("https://service.test").unwrap(),
         pooled.self_signed_jwt("https://pubsub.googleapis.com/").unwrap(),
     ];
-    if emulator.ca_pem().is_none() {
+    if !is_tls(emulator) {
         all.push(acting.clone().subject("user@corp.example").access_token([scopes::PUBSUB]).unwrap());
     }
     for credentials in &all {

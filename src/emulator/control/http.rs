@@ -11,7 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{Response, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tonic::Code;
@@ -220,10 +220,8 @@ async fn impersonated_file(State(commands): State<Commands>, body: Bytes) -> Rep
 }
 
 async fn ca_pem(State(commands): State<Commands>) -> Response<Body> {
-    match &commands.state().ca_pem {
-        Some(pem) => ([(header::CONTENT_TYPE, "application/x-pem-file")], pem.clone()).into_response(),
-        None => (StatusCode::NOT_FOUND, "This emulator serves plaintext.\n").into_response(),
-    }
+    let pem = commands.state().ca_pem.clone();
+    ([(header::CONTENT_TYPE, "application/x-pem-file")], pem).into_response()
 }
 
 async fn reset(State(commands): State<Commands>) -> Reply {

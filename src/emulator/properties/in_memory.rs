@@ -29,7 +29,8 @@ pub(super) struct Reply {
 
 impl InMemory {
     pub(super) fn new(policy: Option<Policy>) -> Self {
-        let state = Arc::new(EmulatorState::new(ENDPOINT.to_owned(), OwnHosts::default(), None, policy));
+        let state =
+            Arc::new(EmulatorState::new(ENDPOINT.to_owned(), OwnHosts::default(), String::new(), policy));
         let services = Services::new(Arc::clone(&state));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         Self { state, services, runtime: runtime.unwrap_or_else(|error| panic!("no runtime: {error}")) }

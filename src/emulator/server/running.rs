@@ -38,7 +38,7 @@ pub(crate) struct RunningServer {
 impl RunningServer {
     pub(crate) fn start(
         listener: StdListener,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Arc<ServerConfig>,
         services: Services,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
@@ -53,7 +53,7 @@ impl RunningServer {
         let (stopping, stopped) = oneshot::channel();
         let counter = Arc::new(AtomicU64::new(0));
         let connections = Arc::clone(&counter);
-        let tls = tls.map(TlsAcceptor::from);
+        let tls = TlsAcceptor::from(tls);
         let thread = thread::Builder::new().name("iam-emulator".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -119,7 +119,7 @@ fn runtime() -> io::Result<Runtime> {
 /// Serves connections until it is asked to drain, and then until the last reply.
 async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: TlsAcceptor,
     services: Services,
     counter: Arc<AtomicU64>,
     asked_to_drain: oneshot::Receiver<Duration>,
@@ -138,7 +138,7 @@ async fn serve(
 /// Accepts connections. Never returns.
 async fn accept(
     listener: &TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: TlsAcceptor,
     services: Services,
     counter: Arc<AtomicU64>,
     open: &mut OpenConnections,

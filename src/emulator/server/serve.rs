@@ -26,33 +26,56 @@ const GOAWAY_TIME: Duration = Duration::from_millis(50);
 /// How long a client may take for the head of an HTTP/1 request: 30 s.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a client may take for its first byte: 30 s.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The first byte of TLS: the type of a record with a handshake. No HTTP request starts with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// How long a client may take for the TLS handshake: 10 s.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many streams one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 10_000;
 
-/// Serves a new connection until it ends.
+/// Serves a new connection, plaintext or TLS, until it ends.
 pub(super) async fn serve_socket(
     stream: TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: TlsAcceptor,
     services: Services,
     connection: Arc<Connection>,
 ) {
+    let first = tokio::select! {
+        first = first_byte(&stream) => first,
+        _ = connection.ended(None) => return,
+    };
     let socket = Socket::new(stream, Arc::clone(&connection));
-    match tls {
-        None => serve(socket, services, connection).await,
-        Some(tls) => {
-            let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket));
-            let socket = tokio::select! {
-                socket = handshake => socket,
-                _ = connection.ended(None) => return,
-            };
-            // If the handshake fails or takes too long, the connection is closed.
-            if let Ok(Ok(socket)) = socket {
-                serve(socket, services, connection).await;
-            }
-        }
+    match first {
+        Some(TLS_HANDSHAKE) => serve_tls(socket, tls, services, connection).await,
+        Some(_) => serve(socket, services, connection).await,
+        // The client closed the connection, or sent nothing in time.
+        None => {}
+    }
+}
+
+/// Waits for the first byte and leaves it in the stream.
+async fn first_byte(stream: &TcpStream) -> Option<u8> {
+    let mut first = [0];
+    match tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first)).await {
+        Ok(Ok(1)) => Some(first[0]),
+        Ok(Ok(_) | Err(_)) | Err(_) => None,
+    }
+}
+
+async fn serve_tls(socket: Socket, tls: TlsAcceptor, services: Services, connection: Arc<Connection>) {
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket));
+    let socket = tokio::select! {
+        socket = handshake => socket,
+        _ = connection.ended(None) => return,
+    };
+    // If the handshake fails or takes too long, the connection is closed.
+    if let Ok(Ok(socket)) = socket {
+        serve(socket, services, connection).await;
     }
 }
 

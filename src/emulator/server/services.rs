@@ -144,7 +144,7 @@ mod tests {
     /// conf: A21
     #[tokio::test(start_paused = true)]
     async fn a_body_that_trickles_times_out() {
-        let state = EmulatorState::new(String::new(), OwnHosts::default(), None, None);
+        let state = EmulatorState::new(String::new(), OwnHosts::default(), String::new(), None);
         let services = Services::new(Arc::new(state));
         let sign_blob = "/v1/projects/-/serviceAccounts/a@b.c:signBlob";
         let grpc = "/google.iam.credentials.v1.IAMCredentials/SignBlob";

@@ -29,12 +29,10 @@ pub enum EmulatorError {
         cause: Arc<std::io::Error>,
     },
     /// The public URL is invalid.
-    #[error("invalid `public_url`: must have the form {scheme}://host:port, got {url:?}")]
+    #[error("invalid `public_url`: must have the form http://host:port or https://host:port, got {url:?}")]
     PublicUrl {
         /// The URL.
         url: String,
-        /// The scheme that it must have.
-        scheme: &'static str,
     },
     /// An allowed host is invalid.
     #[error("invalid `allow_host`: must be a DNS name or an IP address without a port, got {host:?}")]
@@ -45,6 +43,12 @@ pub enum EmulatorError {
     /// The policy is invalid.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The text isn't that of a certificate authority. It contains what was found instead.
+    #[error(
+        "invalid `certificate_authority`: must be the certificate and the key of an emulator's authority in \
+         PEM, got {0}"
+    )]
+    CertificateAuthority(String),
     /// A key or a certificate can't be generated, or the account doesn't exist.
     #[error("{0}")]
     Key(String),
