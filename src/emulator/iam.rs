@@ -10,6 +10,7 @@ pub(crate) mod jwt;
 pub(crate) mod key;
 pub(crate) mod key_ring;
 pub(crate) mod policy;
+pub(crate) mod pool_names;
 pub(crate) mod principal;
 pub(crate) mod refresh_tokens;
 pub(crate) mod reused_tokens;

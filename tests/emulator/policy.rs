@@ -176,6 +176,28 @@ async fn grants_to_groups_and_domains_and_on_projects_apply() {
 }
 
 #[tokio::test]
+async fn a_grant_to_a_federated_principal_or_to_its_whole_pool_applies() {
+    let pool = "//iam.googleapis.com/projects/12/locations/global/workloadIdentityPools/ci";
+    for (member, allowed) in [
+        (format!("principal:{pool}/subject/repo:octo/shop"), true),
+        (format!("principal:{pool}/subject/repo:octo/other"), false),
+        (format!("principalSet:{pool}/*"), true),
+        (format!("principalSet:{pool}2/*"), false),
+        (format!("principalSet:{pool}/group/admins"), false),
+    ] {
+        let policy = Policy::new().token("job", format!("principal:{pool}/subject/repo:octo/shop")).grant(
+            member.as_str(),
+            Role::WORKLOAD_IDENTITY_USER,
+            EMAIL,
+        );
+        let emulator = start(policy).await;
+        let reply = stub(&emulator).generate_access_token(with_bearer(access_token(EMAIL), "job")).await;
+        let expected = if allowed { Code::Ok } else { Code::PermissionDenied };
+        assert_eq!(reply.map_or_else(|status| status.code(), |_| Code::Ok), expected, "{member}");
+    }
+}
+
+#[tokio::test]
 async fn with_a_policy_unknown_tokens_are_refused() {
     let emulator = start(Policy::new().grant("allUsers", Role::TOKEN_CREATOR, EMAIL)).await;
     let status =

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::PolicyError;
 use crate::emulator::iam::account::is_well_formed;
+use crate::emulator::iam::pool_names;
 
 /// What an error says if a text isn't a member.
 const EXPECTED: &str = "a member is user:…, serviceAccount:…, group:…, domain:…, principal://…, \
-                        allAuthenticatedUsers or allUsers";
+                        principalSet://…, allAuthenticatedUsers or allUsers";
 
 /// Who gets a role by a grant: an account, a user, a group, a domain, or everyone.
 ///
@@ -102,6 +103,9 @@ impl Member {
 
     /// Returns whether the member includes a principal. For groups, [`Policy`](super::Policy) decides.
     pub(crate) fn includes(&self, principal: &str) -> bool {
+        if pool_names::whole_pool_includes(&self.0, principal) {
+            return true;
+        }
         if self.0 == principal || [Self::ALL_USERS, Self::ALL_AUTHENTICATED_USERS].contains(self) {
             return true;
         }
@@ -119,7 +123,8 @@ fn is_member(text: &str) -> bool {
         Some(("user", email)) => email.contains('@') && !email.contains([' ', ':', '/']),
         Some(("group", group)) => !group.is_empty(),
         Some(("domain", domain)) => !domain.is_empty() && !domain.contains(['@', '/', ' ']),
-        Some(("principal", rest)) => rest.starts_with("//") && rest.len() > 2,
+        Some(("principal", rest)) => pool_names::is_principal(rest),
+        Some(("principalSet", rest)) => pool_names::is_principal_set(rest),
         Some(_) => false,
     }
 }
@@ -191,7 +196,11 @@ mod tests {
             "serviceAccount:sa@p.iam.gserviceaccount.com",
             "group:g@example.com",
             "domain:example.com",
-            "principal://iam.googleapis.com/x",
+            "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/a/b:c",
+            "principal://iam.googleapis.com/locations/global/workforcePools/staff/subject/a@b.c",
+            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/*",
+            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/group/admins",
+            "principalSet://iam.googleapis.com/locations/global/workforcePools/staff/attribute.team/a/b",
         ] {
             assert_eq!(text.parse::<Member>().unwrap().as_str(), text);
         }
@@ -208,6 +217,13 @@ mod tests {
             "domain:a@b",
             "principal:",
             "principal://",
+            "principal://iam.googleapis.com/x",
+            "principal://iam.googleapis.com/projects/p/locations/global/workloadIdentityPools/ci/subject/s",
+            "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/",
+            "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/*",
+            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/s",
+            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/attribute.Team/a",
+            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/attribute.team",
             "role:x",
             "allusers",
         ] {
