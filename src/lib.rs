@@ -89,6 +89,8 @@ mod roles;
 pub mod scopes;
 mod shell;
 pub mod source;
+#[cfg(feature = "emulator")]
+mod sts_protocol;
 mod timers;
 mod tls;
 mod token;

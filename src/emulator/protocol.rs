@@ -5,4 +5,5 @@ pub(crate) mod key_sets;
 pub(crate) mod metadata_server;
 pub(crate) mod proto_json;
 pub(crate) mod rest;
+pub(crate) mod sts;
 pub(crate) mod token_endpoint;

@@ -6,7 +6,7 @@ use http::{HeaderValue, Response, header};
 use serde_json::Value;
 use tonic::Code;
 
-use super::error::ApiError;
+use super::error::{ApiError, OauthError};
 
 /// A reply in JSON, indented for people.
 #[derive(Debug)]
@@ -27,5 +27,11 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
+    }
+}
+
+impl IntoResponse for OauthError {
+    fn into_response(self) -> Response<Body> {
+        (self.status(), Json(self.to_json())).into_response()
     }
 }

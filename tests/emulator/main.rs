@@ -17,5 +17,6 @@ mod metadata_server;
 mod oauth;
 mod policy;
 mod rest;
+mod sts;
 #[cfg(feature = "tls-ring")]
 mod tls;

@@ -36,6 +36,9 @@ pub(crate) struct Record {
     pub(crate) scopes: Arc<[String]>,
     /// On the timeline of the clock.
     pub(crate) expires: SystemTime,
+    /// The sets by attribute and by group that include the principal: `principalSet://…`. Only tokens from
+    /// the STS have any.
+    pub(crate) sets: Option<Arc<[String]>>,
 }
 
 /// All tokens that the emulator has issued.
@@ -108,7 +111,7 @@ mod tests {
     use super::*;
 
     fn record(expires: SystemTime) -> Record {
-        Record { principal: "serviceAccount:a@b.c".into(), scopes: Arc::default(), expires }
+        Record { principal: "serviceAccount:a@b.c".into(), scopes: Arc::default(), expires, sets: None }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::account::{Account, is_well_formed, project_of};
 use super::active_policy::ActivePolicy;
 use super::identities::Identities;
-use super::policy::{DisabledAccount, MiddleHop, ProjectInName, UnknownAccount};
+use super::policy::{DisabledAccount, Holder, MiddleHop, ProjectInName, UnknownAccount};
 use super::principal::Principal;
 use crate::emulator::error::ApiError;
 use crate::emulator::method::Method;
@@ -69,7 +69,7 @@ pub(crate) fn check_projects(
     let quota_project = headers.get(USER_PROJECT).and_then(|value| value.to_str().ok());
     if let Some(project) = quota_project {
         let allowed = policy.knows_project(project)
-            && policy.allows_on_project(principal.name(), USE_SERVICES, project, age);
+            && policy.allows_on_project(principal.holder(), USE_SERVICES, project, age);
         if !allowed {
             return Err(ApiError::user_project_denied(project));
         }
@@ -95,28 +95,34 @@ pub(crate) fn authorize(
     method: Method,
     chain: &Chain<'_>,
 ) -> Result<Arc<Account>, ApiError> {
+    let action = method.permission();
     let Some(active) = identities.policy() else { return Ok(identities.accounts.get(chain.target)) };
     let (policy, age) = (&active.policy, active.age(identities.clock.now()));
-    let action = method.permission();
-    let mut holder = Arc::clone(principal.name());
+    let mut previous: Option<Arc<Account>> = None;
     for (hop, delegate) in chain.delegates.iter().enumerate() {
         let reported = match policy.ambiguities().middle_hop {
             MiddleHop::ImplicitDelegation => IMPLICIT_DELEGATION,
             MiddleHop::Action => action,
         };
         let account = enabled_account(identities, &active, delegate, reported, hop)?;
-        if !policy.allows(&holder, IMPLICIT_DELEGATION, account.email(), age) {
+        let holder = holder(principal, previous.as_deref());
+        if !policy.allows(holder, IMPLICIT_DELEGATION, account.email(), age) {
             return Err(ApiError::permission_denied(reported, hop));
         }
-        holder = Arc::clone(account.member());
+        previous = Some(account);
     }
     let hop = chain.delegates.len();
     let target = enabled_account(identities, &active, chain.target, action, hop)?;
-    if policy.allows(&holder, action, target.email(), age) {
+    if policy.allows(holder(principal, previous.as_deref()), action, target.email(), age) {
         Ok(target)
     } else {
         Err(ApiError::permission_denied(action, hop))
     }
+}
+
+/// Returns who needs the next grant: the delegate before it, or the principal.
+fn holder<'a>(principal: &'a Principal, delegate: Option<&'a Account>) -> Holder<'a> {
+    delegate.map_or_else(|| principal.holder(), |delegate| Holder::from(&**delegate.member()))
 }
 
 /// Returns the account, if it exists and isn't disabled.
@@ -159,7 +165,7 @@ pub(crate) fn granted_permissions(
     if let Some(active) = identities.policy() {
         let age = active.age(identities.clock.now());
         permissions
-            .retain(|permission| active.policy.allows(principal.name(), permission, account.email(), age));
+            .retain(|permission| active.policy.allows(principal.holder(), permission, account.email(), age));
     }
     Ok(permissions)
 }

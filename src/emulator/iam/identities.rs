@@ -108,7 +108,7 @@ impl Identities {
     ) -> Result<IssuedToken, ApiError> {
         let now = self.clock.now();
         let expires = now + lifetime;
-        let record = Record { principal: Arc::clone(principal), scopes, expires };
+        let record = Record { principal: Arc::clone(principal), scopes, expires, sets: None };
         Ok((self.access_tokens.issue(record, now)?, expires))
     }
 

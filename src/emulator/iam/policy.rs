@@ -2,9 +2,12 @@
 
 mod ambiguities;
 mod build;
+mod check_federation;
 mod cycles;
 mod error;
+mod federation;
 mod grant;
+mod holder;
 mod lookup;
 mod member;
 mod read;
@@ -17,10 +20,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use self::ambiguities::Ambiguities;
+use self::federation::IdentityPool;
 use self::grant::Grant;
 
 pub use self::ambiguities::{DisabledAccount, MiddleHop, ProjectInName, UnknownAccount};
 pub use self::error::PolicyError;
+pub(crate) use self::federation::{IdentityProvider, OidcProvider};
+pub(crate) use self::holder::Holder;
 pub use self::member::Member;
 pub use self::role::Role;
 
@@ -64,6 +70,9 @@ pub struct Policy {
     tokens: Vec<FixedToken>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata_server: Option<MetadataServer>,
+    /// Workload identity pools and workforce pools, by their full names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    identity_pools: BTreeMap<String, IdentityPool>,
     ambiguities: Ambiguities,
     /// The first invalid member or role that was passed to a builder method.
     #[serde(skip)]
@@ -134,6 +143,7 @@ impl fmt::Debug for Policy {
             .field("roles", &self.roles)
             .field("tokens", &self.tokens.len())
             .field("metadata_server", &self.metadata_server)
+            .field("identity_pools", &self.identity_pools)
             .field("ambiguities", &self.ambiguities)
             .finish_non_exhaustive()
     }

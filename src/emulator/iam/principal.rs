@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, header};
 
 use super::identities::Identities;
+use super::policy::Holder;
 use super::self_signed_jwt::SelfSignedJwt;
 use crate::emulator::error::ApiError;
 use crate::emulator::method::Method;
@@ -16,20 +17,31 @@ const ANYONE: &str = "anyone";
 /// The identity that makes a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
-    /// `serviceAccount:…`, `user:…`, or [`ANYONE`].
+    /// `serviceAccount:…`, `user:…`, `principal://…`, or [`ANYONE`].
     name: Arc<str>,
     /// The scopes of its token; `None` if they aren't limited.
     scopes: Option<Arc<[String]>>,
+    /// The sets by attribute and by group that include it.
+    sets: Option<Arc<[String]>>,
 }
 
 impl Principal {
     /// Returns the principal with this name and with all scopes.
     pub(crate) fn named(name: &str) -> Self {
-        Self { name: name.into(), scopes: None }
+        Self::new(name.into(), None)
+    }
+
+    fn new(name: Arc<str>, scopes: Option<Arc<[String]>>) -> Self {
+        Self { name, scopes, sets: None }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Returns the principal as grants see it.
+    pub(crate) fn holder(&self) -> Holder<'_> {
+        Holder::new(&self.name, self.sets.as_deref().unwrap_or_default())
     }
 
     /// Returns the e-mail address if the principal is a service account.
@@ -56,18 +68,18 @@ impl Principal {
             if record.expires <= identities.clock.now() {
                 return Err(ApiError::expired_token(method));
             }
-            return Ok(Self { name: record.principal, scopes: Some(record.scopes) });
+            return Ok(Self { name: record.principal, scopes: Some(record.scopes), sets: record.sets });
         }
         if identities.google.verify(token).is_some() {
             return Err(ApiError::unsupported_token(method));
         }
         if let Some(jwt) = SelfSignedJwt::find(identities, token) {
             let scopes = jwt.scopes(identities, method)?;
-            return Ok(Self { name: Arc::clone(jwt.account().member()), scopes });
+            return Ok(Self::new(Arc::clone(jwt.account().member()), scopes));
         }
         let Some(active) = identities.policy() else { return Ok(Self::named(ANYONE)) };
         let fixed = active.policy.fixed_token(token).ok_or_else(|| ApiError::unsupported_token(method))?;
-        Ok(Self { name: fixed.principal.as_str().into(), scopes: fixed.scopes.clone().map(Into::into) })
+        Ok(Self::new(fixed.principal.as_str().into(), fixed.scopes.clone().map(Into::into)))
     }
 
     /// Checks that the token may be used for this API.

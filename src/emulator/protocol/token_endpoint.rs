@@ -1,7 +1,6 @@
 //! The OAuth token endpoint: `POST /token` and `/tokeninfo`.
 
 mod assertion;
-mod oauth_error;
 mod refresh;
 mod token_info;
 
@@ -18,9 +17,9 @@ use http::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::oauth_error::OauthError;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::api::record::JournalRecord;
+use crate::emulator::error::OauthError;
 use crate::emulator::iam::jwt::Parsed;
 use crate::emulator::journal::RequestFields;
 use crate::emulator::method::Method;

@@ -17,7 +17,7 @@ use crate::emulator::control::http as control;
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::faults::Transport;
 use crate::emulator::own_hosts::OwnHosts;
-use crate::emulator::protocol::{grpc, key_sets, metadata_server, rest, token_endpoint};
+use crate::emulator::protocol::{grpc, key_sets, metadata_server, rest, sts, token_endpoint};
 use crate::emulator::state::EmulatorState;
 use crate::headers::GRPC_CONTENT_TYPE;
 
@@ -35,6 +35,7 @@ impl Services {
             .merge(token_endpoint::routes())
             .merge(key_sets::routes())
             .merge(metadata_server::routes())
+            .merge(sts::routes())
             .merge(control::routes())
             .route("/healthz", get(|| async { "ok\n" }))
             .fallback(custom_method)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
+use super::holder::Holder;
 use super::member::Member;
 use super::role::Role;
 use crate::emulator::iam::account::project_of;
@@ -32,29 +33,29 @@ impl Grant {
 }
 
 impl Policy {
-    /// Returns whether `principal` has a permission on an account, by a grant on the account or on its
+    /// Returns whether `holder` has a permission on an account, by a grant on the account or on its
     /// project. The policy has been in force for `age`.
-    pub(crate) fn allows(&self, principal: &str, permission: &str, email: &str, age: Duration) -> bool {
+    pub(crate) fn allows(&self, holder: Holder<'_>, permission: &str, email: &str, age: Duration) -> bool {
         let on_account = self.service_accounts.get(email).map(|account| account.grants.as_slice());
-        on_account.is_some_and(|grants| self.any_gives(grants, principal, permission, age))
-            || self.allows_on_project(principal, permission, project_of(email), age)
+        on_account.is_some_and(|grants| self.any_gives(grants, holder, permission, age))
+            || self.allows_on_project(holder, permission, project_of(email), age)
     }
 
-    /// Returns whether `principal` has a permission on a whole project.
+    /// Returns whether `holder` has a permission on a whole project.
     pub(crate) fn allows_on_project(
         &self,
-        principal: &str,
+        holder: Holder<'_>,
         permission: &str,
         project: &str,
         age: Duration,
     ) -> bool {
         let grants = self.projects.get(project).map(|project| project.grants.as_slice());
-        grants.is_some_and(|grants| self.any_gives(grants, principal, permission, age))
+        grants.is_some_and(|grants| self.any_gives(grants, holder, permission, age))
     }
 
-    fn any_gives(&self, grants: &[Grant], principal: &str, permission: &str, age: Duration) -> bool {
+    fn any_gives(&self, grants: &[Grant], holder: Holder<'_>, permission: &str, age: Duration) -> bool {
         let in_force = |grant: &&Grant| grant.propagation <= age && self.contains(grant, permission);
-        self.any_includes(grants.iter().filter(in_force).flat_map(|grant| &grant.members), principal)
+        self.any_includes(grants.iter().filter(in_force).flat_map(|grant| &grant.members), holder)
     }
 
     fn contains(&self, grant: &Grant, permission: &str) -> bool {
@@ -65,17 +66,17 @@ impl Policy {
             })
     }
 
-    /// Returns whether one of `members`, or of the members of their groups, includes `principal`.
+    /// Returns whether one of `members`, or of the members of their groups, includes `holder`.
     ///
     /// Each group is searched once, however many groups contain it.
-    fn any_includes<'p>(&'p self, members: impl Iterator<Item = &'p Member>, principal: &str) -> bool {
+    fn any_includes<'p>(&'p self, members: impl Iterator<Item = &'p Member>, holder: Holder<'_>) -> bool {
         let mut groups = Vec::new();
         let mut found = HashSet::new();
         let mut includes = |member: &'p Member, groups: &mut Vec<&'p str>| {
             if let Some(group) = member.as_group().filter(|group| found.insert(*group)) {
                 groups.push(group);
             }
-            member.includes(principal)
+            member.includes(holder)
         };
         for member in members {
             if includes(member, &mut groups) {

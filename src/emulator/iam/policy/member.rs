@@ -7,8 +7,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::error::PolicyError;
+use super::holder::Holder;
 use crate::emulator::iam::account::is_well_formed;
-use crate::emulator::iam::pool_names;
+use crate::emulator::iam::federation::names;
 
 /// What an error says if a text isn't a member.
 const EXPECTED: &str = "a member is user:…, serviceAccount:…, group:…, domain:…, principal://…, \
@@ -101,16 +102,17 @@ impl Member {
         ["user:", "serviceAccount:", "principal://"].iter().any(|kind| self.0.starts_with(kind))
     }
 
-    /// Returns whether the member includes a principal. For groups, [`Policy`](super::Policy) decides.
-    pub(crate) fn includes(&self, principal: &str) -> bool {
-        if pool_names::whole_pool_includes(&self.0, principal) {
-            return true;
+    /// Returns whether the member includes `holder`. For groups, [`Policy`](super::Policy) decides.
+    pub(crate) fn includes(&self, holder: Holder<'_>) -> bool {
+        if self.0.starts_with("principalSet:") {
+            return holder.sets.iter().any(|set| self.0 == *set)
+                || names::whole_pool_includes(&self.0, holder.name);
         }
-        if self.0 == principal || [Self::ALL_USERS, Self::ALL_AUTHENTICATED_USERS].contains(self) {
+        if self.0 == holder.name || [Self::ALL_USERS, Self::ALL_AUTHENTICATED_USERS].contains(self) {
             return true;
         }
         let Some(domain) = self.0.strip_prefix("domain:") else { return false };
-        let of_user = principal.strip_prefix("user:").and_then(|email| email.split_once('@'));
+        let of_user = holder.name.strip_prefix("user:").and_then(|email| email.split_once('@'));
         of_user.is_some_and(|(_, of_user)| of_user == domain)
     }
 }
@@ -123,8 +125,8 @@ fn is_member(text: &str) -> bool {
         Some(("user", email)) => email.contains('@') && !email.contains([' ', ':', '/']),
         Some(("group", group)) => !group.is_empty(),
         Some(("domain", domain)) => !domain.is_empty() && !domain.contains(['@', '/', ' ']),
-        Some(("principal", rest)) => pool_names::is_principal(rest),
-        Some(("principalSet", rest)) => pool_names::is_principal_set(rest),
+        Some(("principal", rest)) => names::is_principal(rest),
+        Some(("principalSet", rest)) => names::is_principal_set(rest),
         Some(_) => false,
     }
 }

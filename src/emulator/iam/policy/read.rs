@@ -7,7 +7,10 @@ use super::Policy;
 use super::error::PolicyError;
 
 /// The parts of the document whose keys are names that a user chose.
-const MAPS: [&str; 5] = ["projects", "serviceAccounts", "users", "groups", "roles"];
+const MAPS: [&str; 6] = ["projects", "serviceAccounts", "users", "groups", "roles", "identityPools"];
+
+/// The maps inside entries of those.
+const INNER_MAPS: [&str; 2] = [".providers", ".attributeMapping"];
 
 impl Policy {
     /// Reads the text of a `policy.json` and validates it.
@@ -66,7 +69,7 @@ fn path_text(path: &Path) -> String {
             }
             Segment::Unknown => {}
         }
-        in_map = MAPS.contains(&text.as_str());
+        in_map = MAPS.contains(&text.as_str()) || INNER_MAPS.iter().any(|map| text.ends_with(map));
     }
     text
 }
@@ -84,10 +87,24 @@ fn check_shape(text: &str) -> Result<(), PolicyError> {
         }
     }
     objects(&document["tokens"], "tokens")?;
+    check_pools(&document["identityPools"])?;
     ["metadataServer", "ambiguities"].into_iter().try_for_each(|part| match document.get(part) {
         Some(entry) if !entry.is_null() => object(entry, part),
         _ => Ok(()),
     })
+}
+
+fn check_pools(pools: &Value) -> Result<(), PolicyError> {
+    for (name, pool) in pools.as_object().into_iter().flatten() {
+        let path = format!("identityPools[{name:?}]");
+        object(pool, &path)?;
+        for (id, provider) in pool["providers"].as_object().into_iter().flatten() {
+            let path = format!("{path}.providers[{id:?}]");
+            object(provider, &path)?;
+            object(&provider["oidc"], &format!("{path}.oidc"))?;
+        }
+    }
+    Ok(())
 }
 
 fn object(value: &Value, path: &str) -> Result<(), PolicyError> {
@@ -142,10 +159,35 @@ mod tests {
             (r#"{"tokens": [{"token": "t", "principal": "allUsers"}]}"#, "tokens[0].principal"),
             (r#"{"metadataServer": {"serviceAccount": "a@b.c"}}"#, "metadataServer.serviceAccount"),
             (r#"{"ambiguities": {"middleHop": "neither"}}"#, "ambiguities.middleHop"),
+            (r#"{"identityPools": {"ci": {}}}"#, r#"identityPools["ci"]"#),
         ] {
             let error = error(json);
             assert_eq!(error.path(), path, "{json}: {error}");
             assert!(error.to_string().contains(path), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_a_provider_is_refused_with_its_place() {
+        let pool = "projects/1/locations/global/workloadIdentityPools/ci";
+        let with = |field: &str| {
+            format!(r#"{{"oidc": {{"issuerUri": "https://i", "jwks": {{"keys": []}}}}, {field}}}"#)
+        };
+        for (provider, place) in [
+            ("7", ""),
+            ("{}", ".oidc"),
+            (r#"{"oidc": {"issuerUri": "i", "jwks": {"keys": []}}}"#, ".oidc.issuerUri"),
+            (r#"{"oidc": {"issuerUri": "https://i"}}"#, ".oidc.jwks"),
+            (r#"{"oidc": {"issuerUri": "https://i", "jwks": {"keys": 1}}}"#, ".oidc.jwks"),
+            (r#"{"oidc": {"issuer": "https://i"}}"#, ".oidc.issuer"),
+            (&with(r#""attributeMapping": {"google.sub": "'x'"}"#), r#".attributeMapping["google.sub"]"#),
+            (&with(r#""attributeMapping": {"google.subject": 1}"#), r#".attributeMapping["google.subject"]"#),
+            (&with(r#""attributeMapping": {"attribute.a": "'x'"}"#), ".attributeMapping"),
+            (&with(r#""attributeCondition": "assertion.x ==""#), ".attributeCondition"),
+        ] {
+            let json = format!(r#"{{"identityPools": {{"{pool}": {{"providers": {{"p": {provider}}}}}}}}}"#);
+            let error = error(&json);
+            assert_eq!(error.path(), format!("identityPools[{pool:?}].providers[\"p\"]{place}"), "{error}");
         }
     }
 

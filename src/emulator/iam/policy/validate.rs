@@ -25,6 +25,7 @@ impl Policy {
         self.check_groups()?;
         self.check_roles()?;
         self.check_tokens()?;
+        self.check_federation()?;
         self.check_metadata_server()
     }
 

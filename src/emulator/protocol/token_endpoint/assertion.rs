@@ -5,9 +5,9 @@ use std::sync::Arc;
 use http::Uri;
 use serde_json::{Value, json};
 
-use super::oauth_error::OauthError;
 use super::{LIFETIME, access_token_reply, split};
 use crate::emulator::api::record::JournalRecord;
+use crate::emulator::error::OauthError;
 use crate::emulator::iam::account::Account;
 use crate::emulator::iam::id_tokens::IdTokenClaims;
 use crate::emulator::iam::identities::Identities;

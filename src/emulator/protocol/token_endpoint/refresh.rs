@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::oauth_error::OauthError;
 use super::{LIFETIME, TokenForm, access_token_reply, split};
 use crate::emulator::api::record::JournalRecord;
+use crate::emulator::error::OauthError;
 use crate::emulator::iam::account::unique_id_of;
 use crate::emulator::iam::id_tokens::IdTokenClaims;
 use crate::emulator::iam::identities::Identities;

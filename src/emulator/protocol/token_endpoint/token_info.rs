@@ -8,9 +8,9 @@ use http::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::oauth_error::OauthError;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::clock::unix;
+use crate::emulator::error::OauthError;
 use crate::emulator::iam::access_tokens::Record;
 use crate::emulator::iam::account::unique_id_of;
 use crate::emulator::iam::jwt::Parsed;
@@ -49,7 +49,7 @@ pub(super) async fn handle(
 fn of_access_token(state: &EmulatorState, token: &str) -> Option<Value> {
     let now = state.clock.now();
     let record = state.identities.access_tokens.find(token).filter(|record| record.expires > now)?;
-    let Record { principal, scopes, expires } = record;
+    let Record { principal, scopes, expires, .. } = record;
     let (kind, email) = principal.split_once(':').unwrap_or_default();
     let id = match kind {
         "serviceAccount" => state.identities.accounts.get(email).unique_id().to_owned(),

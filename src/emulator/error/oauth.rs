@@ -1,39 +1,45 @@
-//! The errors of the OAuth token endpoint.
+//! The errors of OAuth: of the token endpoint, and of the STS.
 
-use axum::body::Body;
-use axum::response::IntoResponse;
-use http::{Response, StatusCode};
-use serde_json::json;
+use http::StatusCode;
+use serde_json::{Value, json};
 use tonic::Code;
 
-use crate::emulator::error::ApiError;
-use crate::emulator::reply::Json;
+use super::ApiError;
 
-/// An OAuth error.
+/// An OAuth error, for the body and the status of a reply.
 #[derive(Clone, Debug)]
-pub(super) struct OauthError {
+pub(crate) struct OauthError {
     status: StatusCode,
-    pub(super) error: &'static str,
-    pub(super) description: String,
+    pub(crate) error: &'static str,
+    pub(crate) description: String,
 }
 
 impl OauthError {
-    pub(super) fn new(error: &'static str, description: impl Into<String>) -> Self {
+    pub(crate) fn new(error: &'static str, description: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, error, description: description.into() }
     }
 
     /// An invalid grant, with the error `invalid_grant`.
-    pub(super) fn grant(description: impl Into<String>) -> Self {
+    pub(crate) fn grant(description: impl Into<String>) -> Self {
         Self::new("invalid_grant", description)
     }
 
     /// An invalid client, with HTTP status 401.
-    pub(super) fn client(error: &'static str, description: &str) -> Self {
+    pub(crate) fn client(error: &'static str, description: &str) -> Self {
         Self { status: StatusCode::UNAUTHORIZED, error, description: description.to_owned() }
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the body of the reply.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({"error": self.error, "error_description": self.description})
+    }
+
     /// Returns the code for the journal.
-    pub(super) fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         match self.status {
             StatusCode::UNAUTHORIZED => Code::Unauthenticated,
             StatusCode::BAD_REQUEST => Code::InvalidArgument,
@@ -53,12 +59,5 @@ impl From<ApiError> for OauthError {
             _ => "server_error",
         };
         Self { status: failure.http_status(), error, description: failure.message().to_owned() }
-    }
-}
-
-impl IntoResponse for OauthError {
-    fn into_response(self) -> Response<Body> {
-        let body = json!({"error": self.error, "error_description": self.description});
-        (self.status, Json(body)).into_response()
     }
 }

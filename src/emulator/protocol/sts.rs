@@ -1,0 +1,112 @@
+//! The Security Token Service (STS): exchanges tokens of other platforms for access tokens.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Form, FromRequest};
+use axum::response::IntoResponse;
+use axum::routing::post;
+use http::{HeaderValue, Request, Response, header};
+use serde_json::{Value, json};
+
+use crate::emulator::api::context::{RequestContext, RequestSummary};
+use crate::emulator::api::record::JournalRecord;
+use crate::emulator::error::OauthError;
+use crate::emulator::iam::federation::exchange::Federated;
+use crate::emulator::journal::RequestFields;
+use crate::emulator::method::Method;
+use crate::emulator::reply::Json;
+use crate::emulator::state::EmulatorState;
+use crate::scopes::check::are_scopes;
+use crate::sts_protocol::{
+    ACCESS_TOKEN_TYPE, BETA_TOKEN_PATH, ExchangeRequest, JWT_TYPES, TOKEN_EXCHANGE, TOKEN_PATH,
+};
+
+pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
+    Router::new().route(TOKEN_PATH, post(handle)).route(BETA_TOKEN_PATH, post(handle))
+}
+
+async fn handle(context: RequestContext, request: Request<Body>) -> Response<Body> {
+    let request = match read(request).await {
+        Ok(request) => request,
+        Err(error) => return error.into_response(),
+    };
+    let mut record = match context.begin(summary(&request)).await {
+        Ok(record) => record,
+        Err(error) => return OauthError::from(error).into_response(),
+    };
+    match exchange(&context.state, &request, &mut record) {
+        Ok(reply) => {
+            record.finish(None);
+            Json(reply).into_response()
+        }
+        Err(error) => {
+            record.finish_with_oauth_error(error.code(), error.error, &error.description);
+            error.into_response()
+        }
+    }
+}
+
+/// Reads JSON if the content type says so, otherwise a form.
+async fn read(mut request: Request<Body>) -> Result<ExchangeRequest, OauthError> {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let is_json = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let read = if is_json {
+        axum::Json::from_request(request, &()).await.map(|axum::Json(request)| request).ok()
+    } else {
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(header::CONTENT_TYPE, form);
+        Form::from_request(request, &()).await.map(|Form(request)| request).ok()
+    };
+    read.ok_or_else(|| OauthError::new("invalid_request", "The body is neither a form nor JSON."))
+}
+
+fn summary(request: &ExchangeRequest) -> RequestSummary<'_> {
+    RequestSummary {
+        method: Method::Token,
+        name: &request.audience,
+        delegates: &[],
+        fields: RequestFields {
+            scopes: scopes_of(request),
+            audience: Some(request.audience.clone()),
+            grant_type: Some(request.grant_type.clone()),
+            ..RequestFields::default()
+        },
+    }
+}
+
+fn scopes_of(request: &ExchangeRequest) -> Vec<String> {
+    request.scope.split_whitespace().map(str::to_owned).collect()
+}
+
+fn exchange(
+    state: &EmulatorState,
+    request: &ExchangeRequest,
+    record: &mut JournalRecord<'_>,
+) -> Result<Value, OauthError> {
+    check_types(request)?;
+    let federated = Federated::identify(&state.identities, &request.audience, &request.subject_token)?;
+    record.set_principal(federated.name());
+    let scopes = scopes_of(request);
+    if scopes.is_empty() || !are_scopes(&scopes) {
+        return Err(OauthError::new("invalid_scope", "Invalid OAuth scope."));
+    }
+    let expires_in = federated.lifetime().as_secs();
+    let token = federated.issue(&state.identities, scopes.into())?;
+    Ok(json!({"access_token": token, "issued_token_type": ACCESS_TOKEN_TYPE, "token_type": "Bearer",
+        "expires_in": expires_in}))
+}
+
+fn check_types(request: &ExchangeRequest) -> Result<(), OauthError> {
+    if request.grant_type != TOKEN_EXCHANGE {
+        return Err(OauthError::new("unsupported_grant_type", "Invalid grant_type."));
+    }
+    if request.requested_token_type != ACCESS_TOKEN_TYPE {
+        return Err(OauthError::new("invalid_request", "Invalid requested_token_type."));
+    }
+    if !JWT_TYPES.contains(&request.subject_token_type.as_str()) {
+        return Err(OauthError::new("invalid_request", "Unsupported subject_token_type."));
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Routes and formats of Google's Security Token Service (STS), which exchanges tokens.
+
+use serde::Deserialize;
+
+/// The path of token exchange.
+pub(crate) const TOKEN_PATH: &str = "/v1/token";
+
+/// The path of token exchange in the version before.
+pub(crate) const BETA_TOKEN_PATH: &str = "/v1beta/token";
+
+/// The grant type of token exchange.
+pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// The type of access tokens.
+pub(crate) const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// The types of JWTs of OpenID Connect issuers.
+pub(crate) const JWT_TYPES: [&str; 2] =
+    ["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"];
+
+/// A request for token exchange. A field that is absent is empty.
+///
+/// Forms have names in snake case; JSON may also have them in camel case.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ExchangeRequest {
+    #[serde(alias = "grantType")]
+    pub(crate) grant_type: String,
+    #[serde(alias = "requestedTokenType")]
+    pub(crate) requested_token_type: String,
+    pub(crate) audience: String,
+    /// Separated by spaces.
+    pub(crate) scope: String,
+    #[serde(alias = "subjectToken")]
+    pub(crate) subject_token: String,
+    #[serde(alias = "subjectTokenType")]
+    pub(crate) subject_token_type: String,
+}
