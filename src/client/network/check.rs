@@ -100,7 +100,9 @@ fn layer_must_succeed(world: &World, caller: &Caller, code: Code, healthy: Durat
         world.events.iter().any(|event| event.at_other_api && is_cause(&event.fault))
     };
     let rejected = code == Code::Unauthenticated && at_api(|fault| matches!(fault, Fault::Revokes));
-    let may_fail = rejected || at_api(Fault::is_silent);
+    // tonic gives the error of an attempt to connect that nobody waited for to the next request.
+    let left_over = at_api(|fault| matches!(fault, Fault::Stalls(_)));
+    let may_fail = rejected || left_over || at_api(Fault::is_silent);
     !may_fail && caller.at >= healthy + RECOVERY && caller.timeout >= RECOVERY
 }
 

@@ -161,16 +161,19 @@ fn the_back_off_doubles_to_its_limit_and_restarts_after_a_success() {
 
 /// The name of the decision for each demand.
 fn decisions(state: &State, now: Now, cached: &Token) -> [&'static str; 4] {
-    [Demand::Token, Demand::TokenForRetry, Demand::OtherThan(cached), Demand::Refresh].map(|demand| {
-        match state.decide(demand, now) {
-            Decision::Serve(_) => "serve",
-            Decision::ServeAndFetch(..) => "serve and fetch",
-            Decision::Fetch(_) => "fetch",
-            Decision::Join => "join",
-            Decision::Fail(_) => "fail",
-            Decision::NoOther => "no other",
-        }
-    })
+    [Demand::Token, Demand::TokenForRetry, Demand::OtherThan(cached), Demand::Refresh]
+        .map(|demand| decision(state, demand, now))
+}
+
+fn decision(state: &State, demand: Demand<'_>, now: Now) -> &'static str {
+    match state.decide(demand, now) {
+        Decision::Serve(_) => "serve",
+        Decision::ServeAndFetch(..) => "serve and fetch",
+        Decision::Fetch(_) => "fetch",
+        Decision::Join => "join",
+        Decision::Fail(_) => "fail",
+        Decision::NoOther => "no other",
+    }
 }
 
 #[test]
@@ -204,6 +207,33 @@ fn each_demand_has_its_decision_in_each_phase() {
     assert_eq!(decisions(&state, at(overdue), &first), ["serve", "serve", "join", "join"]);
     assert_eq!(state.patience(Demand::Token, at(secs(1))), Some(overdue));
     assert_eq!(state.patience(Demand::OtherThan(&first), at(secs(1))), None);
+}
+
+#[test]
+fn what_keeps_a_token_warm_fetches_only_when_a_fetch_is_due() {
+    let keep_warm = |state: &State, now| decision(state, Demand::KeepWarm, at(now));
+    let mut state = State::default();
+    assert_eq!(keep_warm(&state, secs(0)), "fetch");
+    begin_and_fail(&mut state, at(secs(0)), Error::transient("away"));
+    assert_eq!((keep_warm(&state, secs(0)), keep_warm(&state, secs(1))), ("no other", "fetch"));
+
+    let mut state = holding(secs(3600), 0.0);
+    assert_eq!((keep_warm(&state, secs(0)), keep_warm(&state, secs(3375))), ("no other", "fetch"));
+    begin(&mut state, at(secs(3375)), FetchReason::Expiring);
+    assert_eq!(keep_warm(&state, secs(3375)), "join");
+    fail(&mut state, at(secs(3375)), Error::transient("away"), 0.0);
+    assert_eq!((keep_warm(&state, secs(3375)), keep_warm(&state, secs(3376))), ("no other", "fetch"));
+}
+
+#[test]
+fn another_token_than_one_that_is_not_cached_or_not_live_is_the_next_one() {
+    let mut state = holding(secs(3600), 0.0);
+    let (cached, old) = (state.token().cloned().unwrap(), token("old", at(secs(0)), secs(3600)));
+    let other_than = |state: &State, token, now| decision(state, Demand::OtherThan(token), at(now));
+    assert_eq!(other_than(&state, &old, secs(1)), "serve");
+    assert_eq!(other_than(&state, &cached, secs(3600)), "fetch");
+    begin(&mut state, at(secs(1)), FetchReason::Expiring);
+    assert_eq!(other_than(&state, &cached, secs(1)), "join");
 }
 
 /// conf: M14, M31

@@ -22,8 +22,8 @@ thread_local! {
 /// The input is a method and a body.
 pub fn rest_bodies(data: &[u8]) {
     let Some([verb, body]) = text_lines(data) else { return };
-    // The verb must not end the path.
-    if verb.contains(['#', '?']) {
+    // The verb must not end the path, nor prolong the account.
+    if verb.contains(['#', '?', ':']) {
         return;
     }
     EMULATOR.with(|emulator| {
