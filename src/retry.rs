@@ -301,6 +301,16 @@ mod tests {
     }
 
     #[test]
+    fn the_bound_grows_by_the_multiplier_and_never_shrinks() {
+        for (factor, second) in [(2.5, 2.5), (1.0, 1.0), (0.5, 1.0)] {
+            let policy = RetryPolicy::new().initial_backoff(Duration::from_secs(1)).multiplier(factor);
+            let mut state = policy.start();
+            let waits = [1.0, 1.0].map(|jitter| state.backoff(jitter, None, Duration::MAX));
+            assert_eq!(waits, [1.0, second].map(|secs| Some(Duration::from_secs_f64(secs))), "{factor}");
+        }
+    }
+
+    #[test]
     fn random_fractions_differ_and_stay_in_range() {
         let drawn: Vec<f64> = (0..1000).map(|_| random_fraction()).collect();
         assert!(drawn.iter().all(|fraction| (0.0..1.0).contains(fraction)));

@@ -254,3 +254,15 @@ fn later(now: Instant, by: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(86_400 * 365);
     now + by.min(FAR)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_far_away_is_no_overflow() {
+        let (now, week) = (Instant::now(), Duration::from_secs(7 * 86_400));
+        assert_eq!(later(now, week), now + week);
+        assert!(later(now, Duration::MAX) > now + 50 * week);
+    }
+}

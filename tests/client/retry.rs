@@ -239,6 +239,17 @@ async fn a_rejected_source_token_is_replaced_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_is_replaced_only_if_it_was_rejected() {
+    for code in [Code::PermissionDenied, Code::Unavailable, Code::Internal] {
+        let source = ScriptedSource::tokens(["first", "second"]);
+        let script = Script::new([Answer::status(code, "no")]);
+        let client = script.client_with(builder().credentials(source.credentials()));
+        let _ = client.sign_blob(TARGET, "bytes").await;
+        assert_eq!(source.fetches(), 1, "{code:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_returns_the_rejected_token_again_is_not_retried() {
     let script = Script::always(Answer::status(Code::Unauthenticated, "expired"));
     let error = script.client().sign_blob(TARGET, "bytes").await.unwrap_err();
