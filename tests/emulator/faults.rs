@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gcp_iam_credentials::emulator::{Emulator, Fault, JournalEntry, Method};
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
+use gcp_iam_credentials::{ErrorKind, RetryPolicy};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -72,6 +73,18 @@ async fn each_kind_of_broken_reply_fails_one_call_and_no_other() {
         result.expect_err(what);
         get_token(&mut stub).await.expect(what);
     }
+}
+
+#[tokio::test]
+async fn a_reply_that_is_cut_off_is_a_lost_connection_and_may_be_retried() {
+    let emulator = start().await;
+    emulator.faults().inject(Fault::truncate().times(2));
+    let client = client_of(&emulator);
+    let call = client.generate_access_token(EMAIL, [CLOUD_PLATFORM]).retry(RetryPolicy::none());
+    let error = call.await.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Transport, true), "{error}");
+    assert!(error.to_string().contains("was lost"), "{error}");
+    client.generate_access_token(EMAIL, [CLOUD_PLATFORM]).await.expect("the second attempt succeeds");
 }
 
 #[tokio::test]

@@ -83,9 +83,11 @@ fn lost_connection(status: &Status, origin: &Uri) -> Option<Error> {
 /// The stream was reset after the head of the reply. hyper ends such a body as if it were complete,
 /// so tonic only notices that the trailers are missing.
 fn truncated_reply(status: &Status, origin: &Uri) -> Option<Error> {
-    let truncated =
-        status.code() == Code::Unknown && status.message().starts_with("grpc-status header missing");
-    truncated.then(|| Error::transport(format!("the reply from {origin} was cut off"), true))
+    // What tonic says depends on its version.
+    let texts = ["grpc-status header missing", "protocol error: missing grpc-status trailer"];
+    let says_so = texts.iter().any(|text| status.message().starts_with(text));
+    (status.code() == Code::Unknown && says_so)
+        .then(|| Error::transport(format!("the reply from {origin} was cut off"), true))
 }
 
 /// Whether the same request may succeed later, by the code of the service's reply.
@@ -109,4 +111,27 @@ fn is_wrapper(error: &(dyn StdError + 'static)) -> bool {
 
 fn causes(status: &Status) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     successors(status.source(), |error| (*error).source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reply_that_ends_without_trailers_is_cut_off() {
+        let origin = Uri::from_static("https://iam.test");
+        let response = http::Response::new(tonic::body::Body::empty());
+        let decoder = tonic_prost::ProstDecoder::<()>::default();
+        let mut reply =
+            tonic::Streaming::new_response(decoder, response.into_body(), http::StatusCode::OK, None, None);
+        let status = reply.message().await.unwrap_err();
+        let error = truncated_reply(&status, &origin).unwrap_or_else(|| panic!("{status:?}"));
+        assert!(
+            error.is_transient() && error.to_string().ends_with("https://iam.test/ was cut off"),
+            "{error}"
+        );
+
+        let same_text = Status::internal(status.message());
+        assert!(truncated_reply(&same_text, &origin).is_none());
+    }
 }
