@@ -75,12 +75,16 @@ mod host;
 mod impersonation;
 mod jwt;
 pub mod manual;
+#[cfg(feature = "emulator")]
+mod metadata_protocol;
 mod name;
 mod panics;
 mod printable;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod proto;
+#[cfg(feature = "emulator")]
+mod query;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]
 mod random;

@@ -10,6 +10,7 @@ pub(crate) mod identities;
 pub(crate) mod jwt;
 pub(crate) mod key;
 pub(crate) mod key_ring;
+pub(crate) mod machine;
 pub(crate) mod policy;
 pub(crate) mod principal;
 pub(crate) mod refresh_tokens;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gcp_iam_credentials::emulator::{Emulator, Policy};
+use gcp_iam_credentials::emulator::{Emulator, Method, Policy};
 use gcp_iam_credentials::scopes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::accounts::member;
 use crate::support::emulator::http;
@@ -38,6 +38,7 @@ async fn token(emulator: &Emulator) -> String {
     reply["access_token"].as_str().unwrap().to_owned()
 }
 
+/// conf: E1
 #[tokio::test]
 async fn the_metadata_server_refuses_requests_without_its_header() {
     let emulator = start().await;
@@ -45,6 +46,7 @@ async fn the_metadata_server_refuses_requests_without_its_header() {
     assert_eq!((status.as_u16(), headers.contains_key(HEADER.0)), (403, true));
 }
 
+/// conf: E1
 #[tokio::test]
 async fn the_metadata_server_describes_the_machine_and_its_account() {
     let emulator = start().await;
@@ -56,10 +58,103 @@ async fn the_metadata_server_describes_the_machine_and_its_account() {
     let described = get(&emulator, &account("?recursive=true")).await;
     let described: Value = serde_json::from_str(&described).unwrap();
     assert_eq!(described["email"], EMAIL);
+    let everything: Value = serde_json::from_str(&get(&emulator, "?recursive=true").await).unwrap();
+    assert_eq!(everything["instance"]["serviceAccounts"]["default"], described);
+    assert_eq!(everything["instance"]["id"].to_string(), get(&emulator, "instance/id").await);
     let unknown = url(&emulator, &account("token?scopes=cloud-platform"));
     assert_eq!(http("GET", &unknown, &[HEADER], "").await.0, 400, "there is no such scope");
     let other = url(&emulator, "instance/service-accounts/other@x.y/token");
     assert_eq!(http("GET", &other, &[HEADER], "").await.0, 404, "there is no other account");
+}
+
+/// conf: E1
+#[tokio::test]
+async fn a_folder_without_its_slash_has_moved_and_libraries_probe_the_folders_above() {
+    let emulator = start().await;
+    let (status, headers, _) = http("GET", &url(&emulator, "instance?recursive=true"), &[HEADER], "").await;
+    assert_eq!((status.as_u16(), &headers[HEADER.0]), (301, &"Google".parse().unwrap()));
+    assert_eq!(headers["location"], "/computeMetadata/v1/instance/?recursive=true");
+    for (path, expected) in [("/", 200), ("/computeMetadata", 301), ("/computeMetadata/", 200)] {
+        let (status, headers, _) = http("GET", &format!("{}{path}", emulator.endpoint()), &[], "").await;
+        assert_eq!((status.as_u16(), headers.contains_key(HEADER.0)), (expected, true), "{path}");
+        assert_eq!(headers["server"], "Metadata Server for VM", "{path}");
+    }
+    for (query, expected) in [("alt=xml", 400), ("timeout_sec=soon", 400), ("alt=json&alt=text", 200)] {
+        let (status, _, body) =
+            http("GET", &url(&emulator, &format!("instance/id?{query}")), &[HEADER], "").await;
+        assert_eq!(status, expected, "{query}: {body:?}");
+    }
+    assert_eq!(emulator.journal().of_method(Method::Metadata).len(), 7, "each request is in the journal");
+}
+
+/// Returns a policy whose machine has this attribute.
+fn with_attribute(value: &str) -> Policy {
+    let policy = json!({
+        "projects": {"project": {"number": 77}},
+        "serviceAccounts": {EMAIL: {}},
+        "metadataServer": {"serviceAccount": EMAIL, "instance": {
+            "name": "web-1", "id": 42, "zone": "europe-west1-b", "licenses": ["1000204"],
+            "attributes": {"cluster-name": value},
+        }},
+    });
+    Policy::from_json(&policy.to_string()).unwrap()
+}
+
+/// conf: E1
+#[tokio::test]
+async fn the_policy_describes_the_machine() {
+    let emulator = Emulator::builder().policy(with_attribute("blue")).start().await.unwrap();
+    for (path, expected) in [
+        ("instance/id", "42"),
+        ("instance/name", "web-1"),
+        ("instance/zone", "projects/77/zones/europe-west1-b"),
+        ("instance/hostname", "web-1.europe-west1-b.c.project.internal"),
+        ("instance/attributes/", "cluster-name\n"),
+        ("instance/attributes/cluster-name", "blue"),
+        ("project/numeric-project-id", "77"),
+    ] {
+        assert_eq!(get(&emulator, path).await, expected, "{path}");
+    }
+    let policy = emulator.policy().get().unwrap();
+    assert_eq!(Policy::from_json(&policy.to_json()).unwrap(), with_attribute("blue"), "it is shown as set");
+}
+
+/// conf: E2
+#[tokio::test]
+async fn a_request_waits_until_a_page_has_changed() {
+    let emulator = Emulator::builder().policy(with_attribute("blue")).start().await.unwrap();
+    let path = |query: &str| {
+        url(&emulator, &format!("instance/attributes/cluster-name?wait_for_change=true&{query}"))
+    };
+    let wait = async |query: &str| {
+        let (status, headers, body) = http("GET", &path(query), &[HEADER], "").await;
+        assert_eq!(status, 200, "{query}");
+        (headers["etag"].to_str().unwrap().to_owned(), String::from_utf8(body.to_vec()).unwrap())
+    };
+    let (etag, value) = wait("last_etag=0").await;
+    assert_eq!(value, "blue", "the client has another version");
+    assert_eq!(wait(&format!("last_etag={etag}&timeout_sec=0")).await, (etag.clone(), "blue".to_owned()));
+    for query in [format!("last_etag={etag}"), String::new()] {
+        let value = if query.is_empty() { "blue" } else { "green" };
+        let change = async {
+            // Waits until the request is there, so that it sees the page before the change.
+            while emulator.journal().entries().last().is_none_or(|entry| entry.outcome().is_some()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            emulator.policy().set(with_attribute(value)).unwrap();
+        };
+        let ((_, got), ()) = tokio::join!(wait(&query), change);
+        assert_eq!(got, value);
+    }
+    let gone = async {
+        while emulator.journal().entries().last().is_none_or(|entry| entry.outcome().is_some()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        emulator.policy().set(Policy::new()).unwrap();
+    };
+    let (status, ()) = tokio::join!(async { http("GET", &path(""), &[HEADER], "").await.0 }, gone);
+    assert_eq!(status, 404, "the page has disappeared");
 }
 
 #[tokio::test]
@@ -74,4 +169,30 @@ async fn the_metadata_server_issues_tokens_of_its_account_and_caches_access_toke
 
     let id = get(&emulator, &account("identity?audience=https://service.example&format=full")).await;
     assert_eq!(emulator.verify_id_token::<Value>(&id).unwrap()["email"], EMAIL);
+}
+
+/// conf: E3
+#[tokio::test]
+async fn an_id_token_in_full_format_names_the_machine_and_its_licenses() {
+    let emulator = Emulator::builder().policy(with_attribute("blue")).start().await.unwrap();
+    let claims = async |query: &str| -> Value {
+        let id =
+            get(&emulator, &account(&format!("identity?audience=https://service.example&{query}"))).await;
+        emulator.verify_id_token(&id).unwrap()
+    };
+    let standard = claims("licenses=TRUE").await;
+    assert_eq!((&standard["google"], &standard["email"]), (&Value::Null, &Value::Null));
+    let full = claims("format=full").await;
+    let machine = &full["google"]["compute_engine"];
+    let created = machine["instance_creation_timestamp"].as_u64().unwrap();
+    assert!(created < crate::support::emulator::now());
+    let mut expected = json!({
+        "project_id": "project", "project_number": 77, "zone": "europe-west1-b", "instance_id": "42",
+        "instance_name": "web-1", "instance_creation_timestamp": created,
+    });
+    assert_eq!(machine, &expected);
+    expected["license_id"] = json!(["1000204"]);
+    assert_eq!(claims("format=full&licenses=TRUE").await["google"]["compute_engine"], expected);
+    let missing = http("GET", &url(&emulator, &account("identity")), &[HEADER], "").await;
+    assert_eq!(missing.0, 400, "an audience is required");
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::proto::{
     GenerateAccessTokenRequest, GenerateAccessTokenResponse, GenerateIdTokenRequest, GenerateIdTokenResponse,
@@ -123,15 +123,15 @@ impl ApiRequest for GenerateIdTokenRequest {
         target: &Account,
         options: RequestOptions,
     ) -> Result<Self::Reply, ApiError> {
-        let organization = options
-            .organization
-            .then(|| identities.policy().and_then(|active| active.policy.organization_of(target.project())));
+        let organization =
+            || identities.policy().and_then(|active| active.policy.organization_of(target.project()));
         let claims = IdTokenClaims {
             audience: &self.audience,
             subject: target.unique_id(),
             azp: if options.email_azp { target.email() } else { target.unique_id() },
             email: self.include_email.then_some(target.email()),
-            organization,
+            // A project without an organization has `null`.
+            google: options.organization.then(|| json!({ "organization_number": organization() })),
         };
         Ok(GenerateIdTokenResponse { token: identities.issue_id_token(&claims).await? })
     }

@@ -23,9 +23,8 @@ pub(crate) struct IdTokenClaims<'a> {
     pub(crate) subject: &'a str,
     pub(crate) azp: &'a str,
     pub(crate) email: Option<&'a str>,
-    /// The claim `organization_number`. `None` omits it; `Some(None)` is `null`, for a project without an
-    /// organization.
-    pub(crate) organization: Option<Option<u64>>,
+    /// The claim `google`.
+    pub(crate) google: Option<Value>,
 }
 
 /// "Google", with the keys that sign ID tokens.
@@ -58,8 +57,8 @@ impl IdTokenIssuer {
             claims["email"] = email.into();
             claims["email_verified"] = true.into();
         }
-        if let Some(number) = requested.organization {
-            claims["google"] = json!({ "organization_number": number });
+        if let Some(google) = &requested.google {
+            claims["google"] = google.clone();
         }
         self.keys.with_current(now, move |key| jwt::sign(key, &claims.to_string())).await
     }

@@ -9,6 +9,7 @@ mod federation;
 mod grant;
 mod holder;
 mod lookup;
+mod machine;
 mod member;
 mod read;
 mod role;
@@ -22,11 +23,13 @@ use serde::{Deserialize, Serialize};
 use self::ambiguities::Ambiguities;
 use self::federation::IdentityPool;
 use self::grant::Grant;
+use self::machine::MetadataServer;
 
 pub use self::ambiguities::{DisabledAccount, MiddleHop, ProjectInName, UnknownAccount};
 pub use self::error::PolicyError;
 pub(crate) use self::federation::{IdentityProvider, OidcProvider};
 pub(crate) use self::holder::Holder;
+pub(crate) use self::machine::Machine;
 pub use self::member::Member;
 pub use self::role::Role;
 
@@ -124,12 +127,6 @@ pub(crate) struct FixedToken {
     /// `None` if the token is valid for all scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) scopes: Option<Vec<String>>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct MetadataServer {
-    service_account: String,
 }
 
 impl fmt::Debug for Policy {

@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Query;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
-use serde::Deserialize;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use serde_json::json;
+use tokio::time::Instant;
 use tonic::Code;
 
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::error::ApiError;
-use crate::emulator::iam::account::{Account, DEFAULT_PROJECT, project_number_of};
+use crate::emulator::iam::account::Account;
 use crate::emulator::iam::id_tokens::IdTokenClaims;
+use crate::emulator::iam::machine;
 use crate::emulator::method::Method;
-use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
-use crate::scopes::{self, check::are_scopes};
-
-const FLAVOR: &str = "metadata-flavor";
+use crate::metadata_protocol::{
+    FLAVOR, GOOGLE, Page, Query, Refusal, Resource, SERVER, Wait, above_root, check_headers, find,
+};
+use crate::scopes::check::are_scopes;
 
 /// The lifetime of a token: 1 h.
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -30,115 +30,100 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 /// The metadata server returns the same token until this much of its life is left: 5 min.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(300);
 
-const DEFAULT_SCOPES: [&str; 2] = [scopes::CLOUD_PLATFORM, scopes::USERINFO_EMAIL];
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Parameters {
-    audience: String,
-    format: String,
-    recursive: String,
-    /// Separated by commas.
-    scopes: String,
-}
+/// How often a page is looked at while a request waits for its change.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
-    Router::new().route("/", get(handle)).route("/computeMetadata/{*path}", get(handle))
+    Router::new()
+        .route("/", get(handle))
+        .route("/computeMetadata", get(handle))
+        .route("/computeMetadata/{*path}", get(handle))
+        .route("/computeMetadata/", get(handle))
 }
 
-async fn handle(context: RequestContext, uri: Uri, Query(query): Query<Parameters>) -> Response<Body> {
+async fn handle(context: RequestContext, uri: Uri) -> Response<Body> {
     let record = match context.begin(RequestSummary::of_name(Method::Metadata, uri.path())).await {
         Ok(record) => record,
         Err(error) => return error.into_response(),
     };
-    let result = page(&context.state, &context.headers, uri.path(), &query).await;
+    let result = answer(&context.state, &context.headers, &uri).await;
     record.finish(result.as_ref().err());
     let mut response = result
         .unwrap_or_else(|error| (error.http_status(), format!("{}\n", error.message())).into_response());
-    response.headers_mut().insert(FLAVOR, HeaderValue::from_static("Google"));
+    response.headers_mut().insert(FLAVOR, HeaderValue::from_static(GOOGLE));
+    response.headers_mut().insert(header::SERVER, HeaderValue::from_static(SERVER));
     response
 }
 
-async fn page(
-    state: &EmulatorState,
-    headers: &HeaderMap,
-    path: &str,
-    query: &Parameters,
-) -> Result<Response<Body>, ApiError> {
-    let Some(rest) = path.strip_prefix("/computeMetadata/v1") else {
-        // Libraries request the root and check a header of the reply.
-        return Ok("computeMetadata/\n".into_response());
-    };
-    if headers.get(FLAVOR).is_none_or(|value| value != "Google") {
-        return Err(ApiError::new(Code::PermissionDenied, "Missing Metadata-Flavor:Google header."));
+async fn answer(state: &EmulatorState, headers: &HeaderMap, uri: &Uri) -> Result<Response<Body>, ApiError> {
+    if uri.path() == "/computeMetadata" {
+        return moved("/computeMetadata/", uri);
     }
-    if headers.contains_key("x-forwarded-for") {
-        return Err(ApiError::new(Code::PermissionDenied, "X-Forwarded-For is not allowed."));
+    if let Some(page) = above_root(uri.path()) {
+        return Ok(page_response(page));
     }
-    let account = default_account(state);
-    let project = account.as_ref().map_or(DEFAULT_PROJECT, |account| account.project()).to_owned();
-    match rest {
-        "" | "/" => Ok("instance/\nproject/\nuniverse/\n".into_response()),
-        "/project/project-id" => Ok(project.into_response()),
-        "/project/numeric-project-id" => {
-            let number = state.identities.policy().map(|active| active.policy.project_number(&project));
-            Ok(number.unwrap_or_else(|| project_number_of(&project)).to_string().into_response())
-        }
-        "/universe/universe-domain" | "/universe/universe_domain" => Ok("googleapis.com".into_response()),
-        _ => match (rest.strip_prefix("/instance/service-accounts/"), account) {
-            (Some(rest), Some(account)) => of_account(state, &account, rest, query).await,
-            _ => Err(not_found()),
+    check_headers(headers)?;
+    let query = Query::parse(uri.query().unwrap_or_default())?;
+    match find(&machine::of(&state.identities).tree(), uri.path(), &query)? {
+        Resource::Moved(path) => moved(&path, uri),
+        Resource::Token => token(state, &query),
+        Resource::Identity => identity(state, &query).await,
+        Resource::Page(page) => match &query.wait {
+            None => Ok(page_response(page)),
+            Some(wait) => changed(state, uri.path(), &query, wait, &page.etag()).await,
         },
     }
 }
 
-async fn of_account(
+/// Waits until a page isn't the one that the client has, or until the client's timeout.
+async fn changed(
     state: &EmulatorState,
-    account: &Arc<Account>,
-    rest: &str,
-    query: &Parameters,
+    path: &str,
+    query: &Query,
+    wait: &Wait,
+    current: &str,
 ) -> Result<Response<Body>, ApiError> {
-    if rest.is_empty() {
-        return Ok(format!("default/\n{}/\n", account.email()).into_response());
-    }
-    let (name, what) = rest.split_once('/').unwrap_or((rest, ""));
-    if name != "default" && name != account.email() {
-        return Err(not_found());
-    }
-    match what {
-        "" if query.recursive.eq_ignore_ascii_case("true") => {
-            let about = json!({"aliases": ["default"], "email": account.email(), "scopes": DEFAULT_SCOPES});
-            Ok(Json(about).into_response())
+    let known = wait.last_etag.as_deref().unwrap_or(current);
+    let end = wait.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    loop {
+        // The page may disappear while the request waits.
+        let Resource::Page(page) = find(&machine::of(&state.identities).tree(), path, query)? else {
+            return Err(Refusal::NOT_FOUND.into());
+        };
+        if page.etag() != known || end.is_some_and(|end| end <= Instant::now()) {
+            return Ok(page_response(page));
         }
-        "" => Ok("aliases\nemail\nidentity\nscopes\ntoken\n".into_response()),
-        "aliases" => Ok("default\n".into_response()),
-        "email" => Ok(account.email().to_owned().into_response()),
-        "scopes" => Ok(format!("{}\n", DEFAULT_SCOPES.join("\n")).into_response()),
-        "token" => token(state, account, query),
-        "identity" => identity(state, account, query).await,
-        _ => Err(not_found()),
+        let look = Instant::now() + LOOK_EVERY;
+        tokio::time::sleep_until(end.map_or(look, |end| end.min(look))).await;
     }
 }
 
-fn token(state: &EmulatorState, account: &Account, query: &Parameters) -> Result<Response<Body>, ApiError> {
-    let requested: Vec<String> =
-        query.scopes.split(',').filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
-    if !are_scopes(&requested) {
+fn page_response(page: Page) -> Response<Body> {
+    let etag = page.etag();
+    ([(header::CONTENT_TYPE, page.content_type), (header::ETAG, &etag)], page.body).into_response()
+}
+
+/// Returns a redirect within the same host, whatever its name is for the client.
+fn moved(path: &str, uri: &Uri) -> Result<Response<Body>, ApiError> {
+    let location = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    Ok((StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)], format!("{path}\n")).into_response())
+}
+
+fn token(state: &EmulatorState, query: &Query) -> Result<Response<Body>, ApiError> {
+    let account = account(state)?;
+    if !are_scopes(&query.scopes) {
         return Err(ApiError::new(Code::InvalidArgument, "Some requested scopes were invalid."));
     }
-    let scopes = if requested.is_empty() { DEFAULT_SCOPES.map(str::to_owned).to_vec() } else { requested };
+    let scopes = if query.scopes.is_empty() { machine::default_scopes() } else { query.scopes.clone() };
     let (token, expires) =
         state.identities.reuse_access_token(account.member(), scopes.into(), LIFETIME, RENEWAL_MARGIN)?;
     let left = state.identities.time_until(expires);
     let reply = json!({"access_token": token, "expires_in": left.as_secs(), "token_type": "Bearer"});
-    Ok(Json(reply).into_response())
+    Ok(page_response(Page::json(&reply)))
 }
 
-async fn identity(
-    state: &EmulatorState,
-    account: &Account,
-    query: &Parameters,
-) -> Result<Response<Body>, ApiError> {
+async fn identity(state: &EmulatorState, query: &Query) -> Result<Response<Body>, ApiError> {
+    let account = account(state)?;
     if query.audience.is_empty() {
         return Err(ApiError::new(Code::InvalidArgument, "non-empty audience parameter required"));
     }
@@ -146,21 +131,23 @@ async fn identity(
         audience: &query.audience,
         subject: account.unique_id(),
         azp: account.unique_id(),
-        email: (query.format == "full").then_some(account.email()),
-        organization: None,
+        email: query.full.then_some(account.email()),
+        google: query.full.then(|| machine::of(&state.identities).claims(query.licenses)),
     };
-    Ok(state.identities.issue_id_token(&wanted).await?.into_response())
+    Ok(page_response(Page::text(state.identities.issue_id_token(&wanted).await?)))
 }
 
-fn default_account(state: &EmulatorState) -> Option<Arc<Account>> {
-    match state.identities.policy() {
-        Some(active) => state.identities.account(active.policy.metadata_server()?),
-        None => {
-            Some(state.identities.accounts.get(&format!("default@{DEFAULT_PROJECT}.iam.gserviceaccount.com")))
-        }
+fn account(state: &EmulatorState) -> Result<Arc<Account>, ApiError> {
+    machine::account(&state.identities).ok_or_else(|| Refusal::NOT_FOUND.into())
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.status {
+            StatusCode::FORBIDDEN => Code::PermissionDenied,
+            StatusCode::NOT_FOUND => Code::NotFound,
+            _ => Code::InvalidArgument,
+        };
+        Self::new(code, refusal.message)
     }
-}
-
-fn not_found() -> ApiError {
-    ApiError::new(Code::NotFound, StatusCode::NOT_FOUND.to_string())
 }

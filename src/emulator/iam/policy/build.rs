@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::ambiguities::{DisabledAccount, MiddleHop, ProjectInName, UnknownAccount};
 use super::error::PolicyError;
 use super::grant::Grant;
+use super::machine::MetadataServer;
 use super::member::Member;
 use super::role::Role;
-use super::{AccountPolicy, FixedToken, MetadataServer, Policy, User};
+use super::{AccountPolicy, FixedToken, Policy, User};
 
 impl Policy {
     /// Returns a policy without projects, accounts, tokens or grants.
@@ -176,7 +177,8 @@ impl Policy {
     #[must_use]
     pub fn metadata_account(mut self, email: &str) -> Self {
         self.account_mut(email);
-        self.metadata_server = Some(MetadataServer { service_account: email.to_owned() });
+        let server = MetadataServer { service_account: email.to_owned(), ..MetadataServer::default() };
+        self.metadata_server = Some(server);
         self
     }
 

@@ -1,6 +1,7 @@
 //! What a policy says about accounts, tokens and projects. Grants are in `grant.rs`.
 
 use super::ambiguities::Ambiguities;
+use super::machine::Machine;
 use super::member::Member;
 use super::{FixedToken, Policy};
 use crate::emulator::iam::account::{project_number_of, project_of, unique_id_of};
@@ -74,6 +75,11 @@ impl Policy {
 
     pub(crate) fn metadata_server(&self) -> Option<&str> {
         self.metadata_server.as_ref().map(|server| server.service_account.as_str())
+    }
+
+    /// Returns what the metadata server says about its machine.
+    pub(crate) fn machine(&self) -> Option<&Machine> {
+        self.metadata_server.as_ref().map(|server| &server.instance)
     }
 
     pub(crate) fn ambiguities(&self) -> &Ambiguities {

@@ -10,7 +10,7 @@ use super::error::PolicyError;
 const MAPS: [&str; 6] = ["projects", "serviceAccounts", "users", "groups", "roles", "identityPools"];
 
 /// The maps inside entries of those.
-const INNER_MAPS: [&str; 2] = [".providers", ".attributeMapping"];
+const INNER_MAPS: [&str; 3] = [".providers", ".attributeMapping", ".attributes"];
 
 impl Policy {
     /// Reads the text of a `policy.json` and validates it.
@@ -88,6 +88,9 @@ fn check_shape(text: &str) -> Result<(), PolicyError> {
     }
     objects(&document["tokens"], "tokens")?;
     check_pools(&document["identityPools"])?;
+    if let Some(machine) = document["metadataServer"].get("instance") {
+        object(machine, "metadataServer.instance")?;
+    }
     ["metadataServer", "ambiguities"].into_iter().try_for_each(|part| match document.get(part) {
         Some(entry) if !entry.is_null() => object(entry, part),
         _ => Ok(()),
@@ -124,6 +127,15 @@ mod tests {
         Policy::from_json(json).expect_err(json)
     }
 
+    /// Returns a policy whose metadata server has this machine.
+    fn with_machine(machine: &str) -> String {
+        let account = "a@p.iam.gserviceaccount.com";
+        format!(
+            r#"{{"serviceAccounts": {{"{account}": {{}}}},
+                "metadataServer": {{"serviceAccount": "{account}", "instance": {machine}}}}}"#
+        )
+    }
+
     #[test]
     fn an_error_names_the_place() {
         for (json, path) in [
@@ -158,6 +170,13 @@ mod tests {
             (r#"{"tokens": [{"token": "t t", "principal": "user:a@b"}]}"#, "tokens[0].token"),
             (r#"{"tokens": [{"token": "t", "principal": "allUsers"}]}"#, "tokens[0].principal"),
             (r#"{"metadataServer": {"serviceAccount": "a@b.c"}}"#, "metadataServer.serviceAccount"),
+            (&with_machine(r#"{"name": "a b"}"#), "metadataServer.instance.name"),
+            (&with_machine(r#"{"id": -1}"#), "metadataServer.instance.id"),
+            (&with_machine(r#"{"zone": ""}"#), "metadataServer.instance.zone"),
+            (&with_machine(r#"{"attributes": {"a/b": ""}}"#), "metadataServer.instance.attributes"),
+            (&with_machine(r#"{"attributes": {"a": 1}}"#), r#"metadataServer.instance.attributes["a"]"#),
+            (&with_machine(r#"{"licenses": ["/"]}"#), "metadataServer.instance.licenses"),
+            (&with_machine("[]"), "metadataServer.instance"),
             (r#"{"ambiguities": {"middleHop": "neither"}}"#, "ambiguities.middleHop"),
             (r#"{"identityPools": {"ci": {}}}"#, r#"identityPools["ci"]"#),
         ] {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Policy;
 use super::error::PolicyError;
 use super::grant::Grant;
+use super::machine::Machine;
 use super::member::Member;
 use super::role::{ACCOUNT_PERMISSIONS, Role, predefined_names};
 use crate::emulator::iam::account::is_well_formed;
@@ -110,7 +111,7 @@ impl Policy {
                 "metadataServer.serviceAccount",
                 format!("{email:?} is not among serviceAccounts"),
             )),
-            _ => Ok(()),
+            _ => self.machine().map_or(Ok(()), Machine::check),
         }
     }
 

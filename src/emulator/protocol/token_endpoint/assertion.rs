@@ -43,7 +43,7 @@ pub(super) async fn grant(
             subject: account.unique_id(),
             azp: account.email(),
             email: Some(account.email()),
-            organization: None,
+            google: None,
         };
         return Ok(json!({ "id_token": identities.issue_id_token(&claims).await? }));
     }

@@ -45,7 +45,7 @@ pub(super) async fn grant(
             subject: &unique_id_of(&user),
             azp: &form.client_id,
             email: Some(&user),
-            organization: None,
+            google: None,
         };
         reply["id_token"] = identities.issue_id_token(&claims).await?.into();
     }

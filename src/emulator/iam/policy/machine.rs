@@ -1,0 +1,64 @@
+//! The machine that the metadata server belongs to.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::PolicyError;
+
+/// Whose tokens the metadata server returns, and what it says about the machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct MetadataServer {
+    pub(super) service_account: String,
+    #[serde(default, skip_serializing_if = "Machine::is_default")]
+    pub(super) instance: Machine,
+}
+
+/// What the metadata server says about the machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Machine {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<u64>,
+    /// `us-central1-a`, for example.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) zone: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// The ids of the licenses of its image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) licenses: Vec<String>,
+}
+
+impl Machine {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn check(&self) -> Result<(), PolicyError> {
+        let refused = |field: &str, expected: &str, got: &str| {
+            let problem = format!("expected {expected}, got {got:?}");
+            Err(PolicyError::new(format!("metadataServer.instance.{field}"), problem))
+        };
+        let is_name = |text: &str, more: &[char]| {
+            let legal = |c: char| c.is_ascii_alphanumeric() || more.contains(&c);
+            (1..=128).contains(&text.len()) && text.chars().all(legal)
+        };
+        if let Some(name) = self.name.as_deref().filter(|name| !is_name(name, &['-'])) {
+            return refused("name", "letters, digits and hyphens, such as \"web-1\"", name);
+        }
+        if let Some(zone) = self.zone.as_deref().filter(|zone| !is_name(zone, &['-'])) {
+            return refused("zone", "a zone, such as \"us-central1-a\"", zone);
+        }
+        if let Some(name) = self.attributes.keys().find(|name| !is_name(name, &['-', '_'])) {
+            return refused("attributes", "names of letters, digits, hyphens and underscores", name);
+        }
+        if let Some(id) = self.licenses.iter().find(|id| !is_name(id, &[])) {
+            return refused("licenses", "ids, such as \"1000204\"", id);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! What the metadata server says about its machine.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::Node;
+
+/// The machine that a metadata server belongs to.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) project: String,
+    pub(crate) project_number: u64,
+    pub(crate) name: String,
+    pub(crate) id: u64,
+    /// `us-central1-a`, for example.
+    pub(crate) zone: String,
+    /// When the machine was created, in seconds since 1970.
+    pub(crate) created: i64,
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// The ids of the licenses of its image.
+    pub(crate) licenses: Vec<String>,
+    pub(crate) account: Option<MachineAccount>,
+}
+
+/// The service account of a machine.
+#[derive(Debug)]
+pub(crate) struct MachineAccount {
+    pub(crate) email: String,
+    pub(crate) scopes: Vec<String>,
+}
+
+impl Machine {
+    /// Returns everything that the metadata server says.
+    pub(crate) fn tree(&self) -> Node {
+        Node::folder([
+            ("instance", self.instance()),
+            ("project", self.project()),
+            ("universe", Node::folder([("universe-domain", text("googleapis.com"))])),
+        ])
+    }
+
+    /// Returns the claim `google` of an ID token in full format.
+    pub(crate) fn claims(&self, with_licenses: bool) -> Value {
+        let mut machine = json!({
+            "instance_creation_timestamp": self.created,
+            "instance_id": self.id.to_string(),
+            "instance_name": self.name,
+            "project_id": self.project,
+            "project_number": self.project_number,
+            "zone": self.zone,
+        });
+        if with_licenses {
+            machine["license_id"] = self.licenses.clone().into();
+        }
+        json!({ "compute_engine": machine })
+    }
+
+    fn instance(&self) -> Node {
+        let number = self.project_number;
+        let (name, zone, project) = (&self.name, &self.zone, &self.project);
+        let region = zone.rsplit_once('-').map_or(zone.as_str(), |(region, _)| region);
+        let license = |id: &String| Node::folder([("id", text(id))]);
+        Node::folder([
+            ("attributes", texts(&self.attributes)),
+            ("cpu-platform", text("Unknown CPU Platform")),
+            ("description", text("")),
+            ("hostname", text(&format!("{name}.{zone}.c.{project}.internal"))),
+            ("id", Node::Number(self.id)),
+            ("licenses", Node::numbered(self.licenses.iter().map(license))),
+            ("machine-type", text(&format!("projects/{number}/machineTypes/e2-medium"))),
+            ("maintenance-event", text("NONE")),
+            ("name", text(name)),
+            ("preempted", text("FALSE")),
+            ("region", text(&format!("projects/{number}/regions/{region}"))),
+            ("service-accounts", self.service_accounts()),
+            ("tags", Node::List(Vec::new())),
+            ("zone", text(&format!("projects/{number}/zones/{zone}"))),
+        ])
+    }
+
+    fn project(&self) -> Node {
+        Node::folder([
+            ("attributes", texts(&BTreeMap::new())),
+            ("numeric-project-id", Node::Number(self.project_number)),
+            ("project-id", text(&self.project)),
+        ])
+    }
+
+    fn service_accounts(&self) -> Node {
+        let both_names = |account: &MachineAccount| {
+            [("default".to_owned(), of_account(account)), (account.email.clone(), of_account(account))]
+        };
+        Node::named(self.account.iter().flat_map(both_names))
+    }
+}
+
+fn of_account(account: &MachineAccount) -> Node {
+    Node::folder([
+        ("aliases", Node::Lines(vec!["default".to_owned()])),
+        ("email", text(&account.email)),
+        ("identity", Node::Identity),
+        ("scopes", Node::Lines(account.scopes.clone())),
+        ("token", Node::Token),
+    ])
+}
+
+fn text(text: &str) -> Node {
+    Node::Text(text.to_owned())
+}
+
+fn texts(map: &BTreeMap<String, String>) -> Node {
+    Node::named(map.iter().map(|(name, value)| (name.clone(), text(value))))
+}
