@@ -1,9 +1,12 @@
 //! The error of one request, the same for gRPC and REST.
 
+mod challenge;
 mod google;
 mod json;
 mod oauth;
 
+use http::{HeaderMap, header};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -63,6 +66,13 @@ impl ApiError {
     }
 
     pub(crate) fn to_status(&self) -> Status {
-        Status::with_error_details(self.0.code, self.0.message.clone(), self.0.details.clone())
+        let mut headers = HeaderMap::new();
+        headers.extend(self.challenge().map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
+        Status::with_error_details_and_metadata(
+            self.0.code,
+            self.0.message.clone(),
+            self.0.details.clone(),
+            MetadataMap::from_headers(headers),
+        )
     }
 }

@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{HeaderValue, Response, header};
 use serde_json::Value;
-use tonic::Code;
 
 use super::error::{ApiError, OauthError};
 
@@ -22,10 +21,9 @@ impl IntoResponse for Json {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response<Body> {
         let mut response = (self.http_status(), Json(self.to_json())).into_response();
-        if self.code() == Code::Unauthenticated {
-            let challenge = HeaderValue::from_static("Bearer realm=\"https://accounts.google.com/\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        }
+        response
+            .headers_mut()
+            .extend(self.challenge().map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
         response
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use gcp_iam_credentials::emulator::{Emulator, Policy, Role};
-use gcp_iam_credentials::scopes;
+use gcp_iam_credentials::{scopes, service_account_path};
 use serde_json::{Value, json as value};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use crate::support::accounts::member;
-use crate::support::emulator::{EMAIL, access_token, jwt_of_key_file, now, start, stub, with_bearer};
+use crate::support::emulator::{EMAIL, access_token, http, jwt_of_key_file, now, start, stub, with_bearer};
 
 const SERVICE: &str = "https://iamcredentials.googleapis.com/";
 const REJECTED: &str = "ACCESS_TOKEN_TYPE_UNSUPPORTED";
@@ -104,4 +104,38 @@ async fn with_a_policy_only_its_own_accounts_sign_bearer_tokens() {
         .set(Policy::new().grant("allUsers", Role::TOKEN_CREATOR, "b@p.iam.gserviceaccount.com"))
         .unwrap();
     assert_eq!(ask(&emulator, &jwt).await, rejected, "the account doesn't exist any more");
+}
+
+/// conf: S4
+#[tokio::test]
+async fn a_challenge_says_whether_another_token_or_another_scope_helps() {
+    let realm = "Bearer realm=\"https://accounts.google.com/\"";
+    let (iam, platform) = (scopes::IAM, scopes::CLOUD_PLATFORM);
+    let policy = Policy::new()
+        .token_with_scopes("narrow", "user:alice@example.com", [scopes::PUBSUB])
+        .token("ungranted", "user:bob@example.com");
+    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
+    let url = format!("{}/v1/{}:signBlob", emulator.endpoint(), service_account_path("-", EMAIL));
+    for (bearer, status, expected) in [
+        ("", 401, Some(realm.to_owned())),
+        ("Bearer unknown", 401, Some(format!("{realm}, error=\"invalid_token\""))),
+        (
+            "Bearer narrow",
+            403,
+            Some(format!("{realm}, error=\"insufficient_scope\", scope=\"{iam} {platform}\"")),
+        ),
+        ("Bearer ungranted", 404, None),
+    ] {
+        let headers: &[_] = if bearer.is_empty() { &[] } else { &[("authorization", bearer)] };
+        let (rest, challenges, _) = http("POST", &url, headers, "").await;
+        let challenge = challenges.get("www-authenticate").map(|value| value.to_str().unwrap());
+        assert_eq!((rest.as_u16(), challenge), (status, expected.as_deref()), "{bearer}");
+        let mut request = Request::new(access_token(EMAIL));
+        if !bearer.is_empty() {
+            request.metadata_mut().insert("authorization", bearer.parse().unwrap());
+        }
+        let refusal = stub(&emulator).generate_access_token(request).await.unwrap_err();
+        let challenge = refusal.metadata().get("www-authenticate").map(|value| value.to_str().unwrap());
+        assert_eq!(challenge, expected.as_deref(), "{bearer}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Injected faults, as a client sees them.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use gcp_iam_credentials::emulator::{Emulator, Fault, JournalEntry, Method};
@@ -164,4 +166,107 @@ async fn a_stalled_body_never_ends() {
     let mut stub = stub(&emulator);
     let call = get_token(&mut stub);
     tokio::time::timeout(Duration::from_millis(200), call).await.expect_err("the body stalls");
+}
+
+/// conf: S5
+#[tokio::test]
+async fn later_refusals_on_the_connection_of_broken_details_are_still_read() {
+    let emulator = start().await;
+    emulator.faults().inject(Fault::bad_details().times(1));
+    let refusal =
+        Fault::status(Code::PermissionDenied).error_info("REASON", "example.com", [("key", "value")]);
+    emulator.faults().inject(refusal);
+    let client = client_of(&emulator);
+    for expected in [None, Some("REASON"), Some("REASON")] {
+        let call = client.generate_access_token(EMAIL, [CLOUD_PLATFORM]).retry(RetryPolicy::none());
+        let error = call.await.unwrap_err();
+        assert_eq!(error.service().and_then(|service| service.reason()), expected, "{error}");
+    }
+    let connections: Vec<_> = emulator.journal().entries().iter().map(JournalEntry::connection).collect();
+    assert_eq!(connections, [1, 1, 1]);
+}
+
+/// conf: S5
+#[test]
+fn a_header_with_broken_details_is_never_indexed() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let emulator = runtime.block_on(start());
+    emulator.faults().inject(Fault::bad_details());
+    let block = reply_header_block(&emulator);
+    let fields = fields_of_header_block(&block);
+    let never_indexed = fields.iter().filter(|first_byte| **first_byte >> 4 == 0b0001).count();
+    assert_eq!(never_indexed, 1, "the first bytes of the fields: {fields:02x?}");
+}
+
+/// Sends a gRPC request by hand, and returns the first header block of the reply.
+fn reply_header_block(emulator: &Emulator) -> Vec<u8> {
+    let mut socket = TcpStream::connect(emulator.address()).unwrap();
+    let mut headers = Vec::new();
+    for (name, value) in [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        (":path", "/google.iam.credentials.v1.IAMCredentials/SignBlob"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ] {
+        // A field without indexing whose name is a literal.
+        headers.push(0);
+        for text in [name, value] {
+            headers.push(text.len() as u8);
+            headers.extend_from_slice(text.as_bytes());
+        }
+    }
+    socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    // SETTINGS, HEADERS (with END_HEADERS), and DATA (with END_STREAM): an empty message.
+    for (kind, flags, stream, payload) in [(4, 0, 0, &[][..]), (1, 4, 1, &headers), (0, 1, 1, &[0; 5])] {
+        socket.write_all(&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream]).unwrap();
+        socket.write_all(payload).unwrap();
+    }
+    loop {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        socket.read_exact(&mut payload).unwrap();
+        if head[3] == 1 {
+            return payload;
+        }
+    }
+}
+
+/// Returns the first byte of each field in an HPACK block (RFC 7541, section 6).
+fn fields_of_header_block(mut block: &[u8]) -> Vec<u8> {
+    /// Reads an integer with a prefix of that many bits.
+    fn integer(block: &mut &[u8], bits: u32) -> usize {
+        let mask = (1u8 << bits) - 1;
+        let mut value = usize::from(block.split_off_first().unwrap() & mask);
+        if value < usize::from(mask) {
+            return value;
+        }
+        for shift in (0..).step_by(7) {
+            let byte = block.split_off_first().unwrap();
+            value += usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        value
+    }
+    let mut firsts = Vec::new();
+    while let Some(first) = block.first().copied() {
+        let (bits, has_value) = match first {
+            0x80.. => (7, false),
+            0x40.. => (6, true),
+            0x20.. => (5, false),
+            _ => (4, true),
+        };
+        let index = integer(&mut block, bits);
+        let strings = usize::from(has_value) + usize::from(has_value && index == 0);
+        for _ in 0..strings {
+            let length = integer(&mut block, 7);
+            block = &block[length..];
+        }
+        firsts.push(first);
+    }
+    firsts
 }

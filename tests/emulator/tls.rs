@@ -119,13 +119,48 @@ fn the_certificate_is_valid_for_every_host_that_googles_libraries_hard_code() {
 
 /// conf: S2
 #[test]
-fn strict_clients_find_the_authoritys_key_in_a_certificate_that_is_not_too_old() {
+fn strict_clients_find_all_that_they_demand_of_both_certificates() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let emulator = runtime.block_on(start());
-    let certificate = certificate_for(&emulator, "localhost").unwrap();
-    // The object identifier of the extension: 2.5.29.35.
-    let extension = [0x06, 0x03, 0x55, 0x1d, 0x23];
-    assert!(certificate.windows(extension.len()).any(|window| window == extension), "{certificate:?}");
+    let authority = CertificateDer::from_pem_slice(emulator.ca_pem().as_bytes()).unwrap();
+    // Verifies the chain, too.
+    let leaf = certificate_for(&emulator, "localhost").unwrap();
+    // OpenSSL's X509_V_FLAG_X509_STRICT, which Python sets since version 3.13, demands these extensions.
+    let (key_id, _) =
+        extension(&authority, SUBJECT_KEY_IDENTIFIER).expect("the authority has a key identifier");
+    let (issuer, critical) =
+        extension(&leaf, AUTHORITY_KEY_IDENTIFIER).expect("the leaf names its issuer's key");
+    // Both are the identifier after a tag and its length, in the leaf's case inside of a sequence.
+    assert_eq!((&key_id[2..], critical), (&issuer[4..], false));
+    for (id, what) in [(BASIC_CONSTRAINTS, "basic constraints"), (KEY_USAGE, "key usage")] {
+        assert!(extension(&authority, id).expect(what).1, "{what} of the authority are critical");
+    }
+    let (constraints, _) = extension(&authority, BASIC_CONSTRAINTS).unwrap();
+    assert_eq!(constraints, [0x30, 3, 1, 1, 0xff], "it is an authority, without a limit on the path");
+    let is_authority = extension(&leaf, BASIC_CONSTRAINTS).is_some_and(|(value, _)| value.contains(&0xff));
+    assert!(!is_authority, "the leaf is no authority");
+    assert!(extension(&leaf, SUBJECT_ALTERNATIVE_NAME).is_some());
+}
+
+/// The last byte of the object identifiers 2.5.29.N.
+const SUBJECT_KEY_IDENTIFIER: u8 = 14;
+const KEY_USAGE: u8 = 15;
+const SUBJECT_ALTERNATIVE_NAME: u8 = 17;
+const BASIC_CONSTRAINTS: u8 = 19;
+const AUTHORITY_KEY_IDENTIFIER: u8 = 35;
+
+/// Returns the value of a certificate's extension, and whether it is critical.
+fn extension<'a>(certificate: &'a CertificateDer<'_>, number: u8) -> Option<(&'a [u8], bool)> {
+    let id = [0x06, 3, 0x55, 0x1d, number];
+    let at = certificate.windows(id.len()).position(|window| window == id)?;
+    let rest = &certificate[at + id.len()..];
+    let (critical, rest) = match rest.strip_prefix(&[1, 1, 0xff]) {
+        Some(rest) => (true, rest),
+        None => (false, rest),
+    };
+    // An octet string. Only the alternative names are longer than 127 bytes.
+    let value = rest.get(2..2 + usize::from(rest[1] & 0x7f))?;
+    Some((value, critical))
 }
 
 /// conf: S3

@@ -17,6 +17,12 @@ const IAM_DOMAIN: &str = "iam.googleapis.com";
 /// The service's name in error details.
 const SERVICE: &str = "iamcredentials.googleapis.com";
 
+/// The reason if a request has no bearer token.
+pub(super) const CREDENTIALS_MISSING: &str = "CREDENTIALS_MISSING";
+
+/// The reason if the token's scopes don't suffice.
+pub(super) const SCOPE_INSUFFICIENT: &str = "ACCESS_TOKEN_SCOPE_INSUFFICIENT";
+
 /// The service's name in messages.
 const SERVICE_TITLE: &str = "IAM Service Account Credentials API";
 
@@ -65,7 +71,7 @@ impl ApiError {
             "Request is missing required authentication credential. Expected OAuth 2 access token, login \
              cookie or other valid authentication credential. See \
              https://developers.google.com/identity/sign-in/web/devconsole-project.",
-            "CREDENTIALS_MISSING",
+            CREDENTIALS_MISSING,
             GOOGLE_DOMAIN,
             service_and_method(method),
         )
@@ -101,7 +107,7 @@ impl ApiError {
         Self::with_reason(
             Code::PermissionDenied,
             "Request had insufficient authentication scopes.",
-            "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+            SCOPE_INSUFFICIENT,
             GOOGLE_DOMAIN,
             service_and_method(method),
         )
