@@ -29,20 +29,26 @@ pub enum Method {
     Token,
     /// `/tokeninfo`.
     TokenInfo,
-    /// Any request for public keys.
+    /// `userinfo`: the pages about the owner of a token.
+    UserInfo,
+    /// `/revoke`.
+    Revoke,
+    /// Any request for public keys, or for the page that says where "Google's" are.
     Keys,
     /// Any path of the metadata server.
     Metadata,
 }
 
 impl Method {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::GenerateAccessToken,
         Self::GenerateIdToken,
         Self::SignBlob,
         Self::SignJwt,
         Self::Token,
         Self::TokenInfo,
+        Self::UserInfo,
+        Self::Revoke,
         Self::Keys,
         Self::Metadata,
     ];
@@ -56,6 +62,8 @@ impl Method {
             Self::SignJwt => "SignJwt",
             Self::Token => "Token",
             Self::TokenInfo => "TokenInfo",
+            Self::UserInfo => "UserInfo",
+            Self::Revoke => "Revoke",
             Self::Keys => "Keys",
             Self::Metadata => "Metadata",
         }
@@ -89,7 +97,7 @@ impl fmt::Display for Method {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "invalid method: must be GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, Token, TokenInfo, \
-     Keys or Metadata"
+     UserInfo, Revoke, Keys or Metadata"
 )]
 #[non_exhaustive]
 pub struct UnknownMethod;

@@ -3,6 +3,7 @@
 pub(crate) mod grpc;
 pub(crate) mod key_sets;
 pub(crate) mod metadata_server;
+mod oauth_body;
 pub(crate) mod proto_json;
 pub(crate) mod rest;
 pub(crate) mod sts;

@@ -20,3 +20,4 @@ mod rest;
 mod sts;
 #[cfg(feature = "tls-ring")]
 mod tls;
+mod token_pages;

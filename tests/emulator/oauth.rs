@@ -89,6 +89,36 @@ async fn an_assertion_is_exchanged_for_a_token_of_its_issuer_or_subject() {
     assert_eq!((&id["aud"], &id["email"]), (&"https://service.example".into(), &EMAIL.into()));
 }
 
+/// conf: E8
+#[tokio::test]
+async fn an_assertion_comes_in_the_legacy_form_and_as_json_too() {
+    const LEGACY: &str = "http://oauth.net/grant_type/jwt/1.0/bearer";
+    let emulator = start().await;
+    let changes = value!({"sub": "user@corp.example"});
+    let token = signed_jwt(&emulator, &claims_with(&emulator, changes)).await;
+    let legacy = [("grant_type", "assertion"), ("assertion_type", LEGACY), ("assertion", &*token)];
+    let (status, reply) = post_form(&emulator, &legacy).await;
+    assert_eq!(status, 200, "{reply}");
+    let verified = emulator.verify_access_token(reply["access_token"].as_str().unwrap()).unwrap();
+    assert_eq!(verified.principal(), "user:user@corp.example");
+    let (status, reply) = post_form(&emulator, &[legacy[0], legacy[2]]).await;
+    assert_eq!((status, &reply["error"]), (400, &"invalid_request".into()), "no assertion_type");
+
+    let url = format!("{}/token", emulator.endpoint());
+    let body = value!({"grant_type": JWT_BEARER, "assertion": token}).to_string();
+    for content_type in ["application/json", "application/json; charset=utf-8"] {
+        let (status, reply) = json("POST", &url, &[("content-type", content_type)], body.clone()).await;
+        assert_eq!((status, reply["access_token"].is_string()), (200, true), "{reply}");
+    }
+    for body in ["{", "[]", r#"{"grant_type": 7}"#, ""] {
+        let (status, reply) = json("POST", &url, &[("content-type", "application/json")], body).await;
+        assert_eq!((status, &reply["error"]), (400, &"invalid_request".into()), "{body}");
+    }
+    let (_, reply) =
+        json("POST", &url, &[], form(&[("grant_type", JWT_BEARER), ("assertion", &token)])).await;
+    assert!(reply["access_token"].is_string(), "without a content type it is a form: {reply}");
+}
+
 /// conf: A24
 #[tokio::test]
 async fn an_invalid_assertion_is_refused() {

@@ -90,10 +90,19 @@ impl AccessTokens {
 
     /// Returns the record of `token`, even if it has expired.
     pub(crate) fn find(&self, token: &str) -> Option<Record> {
-        let text = token.strip_prefix(PREFIX)?.strip_prefix("c.")?;
-        let mut key = [0; ENTROPY];
-        let length = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut key).ok()?;
-        (length == ENTROPY).then(|| self.lock().records.get(&key).cloned())?
+        self.lock().records.get(&key_of(token)?).cloned()
+    }
+
+    /// Ends a token that is live at `now`. Returns `false` if there is no such token.
+    pub(crate) fn revoke(&self, token: &str, now: SystemTime) -> bool {
+        let Some(key) = key_of(token) else { return false };
+        match self.lock().records.get_mut(&key).filter(|record| record.expires > now) {
+            Some(record) => {
+                record.expires = now;
+                true
+            }
+            None => false,
+        }
     }
 
     /// Forgets all tokens.
@@ -104,6 +113,14 @@ impl AccessTokens {
     fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the random bytes of a token.
+fn key_of(token: &str) -> Option<[u8; ENTROPY]> {
+    let text = token.strip_prefix(PREFIX)?.strip_prefix("c.")?;
+    let mut key = [0; ENTROPY];
+    let length = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut key).ok()?;
+    (length == ENTROPY).then_some(key)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::emulator::clock::{Clock, unix};
 use crate::emulator::error::ApiError;
 
 /// The issuer in ID tokens.
-const ISSUER: &str = "https://accounts.google.com";
+pub(crate) const ISSUER: &str = "https://accounts.google.com";
 
 /// How long an ID token is valid: 1 h.
 const LIFETIME: Duration = Duration::from_secs(3600);

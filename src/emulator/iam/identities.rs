@@ -14,6 +14,10 @@ use super::reused_tokens::{IssuedToken, ReusedTokens};
 use crate::emulator::clock::Clock;
 use crate::emulator::error::ApiError;
 use crate::emulator::own_hosts::OwnHosts;
+use crate::scopes;
+
+/// The time that a token of the policy is said to be valid for: 1 h.
+const SHOWN_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// The accounts, their tokens, and the policy in force, with the clock that all of them use.
 pub(crate) struct Identities {
@@ -53,6 +57,7 @@ impl Identities {
     pub(crate) fn forget_tokens(&self) {
         self.access_tokens.clear();
         self.reused_tokens.clear();
+        self.refresh_tokens.restore();
     }
 
     /// Returns the policy in force. Without one, any bearer token has all permissions.
@@ -89,11 +94,15 @@ impl Identities {
     pub(crate) fn refresh_token_of(&self, user: &str) -> String {
         let active = self.policy();
         let from_policy = active.as_ref().and_then(|active| active.policy.refresh_token_of(user));
+        let from_policy = from_policy.filter(|token| !self.is_revoked(token));
         from_policy.map_or_else(|| self.refresh_tokens.make(user), str::to_owned)
     }
 
-    /// Returns the user of a refresh token.
+    /// Returns the user of a refresh token, unless it has been revoked.
     pub(crate) fn user_of(&self, refresh_token: &str) -> Option<String> {
+        if self.is_revoked(refresh_token) {
+            return None;
+        }
         let active = self.policy();
         let from_policy = active.as_ref().and_then(|active| active.policy.user_of(refresh_token));
         from_policy.map(str::to_owned).or_else(|| self.refresh_tokens.user_of(refresh_token))
@@ -110,6 +119,67 @@ impl Identities {
         let expires = now + lifetime;
         let record = Record { principal: Arc::clone(principal), scopes, expires, sets: None };
         Ok((self.access_tokens.issue(record, now)?, expires))
+    }
+
+    /// Issues an access token of a user in exchange for the user's refresh token.
+    pub(crate) fn exchange_refresh_token(
+        &self,
+        refresh_token: &str,
+        user: &Arc<str>,
+        scopes: Arc<[String]>,
+        lifetime: Duration,
+    ) -> Result<IssuedToken, ApiError> {
+        let issued = self.issue_access_token(user, scopes, lifetime)?;
+        self.refresh_tokens.exchanged(refresh_token, &issued.0, issued.1, self.clock.now());
+        Ok(issued)
+    }
+
+    /// Returns the record of an access token that is live: one that was issued, or one of the policy, which
+    /// never expires and counts as valid for another hour.
+    pub(crate) fn live_token(&self, token: &str) -> Option<Record> {
+        let now = self.clock.now();
+        if let Some(record) = self.access_tokens.find(token) {
+            return Some(record).filter(|record| record.expires > now);
+        }
+        let active = self.policy()?;
+        let fixed = active.policy.fixed_token(token).filter(|_| !self.is_revoked(token))?;
+        let all = || [scopes::CLOUD_PLATFORM, scopes::USERINFO_EMAIL].map(str::to_owned).to_vec();
+        Some(Record {
+            principal: fixed.principal.as_str().into(),
+            scopes: fixed.scopes.clone().unwrap_or_else(all).into(),
+            expires: now + SHOWN_LIFETIME,
+            sets: None,
+        })
+    }
+
+    /// Ends an access token or a refresh token. A refresh token takes the access tokens along that it was
+    /// exchanged for, and each of those takes its refresh token along. Returns `false` if there is no such
+    /// token.
+    pub(crate) fn revoke(&self, token: &str) -> bool {
+        let now = self.clock.now();
+        let was_live = self.live_token(token).is_some();
+        let refresh_token = match self.user_of(token) {
+            Some(_) => Some(token.to_owned()),
+            None => self.refresh_tokens.source_of(token).filter(|_| was_live),
+        };
+        if !was_live && refresh_token.is_none() {
+            return false;
+        }
+        let related = refresh_token.map(|token| self.refresh_tokens.revoke(&token)).unwrap_or_default();
+        for access_token in related.iter().map(String::as_str).chain([token]) {
+            let was_issued = self.access_tokens.revoke(access_token, now);
+            self.reused_tokens.forget(access_token);
+            if !was_issued {
+                // A token of the policy, or a refresh token.
+                self.refresh_tokens.revoke(access_token);
+            }
+        }
+        true
+    }
+
+    /// Returns whether a token of the policy or a refresh token has been revoked.
+    pub(crate) fn is_revoked(&self, token: &str) -> bool {
+        self.refresh_tokens.is_revoked(token)
     }
 
     /// Returns the token that was issued before for the same principal and scopes, if more than `margin`

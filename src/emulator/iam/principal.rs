@@ -79,6 +79,9 @@ impl Principal {
         }
         let Some(active) = identities.policy() else { return Ok(Self::named(ANYONE)) };
         let fixed = active.policy.fixed_token(token).ok_or_else(|| ApiError::unsupported_token(method))?;
+        if identities.is_revoked(token) {
+            return Err(ApiError::expired_token(method));
+        }
         Ok(Self::new(fixed.principal.as_str().into(), fixed.scopes.clone().map(Into::into)))
     }
 
@@ -92,7 +95,7 @@ impl Principal {
 }
 
 /// Returns the token of the `authorization` header.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)

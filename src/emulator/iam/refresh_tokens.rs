@@ -1,24 +1,129 @@
-//! The refresh tokens of the users that the policy doesn't name.
+//! Refresh tokens: those of users that the policy doesn't name, and what all of them have led to.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use super::account::unique_id_of;
 
-/// The users of the refresh tokens that the emulator made.
+/// The size of the table of access tokens at which expired ones are first removed. They are removed again
+/// each time the table has doubled.
+const FIRST_SWEEP: usize = 1024;
+
+/// The users of the refresh tokens that the emulator made, and which tokens have been revoked.
 #[derive(Default)]
-pub(crate) struct RefreshTokens(Mutex<HashMap<String, String>>);
+pub(crate) struct RefreshTokens(Mutex<Tables>);
+
+#[derive(Default)]
+struct Tables {
+    users: HashMap<String, String>,
+    revoked: HashSet<String>,
+    /// The access tokens that refresh tokens were exchanged for.
+    issued: HashMap<String, Issued>,
+    sweep_at: usize,
+}
+
+struct Issued {
+    refresh_token: String,
+    expires: SystemTime,
+}
 
 impl RefreshTokens {
-    /// Returns a refresh token for `user`: the same one each time.
+    /// Returns a refresh token for `user`: the same one each time, until it is revoked.
     pub(crate) fn make(&self, user: &str) -> String {
-        let token = format!("1//emulator-{}", unique_id_of(user));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), user.to_owned());
+        let mut tables = self.lock();
+        let first = format!("1//emulator-{}", unique_id_of(user));
+        let later = (2_u64..).map(|number| format!("{first}-{number}"));
+        let token = std::iter::once(first.clone()).chain(later).find(|token| !tables.revoked.contains(token));
+        let token = token.unwrap_or(first);
+        tables.users.insert(token.clone(), user.to_owned());
         token
     }
 
-    /// Returns the user of a refresh token.
+    /// Returns the user of a refresh token that the emulator made. It may be revoked.
     pub(crate) fn user_of(&self, token: &str) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+        self.lock().users.get(token).cloned()
+    }
+
+    pub(crate) fn is_revoked(&self, token: &str) -> bool {
+        self.lock().revoked.contains(token)
+    }
+
+    /// Remembers that a refresh token was exchanged for an access token.
+    pub(crate) fn exchanged(
+        &self,
+        refresh_token: &str,
+        access_token: &str,
+        expires: SystemTime,
+        now: SystemTime,
+    ) {
+        let mut tables = self.lock();
+        if tables.issued.len() >= tables.sweep_at.max(FIRST_SWEEP) {
+            tables.issued.retain(|_, issued| issued.expires > now);
+            tables.sweep_at = tables.issued.len() * 2;
+        }
+        let issued = Issued { refresh_token: refresh_token.to_owned(), expires };
+        tables.issued.insert(access_token.to_owned(), issued);
+    }
+
+    /// Returns the refresh token that was exchanged for an access token.
+    pub(crate) fn source_of(&self, access_token: &str) -> Option<String> {
+        self.lock().issued.get(access_token).map(|issued| issued.refresh_token.clone())
+    }
+
+    /// Revokes a token, and returns the access tokens that it was exchanged for.
+    pub(crate) fn revoke(&self, token: &str) -> Vec<String> {
+        let mut tables = self.lock();
+        tables.revoked.insert(token.to_owned());
+        let of_token = |(access_token, issued): (&String, &Issued)| {
+            (issued.refresh_token == token).then(|| access_token.clone())
+        };
+        tables.issued.iter().filter_map(of_token).collect()
+    }
+
+    /// Forgets what has been revoked.
+    pub(crate) fn restore(&self) {
+        let mut tables = self.lock();
+        tables.revoked.clear();
+        tables.issued.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_revoked_token_is_replaced_by_another_one_and_takes_its_access_tokens_along() {
+        let (tokens, now) = (RefreshTokens::default(), SystemTime::now());
+        let first = tokens.make("a@example.com");
+        assert_eq!(tokens.make("a@example.com"), first);
+        let other = tokens.make("b@example.com");
+        tokens.exchanged(&first, "access-1", now, now);
+        tokens.exchanged(&other, "access-2", now, now);
+        assert_eq!(tokens.source_of("access-1"), Some(first.clone()));
+        assert_eq!(tokens.revoke(&first), ["access-1"]);
+        assert!(tokens.is_revoked(&first) && !tokens.is_revoked(&other));
+        let second = tokens.make("a@example.com");
+        assert_ne!(second, first);
+        assert_eq!(tokens.user_of(&second).as_deref(), Some("a@example.com"));
+        tokens.restore();
+        assert_eq!(tokens.make("a@example.com"), first);
+    }
+
+    #[test]
+    fn the_table_of_access_tokens_is_bounded_by_those_that_live() {
+        let (tokens, start) = (RefreshTokens::default(), SystemTime::now());
+        for number in 0..10 * FIRST_SWEEP {
+            let now = start + Duration::from_secs(number as u64);
+            tokens.exchanged("refresh", &number.to_string(), now + Duration::from_secs(10), now);
+        }
+        assert!(tokens.lock().issued.len() <= FIRST_SWEEP + 10);
     }
 }

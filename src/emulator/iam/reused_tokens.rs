@@ -39,6 +39,12 @@ impl ReusedTokens {
         Ok(fresh)
     }
 
+    /// Forgets a token, so that it isn't returned again.
+    pub(crate) fn forget(&self, token: &str) {
+        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|_, (issued, _)| issued != token);
+    }
+
     /// Forgets all tokens.
     pub(crate) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();

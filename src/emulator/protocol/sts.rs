@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Form, FromRequest};
 use axum::response::IntoResponse;
 use axum::routing::post;
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response};
 use serde_json::{Value, json};
 
+use super::oauth_body;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::api::record::JournalRecord;
 use crate::emulator::error::OauthError;
@@ -28,7 +28,7 @@ pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
 }
 
 async fn handle(context: RequestContext, request: Request<Body>) -> Response<Body> {
-    let request = match read(request).await {
+    let request = match oauth_body::read(request).await {
         Ok(request) => request,
         Err(error) => return error.into_response(),
     };
@@ -46,20 +46,6 @@ async fn handle(context: RequestContext, request: Request<Body>) -> Response<Bod
             error.into_response()
         }
     }
-}
-
-/// Reads JSON if the content type says so, otherwise a form.
-async fn read(mut request: Request<Body>) -> Result<ExchangeRequest, OauthError> {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    let is_json = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    let read = if is_json {
-        axum::Json::from_request(request, &()).await.map(|axum::Json(request)| request).ok()
-    } else {
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request.headers_mut().insert(header::CONTENT_TYPE, form);
-        Form::from_request(request, &()).await.map(|Form(request)| request).ok()
-    };
-    read.ok_or_else(|| OauthError::new("invalid_request", "The body is neither a form nor JSON."))
 }
 
 fn summary(request: &ExchangeRequest) -> RequestSummary<'_> {

@@ -1,22 +1,27 @@
-//! The OAuth token endpoint: `POST /token` and `/tokeninfo`.
+//! The OAuth endpoints: `/token`, `/tokeninfo`, `/revoke` and the pages about users.
 
 mod assertion;
+mod owner;
+mod parameters;
 mod refresh;
+mod revoke;
 mod token_info;
+mod user_info;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Form;
-use axum::extract::rejection::FormRejection;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
-use http::Response;
+use axum::routing::{MethodRouter, get, post};
+use http::{Request, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::token_info::Version;
+use self::user_info::Names;
+use super::oauth_body;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::api::record::JournalRecord;
 use crate::emulator::error::OauthError;
@@ -29,14 +34,21 @@ use crate::emulator::state::EmulatorState;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const REFRESH_TOKEN: &str = "refresh_token";
 
+/// The grant type of assertions before RFC 7521, which Go's `impersonate` package sends.
+const LEGACY_ASSERTION: &str = "assertion";
+
+/// The only assertion type of [`LEGACY_ASSERTION`].
+const LEGACY_ASSERTION_TYPE: &str = "http://oauth.net/grant_type/jwt/1.0/bearer";
+
 /// The lifetime of access tokens from this endpoint: 1 h.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The form of a request for a token.
+/// A request for a token.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct TokenForm {
     grant_type: String,
+    assertion_type: String,
     assertion: String,
     refresh_token: String,
     client_id: String,
@@ -45,19 +57,36 @@ struct TokenForm {
 }
 
 pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
-    let token_info = || get(token_info::handle).post(token_info::handle);
     Router::new()
         .route("/token", post(handle))
         .route("/oauth2/v4/token", post(handle))
-        .route("/tokeninfo", token_info())
-        .route("/oauth2/v1/tokeninfo", token_info())
-        .route("/oauth2/v3/tokeninfo", token_info())
+        .route("/o/oauth2/token", post(handle))
+        .route("/revoke", get(revoke::handle).post(revoke::handle))
+        .route("/o/oauth2/revoke", get(revoke::handle).post(revoke::handle))
+        .route("/tokeninfo", token_info(Version::Current))
+        .route("/oauth2/v1/tokeninfo", token_info(Version::Old))
+        .route("/oauth2/v2/tokeninfo", token_info(Version::Old))
+        .route("/oauth2/v3/tokeninfo", token_info(Version::Current))
+        .route("/oauth2/v1/userinfo", user_info(Names::Old))
+        .route("/oauth2/v2/userinfo", user_info(Names::Old))
+        .route("/oauth2/v3/userinfo", user_info(Names::Claims))
+        .route("/v1/userinfo", user_info(Names::Claims))
 }
 
-async fn handle(context: RequestContext, form: Result<Form<TokenForm>, FormRejection>) -> Response<Body> {
-    let form = match form {
-        Ok(Form(form)) => form,
-        Err(rejection) => return OauthError::new("invalid_request", rejection.body_text()).into_response(),
+fn token_info(version: Version) -> MethodRouter<Arc<EmulatorState>> {
+    let handle = move |context, request| token_info::handle(context, version, request);
+    get(handle).post(handle)
+}
+
+fn user_info(names: Names) -> MethodRouter<Arc<EmulatorState>> {
+    let handle = move |context, request| user_info::handle(context, names, request);
+    get(handle).post(handle)
+}
+
+async fn handle(context: RequestContext, request: Request<Body>) -> Response<Body> {
+    let form: TokenForm = match oauth_body::read(request).await {
+        Ok(form) => form,
+        Err(error) => return error.into_response(),
     };
     let assertion = Parsed::from_token(&form.assertion);
     let mut record = match context.begin(summary(&form, assertion.as_ref())).await {
@@ -98,7 +127,10 @@ async fn grant(
     record: &mut JournalRecord<'_>,
 ) -> Result<Value, OauthError> {
     match form.grant_type.as_str() {
-        JWT_BEARER => {
+        LEGACY_ASSERTION if form.assertion_type != LEGACY_ASSERTION_TYPE => {
+            Err(OauthError::new("invalid_request", "Invalid assertion_type."))
+        }
+        JWT_BEARER | LEGACY_ASSERTION => {
             let unreadable = || OauthError::grant("Invalid JWT: it cannot be read, or is not RS256.");
             assertion::grant(state, assertion.ok_or_else(unreadable)?, record).await
         }

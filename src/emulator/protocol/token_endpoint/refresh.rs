@@ -36,7 +36,12 @@ pub(super) async fn grant(
     if !are_scopes(&scopes) {
         return Err(OauthError::new("invalid_scope", "Some requested scopes were invalid."));
     }
-    let (token, _) = identities.issue_access_token(&principal, scopes.clone().into(), LIFETIME)?;
+    let (token, _) = identities.exchange_refresh_token(
+        &form.refresh_token,
+        &principal,
+        scopes.clone().into(),
+        LIFETIME,
+    )?;
     let mut reply = access_token_reply(&token);
     reply["scope"] = scopes.join(" ").into();
     if scopes.iter().any(|scope| scope == "openid") {

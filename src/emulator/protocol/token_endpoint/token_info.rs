@@ -1,82 +1,101 @@
 //! `/tokeninfo`: the owner, scopes and expiry of an access token, or the claims of an ID token.
 
 use axum::body::Body;
-use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, Query};
 use axum::response::IntoResponse;
-use http::Response;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use http::{Request, Response};
+use serde_json::{Map, Value, json};
 
+use super::owner::{Owner, may_see_email};
+use super::parameters::Parameters;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::clock::unix;
 use crate::emulator::error::OauthError;
-use crate::emulator::iam::access_tokens::Record;
-use crate::emulator::iam::account::unique_id_of;
 use crate::emulator::iam::jwt::Parsed;
 use crate::emulator::method::Method;
 use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
 
-/// The token, in the query or in the form.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Parameters {
-    access_token: String,
-    id_token: String,
+/// The shape of a reply.
+#[derive(Clone, Copy)]
+pub(super) enum Version {
+    /// `/oauth2/v1/tokeninfo` and `/oauth2/v2/tokeninfo`: names of their own, with numbers and booleans.
+    Old,
+    /// `/tokeninfo` and `/oauth2/v3/tokeninfo`: the names of claims. All values are strings, numbers too.
+    Current,
 }
 
 /// Handles `/tokeninfo`.
 pub(super) async fn handle(
     context: RequestContext,
-    Query(query): Query<Parameters>,
-    form: Result<Form<Parameters>, FormRejection>,
+    version: Version,
+    request: Request<Body>,
 ) -> Response<Body> {
     match context.begin(RequestSummary::of_name(Method::TokenInfo, "")).await {
         Ok(record) => record.finish(None),
         Err(error) => return OauthError::from(error).into_response(),
     }
-    let form = form.map(|Form(form)| form).unwrap_or_default();
-    let either = |query: String, form: String| if query.is_empty() { form } else { query };
-    let access_token = either(query.access_token, form.access_token);
-    let id_token = either(query.id_token, form.id_token);
+    let parameters = match Parameters::read(request).await {
+        Ok(parameters) => parameters,
+        Err(error) => return error.into_response(),
+    };
     let state = &context.state;
-    let info = of_access_token(state, &access_token).or_else(|| of_id_token(state, &id_token));
+    let info = of_access_token(state, &parameters.access_token, version)
+        .or_else(|| of_id_token(state, &parameters.id_token, version));
     info.map(Json).ok_or_else(|| OauthError::new("invalid_token", "Invalid Value")).into_response()
 }
 
-/// Returns the reply for an access token. All of its values are strings, including numbers.
-fn of_access_token(state: &EmulatorState, token: &str) -> Option<Value> {
-    let now = state.clock.now();
-    let record = state.identities.access_tokens.find(token).filter(|record| record.expires > now)?;
-    let Record { principal, scopes, expires, .. } = record;
-    let (kind, email) = principal.split_once(':').unwrap_or_default();
-    let id = match kind {
-        "serviceAccount" => state.identities.accounts.get(email).unique_id().to_owned(),
-        _ => unique_id_of(email),
+fn of_access_token(state: &EmulatorState, token: &str, version: Version) -> Option<Value> {
+    let record = state.identities.live_token(token)?;
+    let Owner { id, email } = Owner::of(&state.identities, &record.principal);
+    let left = record.expires.duration_since(state.clock.now()).unwrap_or_default().as_secs();
+    let scope = record.scopes.join(" ");
+    let shows_email = may_see_email(&record.scopes);
+    let mut info = match version {
+        Version::Current => json!({
+            "azp": id,
+            "aud": id,
+            "sub": id,
+            "scope": scope,
+            "exp": unix(state.clock.shown(record.expires)).to_string(),
+            "expires_in": left.to_string(),
+            "access_type": "online",
+        }),
+        Version::Old => json!({
+            "issued_to": id,
+            "audience": id,
+            "user_id": id,
+            "scope": scope,
+            "expires_in": left,
+            "access_type": "online",
+        }),
     };
-    let left = expires.duration_since(now).unwrap_or_default().as_secs();
-    let mut info = json!({
-        "azp": id,
-        "aud": id,
-        "sub": id,
-        "scope": scopes.join(" "),
-        "exp": unix(state.clock.shown(expires)).to_string(),
-        "expires_in": left.to_string(),
-        "access_type": "online",
-    });
-    if scopes.iter().any(|scope| scope == crate::scopes::USERINFO_EMAIL || scope == "email") {
-        info["email"] = email.into();
-        info["email_verified"] = "true".into();
+    match version {
+        _ if !shows_email => {}
+        Version::Current => {
+            info["email"] = email.into();
+            info["email_verified"] = "true".into();
+        }
+        Version::Old => {
+            info["email"] = email.into();
+            info["verified_email"] = true.into();
+        }
     }
     Some(info)
 }
 
-fn of_id_token(state: &EmulatorState, token: &str) -> Option<Value> {
+fn of_id_token(state: &EmulatorState, token: &str, version: Version) -> Option<Value> {
     let claims = state.identities.google.verify(token)?;
-    if claims.get("exp").and_then(Value::as_i64)? <= state.clock.shown_unix() {
+    let left = claims.get("exp").and_then(Value::as_i64)? - state.clock.shown_unix();
+    if left <= 0 {
         return None;
     }
+    match version {
+        Version::Current => Some(claims_as_text(claims, Parsed::from_token(token)?.key_id)),
+        Version::Old => Some(claims_by_old_names(&claims, left)),
+    }
+}
+
+fn claims_as_text(claims: Map<String, Value>, key_id: Option<String>) -> Value {
     let text = |value: Value| match value {
         Value::String(text) => text,
         other => other.to_string(),
@@ -85,6 +104,22 @@ fn of_id_token(state: &EmulatorState, token: &str) -> Option<Value> {
         claims.into_iter().map(|(name, value)| (name, Value::String(text(value)))).collect();
     info["alg"] = "RS256".into();
     info["typ"] = "JWT".into();
-    info["kid"] = Parsed::from_token(token)?.key_id.into();
-    Some(info)
+    info["kid"] = key_id.into();
+    info
+}
+
+fn claims_by_old_names(claims: &Map<String, Value>, left: i64) -> Value {
+    let names = [
+        ("issuer", "iss"),
+        ("issued_to", "azp"),
+        ("audience", "aud"),
+        ("user_id", "sub"),
+        ("issued_at", "iat"),
+        ("email", "email"),
+        ("email_verified", "email_verified"),
+    ];
+    let renamed = |(old, name)| Some((String::from(old), claims.get(name)?.clone()));
+    let mut info: Value = names.into_iter().filter_map(renamed).collect();
+    info["expires_in"] = left.into();
+    info
 }
