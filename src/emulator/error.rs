@@ -5,7 +5,7 @@ mod google;
 mod json;
 mod oauth;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -25,6 +25,8 @@ struct Inner {
     details: ErrorDetails,
     /// The hop of the chain that lacks a grant.
     hop: Option<usize>,
+    /// The HTTP status, if it isn't that of the code.
+    http_status: Option<StatusCode>,
 }
 
 impl ApiError {
@@ -33,7 +35,13 @@ impl ApiError {
     }
 
     pub(crate) fn with_details(code: Code, message: impl Into<String>, details: ErrorDetails) -> Self {
-        Self(Box::new(Inner { code, message: message.into(), details, hop: None }))
+        Self(Box::new(Inner { code, message: message.into(), details, hop: None, http_status: None }))
+    }
+
+    /// Sets the HTTP status. Default: the one that Google sends for the code.
+    pub(crate) fn with_http_status(mut self, status: StatusCode) -> Self {
+        self.0.http_status = Some(status);
+        self
     }
 
     /// A failure of the emulator itself.

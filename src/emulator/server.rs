@@ -1,5 +1,6 @@
 //! Sockets, TLS, connections, and which request goes to which service.
 
+mod content_encoding;
 mod open_connections;
 mod own_requests;
 mod request_body;
@@ -7,3 +8,5 @@ pub(crate) mod running;
 mod serve;
 pub(crate) mod services;
 mod socket;
+#[cfg(test)]
+mod trickle;

@@ -5,6 +5,7 @@
 mod support;
 
 mod bearers;
+mod bodies;
 mod control_pages;
 mod documentation;
 mod extreme_values;

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream as StdStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gcp_iam_credentials::emulator::{CertificateAuthority, Emulator, Fault};
 use gcp_iam_credentials::proto::iam_credentials_client::IamCredentialsClient;
@@ -13,6 +14,7 @@ use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
 use crate::support::emulator::{EMAIL, get_token, http, start, stub};
+use crate::support::runtime::until;
 
 /// Returns the settings of a client that trusts only the authority of an emulator.
 fn trusting(emulator: &Emulator) -> ClientTlsConfig {
@@ -73,7 +75,7 @@ fn the_first_byte_decides_however_slowly_it_comes_and_whatever_follows() {
     let mut slow = connect();
     for byte in b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n" {
         slow.write_all(&[*byte]).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
     }
     let received = reply(slow);
     assert!(received.starts_with("HTTP/1.1 200") && received.ends_with("ok\n"), "{received}");
@@ -182,6 +184,22 @@ async fn faults_apply_over_tls() {
     emulator.faults().inject(Fault::reset().times(1));
     token_over(&emulator, trusting(&emulator)).await.expect_err("the connection is reset");
     token_over(&emulator, trusting(&emulator)).await.unwrap();
+}
+
+/// conf: S7
+#[tokio::test]
+async fn a_stop_finishes_the_calls_over_tls_and_is_not_held_up_by_a_body_that_trickles() {
+    let emulator = start().await;
+    emulator.faults().inject(Fault::delay(Duration::from_millis(300)).times(1));
+    let endpoint = Channel::from_shared(format!("https://{}", emulator.address())).unwrap();
+    let channel = endpoint.tls_config(trusting(&emulator)).unwrap().connect_lazy();
+    let call = tokio::spawn(async move { get_token(&mut IamCredentialsClient::new(channel)).await });
+    let mut trickling = StdStream::connect(emulator.address()).unwrap();
+    trickling.write_all(b"POST /token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nx").unwrap();
+    until("the call", || emulator.journal().entries().len() == 1).await;
+    let stop = emulator.stop(Duration::from_secs(1));
+    tokio::time::timeout(Duration::from_secs(20), stop).await.expect("the trickling body is given up");
+    call.await.unwrap().expect("a call in progress gets its reply");
 }
 
 #[tokio::test]

@@ -9,9 +9,9 @@ use crate::emulator::json_duration;
 use crate::error::code_name;
 
 impl ApiError {
-    /// Returns the HTTP status that Google sends for the code.
+    /// Returns the HTTP status of the reply.
     pub(crate) fn http_status(&self) -> http::StatusCode {
-        http_status(self.0.code)
+        self.0.http_status.unwrap_or_else(|| http_status(self.0.code))
     }
 
     /// Returns Google's JSON form of an error.
@@ -67,6 +67,7 @@ fn details_json(details: &ErrorDetails) -> Vec<Value> {
     list
 }
 
+/// Returns the HTTP status that Google sends for the code.
 fn http_status(code: Code) -> http::StatusCode {
     let number = match code {
         Code::Ok => 200,

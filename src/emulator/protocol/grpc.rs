@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::proto::{
@@ -27,7 +28,10 @@ pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 pub(crate) type Server = IamCredentialsServer<Service>;
 
 pub(crate) fn server(state: Arc<EmulatorState>) -> Server {
-    IamCredentialsServer::new(Service(state)).max_decoding_message_size(MAX_MESSAGE)
+    IamCredentialsServer::new(Service(state))
+        .max_decoding_message_size(MAX_MESSAGE)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip)
 }
 
 #[derive(Debug)]

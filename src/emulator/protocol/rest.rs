@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use self::messages::Message;
-use super::grpc::MAX_MESSAGE;
 use super::proto_json::Fields;
 use crate::emulator::api;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
@@ -24,9 +23,6 @@ use crate::emulator::journal::Protocol;
 use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
 use crate::proto::{GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest};
-
-/// The largest body, in bytes: the largest message in base64, plus 64 KiB for the other fields.
-const MAX_BODY: usize = MAX_MESSAGE / 3 * 4 + 64 * 1024;
 
 /// The query parameters that every Google API accepts. They have no effect here.
 const SYSTEM_PARAMETERS: [&str; 12] = [
@@ -141,16 +137,9 @@ async fn read_fields(head: &Parts, body: Body) -> Result<Fields, ApiError> {
     {
         return Err(ApiError::new(Code::InvalidArgument, "The content type must be application/json."));
     }
-    Fields::parse(&read_body(body).await?)
-}
-
-async fn read_body(body: Body) -> Result<bytes::Bytes, ApiError> {
-    to_bytes(body, MAX_BODY).await.map_err(|_| {
-        ApiError::new(
-            Code::InvalidArgument,
-            format!("Request payload could not be read, or exceeds the limit: {MAX_BODY} bytes."),
-        )
-    })
+    // The server has read the whole body, within its limits.
+    let body = to_bytes(body, usize::MAX).await;
+    Fields::parse(&body.map_err(|_| ApiError::internal("the request's body is gone"))?)
 }
 
 fn is_json(content_type: &HeaderValue) -> bool {

@@ -1,5 +1,6 @@
-//! The body of a request, which must arrive in time.
+//! The body of a request, which has limits: its size, and the time in which it must arrive.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,13 +8,69 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use http_body::{Body as _, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
+use tonic::Code;
+
+use super::content_encoding::ContentEncoding;
+use crate::emulator::error::ApiError;
+use crate::emulator::protocol::grpc::MAX_MESSAGE;
 
 /// How long the body of a request may take after its head: 30 s. It fits the largest body at 200 KB/s.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest body over REST, compressed or not: the largest message in base64, plus 64 KiB for the other
+/// fields.
+pub(super) const MAX_BODY: usize = MAX_MESSAGE / 3 * 4 + 64 * 1024;
+
+/// How much of a body that is too large is read and dropped: 64 MiB. Many clients read no reply before they
+/// have sent their request, so a reply without this would be a lost connection to them.
+const MAX_DROPPED: usize = 64 * 1024 * 1024;
+
+/// Returns the whole body of a request over REST, decompressed.
+pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+    let received = tokio::time::timeout(BODY_TIMEOUT, receive(headers, body));
+    let received = received.await.map_err(|_| too_slow())??;
+    let plain = ContentEncoding::of(headers)?.decode(received, MAX_BODY)?;
+    if plain.len() > MAX_BODY { Err(too_large()) } else { Ok(plain) }
+}
+
+async fn receive(headers: &HeaderMap, mut body: Body) -> Result<Bytes, ApiError> {
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    // A client that expects to be told to continue hasn't sent its body yet.
+    if declared > MAX_DROPPED || declared > MAX_BODY && headers.contains_key(header::EXPECT) {
+        return Err(too_large());
+    }
+    let (mut received, mut length) = (BytesMut::new(), 0);
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let Ok(data) = frame.map_err(|_| cut_off())?.into_data() else { continue };
+        length += data.len();
+        if length <= MAX_BODY {
+            received.extend_from_slice(&data);
+        } else if length > MAX_DROPPED {
+            break;
+        }
+    }
+    if length > MAX_BODY { Err(too_large()) } else { Ok(received.freeze()) }
+}
+
+fn too_large() -> ApiError {
+    let message = format!("Request payload size exceeds the limit: {MAX_BODY} bytes.");
+    ApiError::new(Code::InvalidArgument, message).with_http_status(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+fn cut_off() -> ApiError {
+    ApiError::new(Code::InvalidArgument, "The request's body ended early.")
+}
+
+/// The error of a body that didn't arrive within [`BODY_TIMEOUT`].
+pub(super) fn too_slow() -> ApiError {
+    let message = format!("The request's body did not arrive within {} s.", BODY_TIMEOUT.as_secs());
+    ApiError::new(Code::DeadlineExceeded, message).with_http_status(StatusCode::REQUEST_TIMEOUT)
+}
 
 /// Whether a body took longer than [`BODY_TIMEOUT`].
 #[derive(Clone, Debug, Default)]

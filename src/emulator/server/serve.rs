@@ -67,7 +67,10 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
     }
 }
 
-async fn serve_tls(socket: Socket, tls: TlsAcceptor, services: Services, connection: Arc<Connection>) {
+async fn serve_tls<S>(socket: S, tls: TlsAcceptor, services: Services, connection: Arc<Connection>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(socket));
     let socket = tokio::select! {
         socket = handshake => socket,
@@ -114,5 +117,88 @@ where
             return;
         }
         requested = Some(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use hyper::client::conn::{http1, http2};
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio::io::DuplexStream;
+    use tokio::time::Instant;
+    use tokio_rustls::TlsConnector;
+
+    use super::super::request_body::BODY_TIMEOUT;
+    use super::super::trickle::Trickle;
+    use super::*;
+    use crate::emulator::certificate_authority::CertificateAuthority;
+    use crate::emulator::own_hosts::OwnHosts;
+    use crate::emulator::server_certificate::server_config;
+    use crate::emulator::state::EmulatorState;
+    use crate::tls::crypto_provider;
+
+    fn services() -> Services {
+        Services::new(Arc::new(EmulatorState::new(String::new(), OwnHosts::default(), String::new(), None)))
+    }
+
+    /// Serves one end of a pipe as plaintext, and returns the other end.
+    fn plaintext() -> DuplexStream {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(serve(server, services(), Connection::new(1)));
+        client
+    }
+
+    /// Serves one end of a pipe with TLS, and returns the other end.
+    async fn encrypted() -> tokio_rustls::client::TlsStream<DuplexStream> {
+        let authority = CertificateAuthority::generate().unwrap();
+        let acceptor = TlsAcceptor::from(server_config(&authority, &[]).unwrap());
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(serve_tls(server, acceptor, services(), Connection::new(1)));
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(crypto_provider());
+        let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
+        connector.connect(ServerName::try_from("localhost").unwrap(), client).await.unwrap()
+    }
+
+    /// Sends a request whose body never ends, and checks that the reply says so when the time is up.
+    async fn check_timeout<S>(stream: S, is_http2: bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let start = Instant::now();
+        let request = Request::post("http://localhost/token").header("host", "localhost");
+        let request = request.body(Trickle::new(None)).unwrap();
+        let stream = TokioIo::new(stream);
+        let reply = if is_http2 {
+            let (mut client, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+            tokio::spawn(connection);
+            client.send_request(request).await
+        } else {
+            let (mut client, connection) = http1::handshake(stream).await.unwrap();
+            tokio::spawn(connection);
+            client.send_request(request).await
+        };
+        let reply = reply.unwrap();
+        assert_eq!((reply.status().as_u16(), start.elapsed().as_secs()), (408, BODY_TIMEOUT.as_secs()));
+        let body = reply.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            (&body["error"]["code"], &body["error"]["status"]),
+            (&408.into(), &"DEADLINE_EXCEEDED".into())
+        );
+    }
+
+    /// conf: S7
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_times_out_on_every_kind_of_connection() {
+        for is_http2 in [false, true] {
+            check_timeout(plaintext(), is_http2).await;
+            check_timeout(encrypted().await, is_http2).await;
+        }
     }
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use tonic::Code;
 use tower_service::Service;
 
 use super::own_requests;
-use super::request_body::{self, BODY_TIMEOUT};
+use super::request_body;
 use crate::emulator::control::http as control;
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::faults::Transport;
@@ -40,6 +42,8 @@ impl Services {
             .route("/healthz", get(|| async { "ok\n" }))
             .fallback(custom_method)
             .method_not_allowed_fallback(method_not_allowed)
+            // The body has been read, within a limit.
+            .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&state));
         let own_hosts = Arc::clone(&state.own_hosts);
         Self { grpc: grpc::server(state), http, own_hosts }
@@ -55,33 +59,30 @@ impl Services {
             return error.into_response();
         }
         head.extensions.insert(transport.clone());
-        let is_grpc = is_grpc(&head.headers);
-        let (body, too_slow) = request_body::timed(body);
-        let request = Request::from_parts(head, body);
-        let response = if is_grpc {
-            let Ok(response) = self.grpc.clone().call(request).await;
-            response.map(Body::new)
+        let reply = if is_grpc(&head.headers) {
+            self.handle_grpc(head, body).await
         } else {
-            let Ok(response) = self.http.clone().call(request).await;
-            response
+            match request_body::read(&head.headers, body).await {
+                Ok(body) => self.handle_http(head, body).await,
+                Err(error) => return error.into_response(),
+            }
         };
-        if too_slow.get() {
-            return body_too_slow(is_grpc);
-        }
-        transport.apply_fault(response).await
+        transport.apply_fault(reply).await
     }
-}
 
-/// Replies to a request whose body doesn't arrive. The rest of the body isn't read.
-fn body_too_slow(is_grpc: bool) -> Response<Body> {
-    let message = format!("The request's body did not arrive within {} s.", BODY_TIMEOUT.as_secs());
-    let error = ApiError::new(Code::DeadlineExceeded, message);
-    if is_grpc {
-        return error.to_status().into_http();
+    async fn handle_grpc(&self, head: Parts, body: Body) -> Response<Body> {
+        let (body, too_slow) = request_body::timed(body);
+        let Ok(reply) = self.grpc.clone().call(Request::from_parts(head, body)).await;
+        if too_slow.get() {
+            return request_body::too_slow().to_status().into_http();
+        }
+        reply.map(Body::new)
     }
-    let mut response = error.into_response();
-    *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
-    response
+
+    async fn handle_http(&self, head: Parts, body: Bytes) -> Response<Body> {
+        let Ok(reply) = self.http.clone().call(Request::from_parts(head, Body::from(body))).await;
+        reply
+    }
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -105,42 +106,20 @@ async fn custom_method(State(state): State<Arc<EmulatorState>>, request: Request
 async fn method_not_allowed(request: Request<Body>) -> Response<Body> {
     let (method, path) = (request.method(), shorten(request.uri().path()));
     let message = format!("{method} is not allowed at {path}");
-    let mut response = ApiError::new(Code::Unimplemented, message).into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
+    ApiError::new(Code::Unimplemented, message)
+        .with_http_status(StatusCode::METHOD_NOT_ALLOWED)
+        .into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::to_bytes;
-    use bytes::Bytes;
-    use http_body::Frame;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-    use std::time::Duration;
-    use tokio::time::{Instant, Interval, interval};
+    use tokio::time::Instant;
 
+    use super::super::trickle::Trickle;
     use super::*;
     use crate::emulator::connection::Connection;
     use crate::emulator::own_hosts::OwnHosts;
-
-    /// A body that sends its start, then one space a second, and never ends.
-    struct Trickle(Option<&'static [u8]>, Interval);
-
-    impl http_body::Body for Trickle {
-        type Data = Bytes;
-        type Error = std::io::Error;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-            if let Some(start) = self.0.take() {
-                return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(start)))));
-            }
-            self.1.poll_tick(context).map(|_| Some(Ok(Frame::data(Bytes::from_static(b" ")))))
-        }
-    }
 
     /// conf: A21
     #[tokio::test(start_paused = true)]
@@ -160,15 +139,19 @@ mod tests {
             let request = request.header("content-type", content_type).header("host", "localhost");
             // The head of a gRPC message of a mebibyte.
             let first = grpc_status.map(|_| &b"\0\0\x10\0\0"[..]);
-            let body = Body::new(Trickle(first, interval(Duration::from_secs(1))));
+            let body = Body::new(Trickle::new(first));
             let start = Instant::now();
             let transport = Transport::new(Connection::new(1));
             let response = services.handle(request.body(body).unwrap(), transport).await;
-            assert_eq!(start.elapsed().as_secs(), BODY_TIMEOUT.as_secs(), "{path}");
+            assert_eq!(start.elapsed().as_secs(), request_body::BODY_TIMEOUT.as_secs(), "{path}");
             assert_eq!(response.status(), status, "{path}");
             let code = response.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
             assert_eq!(code.as_deref(), grpc_status, "{path}");
-            to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            if grpc_status.is_none() {
+                let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(body["error"]["code"], 408, "{path}: {body}");
+            }
         }
     }
 }
