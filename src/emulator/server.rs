@@ -1,6 +1,7 @@
 //! Sockets, TLS, connections, and which request goes to which service.
 
 mod content_encoding;
+mod cors;
 mod open_connections;
 mod own_requests;
 mod request_body;

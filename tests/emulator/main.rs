@@ -22,3 +22,4 @@ mod sts;
 #[cfg(feature = "tls-ring")]
 mod tls;
 mod token_pages;
+mod web_pages;

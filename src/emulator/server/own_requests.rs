@@ -1,13 +1,17 @@
-//! Which requests may use the control pages.
+//! Which requests are refused because a foreign web page may have caused them.
 //!
 //! Anyone who can reach the port may control the emulator, except for a web page: a browser on this
 //! machine would send its requests. Such a page gives itself away by its `Origin`, or, if it resolves its
 //! own name to this machine (DNS rebinding), by that name in `Host`.
+//!
+//! Foreign pages may use what Google's front end lets every page use (see `cors`), and nothing else. The
+//! control pages also check `Host`. Google's services can't, because their names may lead to the emulator.
 
 use http::request::Parts;
 use http::{HeaderName, Uri, header};
 use tonic::Code;
 
+use super::cors;
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::own_hosts::OwnHosts;
 
@@ -17,13 +21,13 @@ const CONTROL_PAGES: &str = "/emulator";
 /// Which site a browser's request comes from. See <https://www.w3.org/TR/fetch-metadata/>.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses a request to the control pages if a web page of another host may have caused it.
+/// Refuses a request if a web page of another host may have caused it, unless all pages may send it.
 pub(super) fn check(own_hosts: &OwnHosts, head: &Parts) -> Result<(), ApiError> {
-    if !is_control_page(head.uri.path()) {
-        return Ok(());
+    let path = head.uri.path();
+    if is_control_page(path) {
+        check_host(own_hosts, head)?;
     }
-    check_host(own_hosts, head)?;
-    check_origin(own_hosts, head)
+    if cors::is_open(path) { Ok(()) } else { check_origin(own_hosts, head) }
 }
 
 fn is_control_page(path: &str) -> bool {
@@ -78,7 +82,7 @@ fn values<'h>(head: &'h Parts, name: &HeaderName) -> impl Iterator<Item = &'h st
 }
 
 fn refused(why: &str) -> ApiError {
-    ApiError::new(Code::PermissionDenied, format!("The control pages refuse this request: {why}"))
+    ApiError::new(Code::PermissionDenied, format!("The emulator refuses this request: {why}"))
 }
 
 #[cfg(test)]
@@ -154,7 +158,11 @@ mod tests {
         ] {
             let headers: Vec<_> =
                 [("host", "localhost")].into_iter().chain(headers.iter().copied()).collect();
-            assert_eq!(allowed("/emulator/reset", &headers), expected, "{headers:?}");
+            for path in ["/emulator/reset", "/v1/projects/p:setIamPolicy", "/computeMetadata/v1/", "/healthz"]
+            {
+                assert_eq!(allowed(path, &headers), expected, "{path} {headers:?}");
+            }
+            assert!(allowed("/token", &headers), "{headers:?}");
         }
     }
 }

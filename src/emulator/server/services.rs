@@ -13,8 +13,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use tonic::Code;
 use tower_service::Service;
 
-use super::own_requests;
-use super::request_body;
+use super::{cors, own_requests, request_body};
 use crate::emulator::control::http as control;
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::faults::Transport;
@@ -58,15 +57,22 @@ impl Services {
         if let Err(error) = own_requests::check(&self.own_hosts, &head) {
             return error.into_response();
         }
+        if let Some(reply) = cors::preflight(&head) {
+            return reply;
+        }
+        let reader = cors::Reader::of(&head);
         head.extensions.insert(transport.clone());
-        let reply = if is_grpc(&head.headers) {
+        let mut reply = if is_grpc(&head.headers) {
             self.handle_grpc(head, body).await
         } else {
             match request_body::read(&head.headers, body).await {
                 Ok(body) => self.handle_http(head, body).await,
-                Err(error) => return error.into_response(),
+                Err(error) => error.into_response(),
             }
         };
+        if let Some(reader) = reader {
+            reader.allow(reply.headers_mut());
+        }
         transport.apply_fault(reply).await
     }
 
