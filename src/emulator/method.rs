@@ -25,6 +25,8 @@ pub enum Method {
     SignBlob,
     /// The RPC `SignJwt`, or its REST form.
     SignJwt,
+    /// `GET …/allowedLocations`: where credentials may be used.
+    AllowedLocations,
     /// `POST /token`: the OAuth token endpoint.
     Token,
     /// `/tokeninfo`.
@@ -40,11 +42,12 @@ pub enum Method {
 }
 
 impl Method {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::GenerateAccessToken,
         Self::GenerateIdToken,
         Self::SignBlob,
         Self::SignJwt,
+        Self::AllowedLocations,
         Self::Token,
         Self::TokenInfo,
         Self::UserInfo,
@@ -60,6 +63,7 @@ impl Method {
             Self::GenerateIdToken => "GenerateIdToken",
             Self::SignBlob => "SignBlob",
             Self::SignJwt => "SignJwt",
+            Self::AllowedLocations => "AllowedLocations",
             Self::Token => "Token",
             Self::TokenInfo => "TokenInfo",
             Self::UserInfo => "UserInfo",
@@ -96,8 +100,8 @@ impl fmt::Display for Method {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "invalid method: must be GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, Token, TokenInfo, \
-     UserInfo, Revoke, Keys or Metadata"
+    "invalid method: must be GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, AllowedLocations, \
+     Token, TokenInfo, UserInfo, Revoke, Keys or Metadata"
 )]
 #[non_exhaustive]
 pub struct UnknownMethod;

@@ -7,14 +7,25 @@ use serde_json::Value;
 
 use super::error::{ApiError, OauthError};
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
+
 /// A reply in JSON, indented for people.
 #[derive(Debug)]
 pub(crate) struct Json(pub(crate) Value);
 
 impl IntoResponse for Json {
     fn into_response(self) -> Response<Body> {
-        let content_type = HeaderValue::from_static("application/json; charset=UTF-8");
-        ([(header::CONTENT_TYPE, content_type)], format!("{:#}\n", self.0)).into_response()
+        ([(header::CONTENT_TYPE, JSON)], format!("{:#}\n", self.0)).into_response()
+    }
+}
+
+/// A reply in JSON without line breaks.
+#[derive(Debug)]
+pub(crate) struct CompactJson(pub(crate) Value);
+
+impl IntoResponse for CompactJson {
+    fn into_response(self) -> Response<Body> {
+        ([(header::CONTENT_TYPE, JSON)], format!("{}\n", self.0)).into_response()
     }
 }
 

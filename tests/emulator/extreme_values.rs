@@ -51,7 +51,11 @@ const NUMBERS: [&str; 16] = [
 /// conf: A20
 #[tokio::test]
 async fn a_lifetime_of_any_value_is_granted_or_refused() {
-    let emulator = start().await;
+    let policy = Policy::new()
+        .token("any", "user:a@example.com")
+        .grant("allUsers", Role::TOKEN_CREATOR, EMAIL)
+        .long_lifetimes(EMAIL);
+    let emulator = Emulator::builder().policy(policy).start().await.unwrap();
     let mut stub = stub(&emulator);
     for seconds in SECONDS {
         for nanos in NANOS {

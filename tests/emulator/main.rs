@@ -19,6 +19,7 @@ mod oauth;
 mod policy;
 mod rest;
 mod sts;
+mod system_parameters;
 #[cfg(feature = "tls-ring")]
 mod tls;
 mod token_pages;

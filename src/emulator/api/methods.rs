@@ -58,7 +58,7 @@ impl ApiRequest for GenerateAccessTokenRequest {
 
     fn check_for_target(&self, identities: &Identities, target: &Account) -> Result<(), ApiError> {
         let extended =
-            identities.policy().is_none_or(|active| active.policy.allows_long_lifetimes(target.email()));
+            identities.policy().is_some_and(|active| active.policy.allows_long_lifetimes(target.email()));
         if extended || lifetime(self)? <= DEFAULT_LIFETIME {
             Ok(())
         } else {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use tonic::Code;
-use tonic_types::ErrorDetails;
+use tonic_types::{ErrorDetails, FieldViolation};
 
 use super::{ApiError, shorten};
 use crate::emulator::method::Method;
@@ -36,6 +36,18 @@ impl ApiError {
     pub(crate) fn invalid_field(field: &str, description: &str) -> Self {
         let details = ErrorDetails::with_bad_request_violation(field, description);
         Self::with_details(Code::InvalidArgument, description, details)
+    }
+
+    /// Several arguments are invalid: for each, its field or an empty text, and a description. Those that a
+    /// reader won't look at are left out.
+    pub(crate) fn invalid_fields(problems: &[(&str, String)]) -> Self {
+        const SHOWN: usize = 10;
+        let problems = &problems[..problems.len().min(SHOWN)];
+        let violations =
+            problems.iter().map(|(field, problem)| FieldViolation::new(*field, problem.as_str()));
+        let details = ErrorDetails::with_bad_request(violations.collect::<Vec<_>>());
+        let descriptions: Vec<_> = problems.iter().map(|(_, problem)| problem.as_str()).collect();
+        Self::with_details(Code::InvalidArgument, descriptions.join("\n"), details)
     }
 
     pub(crate) fn malformed_account(account: &str) -> Self {
@@ -71,6 +83,18 @@ impl ApiError {
             "Request is missing required authentication credential. Expected OAuth 2 access token, login \
              cookie or other valid authentication credential. See \
              https://developers.google.com/identity/sign-in/web/devconsole-project.",
+            CREDENTIALS_MISSING,
+            GOOGLE_DOMAIN,
+            service_and_method(method),
+        )
+    }
+
+    /// The request has an API key and no token.
+    pub(crate) fn api_key_unsupported(method: Method) -> Self {
+        Self::with_reason(
+            Code::Unauthenticated,
+            "API keys are not supported by this API. Expected OAuth2 access token or other authentication \
+             credentials that assert a principal. See https://cloud.google.com/docs/authentication",
             CREDENTIALS_MISSING,
             GOOGLE_DOMAIN,
             service_and_method(method),

@@ -9,6 +9,7 @@ use super::policy::Holder;
 use super::self_signed_jwt::SelfSignedJwt;
 use crate::emulator::error::ApiError;
 use crate::emulator::method::Method;
+use crate::headers::API_KEY;
 use crate::scopes;
 
 /// The name of a principal whose token is unknown but accepted, because there is no policy.
@@ -55,7 +56,11 @@ impl Principal {
         headers: &HeaderMap,
         method: Method,
     ) -> Result<Self, ApiError> {
-        let token = bearer(headers).ok_or_else(|| ApiError::credentials_missing(method))?;
+        let missing = || match headers.contains_key(API_KEY) {
+            true => ApiError::api_key_unsupported(method),
+            false => ApiError::credentials_missing(method),
+        };
+        let token = bearer(headers).ok_or_else(missing)?;
         let principal = Self::of_token(identities, token, method)?;
         let disabled = identities
             .policy()

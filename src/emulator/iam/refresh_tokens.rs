@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::account::unique_id_of;
+use crate::emulator::fingerprint;
 
 /// The size of the table of access tokens at which expired ones are first removed. They are removed again
 /// each time the table has doubled.
@@ -32,7 +32,9 @@ impl RefreshTokens {
     /// Returns a refresh token for `user`: the same one each time, until it is revoked.
     pub(crate) fn make(&self, user: &str) -> String {
         let mut tables = self.lock();
-        let first = format!("1//emulator-{}", unique_id_of(user));
+        // Not the user's unique id, which pages show.
+        let first =
+            format!("1//emulator-{}", fingerprint::hex(format!("refresh token of {user}").as_bytes(), 16));
         let later = (2_u64..).map(|number| format!("{first}-{number}"));
         let token = std::iter::once(first.clone()).chain(later).find(|token| !tables.revoked.contains(token));
         let token = token.unwrap_or(first);

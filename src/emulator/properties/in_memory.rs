@@ -72,7 +72,7 @@ impl Reply {
             assert_eq!(json["error"]["code"], self.status.as_u16(), "{json}");
         }
         let message = json["error"]["message"].as_str().unwrap_or_default();
-        assert!((1..=2_000).contains(&message.len()), "{json}");
+        assert!((1..=6_000).contains(&message.len()), "{json}");
         assert!(json["error"]["status"].is_string(), "{json}");
         assert!(!self.text.contains("hidden-bearer"), "{json}");
     }

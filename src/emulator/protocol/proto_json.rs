@@ -15,6 +15,9 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
+/// How every complaint about a body begins.
+const INVALID: &str = "Invalid JSON payload received.";
+
 /// The fields of a message. Reading a field removes it.
 #[derive(Debug)]
 pub(crate) struct Fields(Map<String, Value>);
@@ -41,10 +44,12 @@ impl Fields {
         }
     }
 
+    /// Returns a list. One text stands for a list of it: Google's open-source transcoder accepts that.
     pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<String>, ApiError> {
         let list = match self.take(name)? {
             None => return Ok(Vec::new()),
             Some(Value::Array(list)) => list,
+            Some(Value::String(text)) => return Ok(vec![text]),
             Some(other) => return Err(invalid_value(name, "repeated TYPE_STRING", &other)),
         };
         let text = |(index, value)| match value {
@@ -54,10 +59,12 @@ impl Fields {
         list.into_iter().enumerate().map(text).collect()
     }
 
+    /// Returns a flag. The texts `true` and `false` count too: Google's open-source transcoder accepts them.
     pub(crate) fn flag(&mut self, name: &str) -> Result<bool, ApiError> {
         match self.take(name)? {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(flag),
+            Some(Value::String(text)) if text == "true" || text == "false" => Ok(text == "true"),
             Some(other) => Err(invalid_value(name, "TYPE_BOOL", &other)),
         }
     }
@@ -87,14 +94,12 @@ impl Fields {
         }
     }
 
-    /// Returns an error if a field is left, because the message has no such field.
+    /// Returns an error if fields are left, because the message has no such fields. It names all of them.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
-        match self.0.keys().next() {
-            None => Ok(()),
-            Some(name) => {
-                Err(invalid_payload("", &format!("Unknown name \"{}\": Cannot find field.", shorten(name))))
-            }
-        }
+        let unknown =
+            |name: &String| format!("{INVALID} Unknown name \"{}\": Cannot find field.", shorten(name));
+        let problems: Vec<_> = self.0.keys().map(|name| ("", unknown(name))).collect();
+        if problems.is_empty() { Ok(()) } else { Err(ApiError::invalid_fields(&problems)) }
     }
 
     /// Removes and returns the value with this name, in camelCase or in snake_case. `null` counts as
@@ -116,7 +121,7 @@ impl Fields {
 }
 
 fn invalid_payload(field: &str, problem: &str) -> ApiError {
-    ApiError::invalid_field(field, &format!("Invalid JSON payload received. {problem}"))
+    ApiError::invalid_field(field, &format!("{INVALID} {problem}"))
 }
 
 /// The journal keeps the message, so it doesn't contain lists and objects: they may be a payload.
@@ -166,9 +171,11 @@ mod tests {
     fn wrong_types_and_unknown_fields_are_refused_by_name() {
         for (json, says) in [
             (r#"{"name": 7}"#, "'name'"),
-            (r#"{"scope": "one"}"#, "'scope'"),
+            (r#"{"scope": 1}"#, "'scope'"),
+            (r#"{"scope": {"one": 1}}"#, "'scope'"),
             (r#"{"scope": ["one", 2]}"#, "'scope[1]'"),
-            (r#"{"includeEmail": "true"}"#, "'includeEmail'"),
+            (r#"{"includeEmail": "yes"}"#, "'includeEmail'"),
+            (r#"{"includeEmail": 1}"#, "'includeEmail'"),
             (r#"{"payload": "*"}"#, "'payload'"),
             (r#"{"lifetime": 3600}"#, "'lifetime'"),
             (r#"{"lifetime": "3600"}"#, "'lifetime'"),
@@ -190,6 +197,26 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         Fields::parse(deep.as_bytes()).expect_err("deep");
+    }
+
+    #[test]
+    fn a_text_is_a_list_of_one_and_flags_come_as_text() {
+        assert_eq!(fields(r#"{"scope": "one"}"#).texts("scope").unwrap(), ["one"]);
+        assert!(fields(r#"{"includeEmail": "true"}"#).flag("includeEmail").unwrap());
+        assert!(!fields(r#"{"includeEmail": "false"}"#).flag("includeEmail").unwrap());
+    }
+
+    #[test]
+    fn all_unknown_fields_are_named_up_to_a_limit() {
+        let error = fields(r#"{"a": 1, "b": 2, "c": 3}"#).finish().unwrap_err();
+        let line = |name| format!("{INVALID} Unknown name \"{name}\": Cannot find field.");
+        assert_eq!(error.message(), [line("a"), line("b"), line("c")].join("\n"));
+        let violations = error.to_json()["error"]["details"][0]["fieldViolations"].clone();
+        assert_eq!(violations.as_array().unwrap().len(), 3, "{violations}");
+
+        let many: Map<String, Value> = (0..10_000).map(|number| (number.to_string(), Value::Null)).collect();
+        let error = Fields(many).finish().unwrap_err();
+        assert!(error.message().len() < 3_000, "{}", error.message().len());
     }
 
     #[test]

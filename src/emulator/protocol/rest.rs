@@ -1,18 +1,20 @@
 //! The API as REST with JSON: `POST /v1/projects/-/serviceAccounts/{account}:{method}`.
 
+pub(crate) mod allowed_locations;
 mod messages;
+mod system_parameters;
 
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::response::IntoResponse;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Uri, header};
+use http::{Request, Response, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tonic::Code;
 
 use self::messages::Message;
+use self::system_parameters::SystemParameters;
 use super::proto_json::Fields;
 use crate::emulator::api;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
@@ -20,25 +22,8 @@ use crate::emulator::api::request::RequestOptions;
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::iam::authorization;
 use crate::emulator::journal::Protocol;
-use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
 use crate::proto::{GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest};
-
-/// The query parameters that every Google API accepts. They have no effect here.
-const SYSTEM_PARAMETERS: [&str; 12] = [
-    "alt",
-    "callback",
-    "fields",
-    "key",
-    "oauth_token",
-    "prettyPrint",
-    "quotaUser",
-    "uploadType",
-    "upload_protocol",
-    "userProject",
-    "xgafv",
-    "access_token",
-];
 
 /// A custom method on a resource: `/v1/{name}:{verb}`.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +51,9 @@ pub(crate) async fn handle(
     request: Request<Body>,
 ) -> Response<Body> {
     let Target { name, verb } = target;
+    let (mut head, body) = request.into_parts();
+    let parameters = SystemParameters::read(&mut head);
+    let request = RestRequest { head, body, parameters: &parameters };
     let result = match verb.as_str() {
         "generateAccessToken" => call::<GenerateAccessTokenRequest>(state, name, request).await,
         "generateIdToken" => call::<GenerateIdTokenRequest>(state, name, request).await,
@@ -74,7 +62,14 @@ pub(crate) async fn handle(
         "testIamPermissions" => test_permissions(&state, &name, request).await,
         _ => Err(unknown_verb(&verb)),
     };
-    result.map(Json).into_response()
+    parameters.respond(result)
+}
+
+/// A request, and what its query says about it.
+struct RestRequest<'a> {
+    head: Parts,
+    body: Body,
+    parameters: &'a SystemParameters,
 }
 
 fn unknown_verb(verb: &str) -> ApiError {
@@ -85,11 +80,11 @@ fn unknown_verb(verb: &str) -> ApiError {
 async fn call<Q: Message>(
     state: Arc<EmulatorState>,
     name: String,
-    request: Request<Body>,
+    request: RestRequest<'_>,
 ) -> Result<Value, ApiError> {
-    let (head, body) = request.into_parts();
+    let RestRequest { head, body, parameters } = request;
     let mut options = RequestOptions::default();
-    let message = read::<Q>(&head, body, name.clone(), &mut options).await;
+    let message = read::<Q>(&head, body, parameters, name.clone(), &mut options).await;
     let context = RequestContext::new(state, head.headers, Protocol::Rest, &head.extensions)?;
     match message {
         Ok(message) => api::handle(&context, options, message).await.map(Q::write),
@@ -103,10 +98,11 @@ async fn call<Q: Message>(
 async fn read<Q: Message>(
     head: &Parts,
     body: Body,
+    parameters: &SystemParameters,
     name: String,
     options: &mut RequestOptions,
 ) -> Result<Q, ApiError> {
-    let mut fields = read_fields(head, body).await?;
+    let mut fields = read_fields(head, body, parameters, Q::REPLY_FIELDS).await?;
     let message = Q::read(name, &mut fields, options)?;
     fields.finish()?;
     Ok(message)
@@ -117,24 +113,28 @@ async fn read<Q: Message>(
 async fn test_permissions(
     state: &EmulatorState,
     name: &str,
-    request: Request<Body>,
+    request: RestRequest<'_>,
 ) -> Result<Value, ApiError> {
-    let (head, body) = request.into_parts();
-    let mut fields = read_fields(&head, body).await?;
+    let RestRequest { head, body, parameters } = request;
+    let mut fields = read_fields(&head, body, parameters, &["permissions"]).await?;
     let permissions = fields.texts("permissions")?;
     fields.finish()?;
     let granted = authorization::granted_permissions(&state.identities, &head.headers, name, permissions)?;
     Ok(if granted.is_empty() { json!({}) } else { json!({ "permissions": granted }) })
 }
 
-async fn read_fields(head: &Parts, body: Body) -> Result<Fields, ApiError> {
+async fn read_fields(
+    head: &Parts,
+    body: Body,
+    parameters: &SystemParameters,
+    reply_fields: &[&str],
+) -> Result<Fields, ApiError> {
     if head.method != http::Method::POST {
         return Err(ApiError::new(Code::NotFound, "Not found: only POST is allowed here"));
     }
-    check_query(&head.uri)?;
-    if let Some(content_type) = head.headers.get(header::CONTENT_TYPE)
-        && !is_json(content_type)
-    {
+    parameters.check(reply_fields)?;
+    let in_header = || head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    if !parameters.content_type().or_else(in_header).is_none_or(is_json) {
         return Err(ApiError::new(Code::InvalidArgument, "The content type must be application/json."));
     }
     // The server has read the whole body, within its limits.
@@ -142,25 +142,8 @@ async fn read_fields(head: &Parts, body: Body) -> Result<Fields, ApiError> {
     Fields::parse(&body.map_err(|_| ApiError::internal("the request's body is gone"))?)
 }
 
-fn is_json(content_type: &HeaderValue) -> bool {
-    let content_type = content_type.to_str().unwrap_or_default();
+fn is_json(content_type: &str) -> bool {
     content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-}
-
-fn check_query(uri: &Uri) -> Result<(), ApiError> {
-    for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let name = percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy();
-        let bare = name.trim_start_matches('$').trim_start_matches('.');
-        if !SYSTEM_PARAMETERS.contains(&bare) {
-            let name = shorten(&name);
-            let problem = format!(
-                "Invalid JSON payload received. Unknown name \"{name}\": Cannot bind query parameter. Field \
-                 '{name}' could not be found in request message."
-            );
-            return Err(ApiError::invalid_field("", &problem));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::emulator::control::http as control;
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::faults::Transport;
 use crate::emulator::own_hosts::OwnHosts;
+use crate::emulator::protocol::rest::allowed_locations;
 use crate::emulator::protocol::{grpc, key_sets, metadata_server, rest, sts, token_endpoint};
 use crate::emulator::state::EmulatorState;
 use crate::headers::GRPC_CONTENT_TYPE;
@@ -103,6 +104,9 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 /// There is one fallback for both: two routers with fallbacks can't be merged, and no route pattern
 /// splits a segment at its last colon.
 async fn custom_method(State(state): State<Arc<EmulatorState>>, request: Request<Body>) -> Response<Body> {
+    if let Some(resource) = allowed_locations::resource(request.method(), request.uri().path()) {
+        return allowed_locations::handle(state, resource, request).await;
+    }
     match rest::Target::from_path(request.uri().path()) {
         Some(target) => rest::handle(state, target, request).await,
         None => ApiError::unknown_path(request.method().as_str(), request.uri().path()).into_response(),

@@ -14,6 +14,9 @@ use crate::proto::{
 
 /// A request of the API in JSON, and its reply.
 pub(super) trait Message: ApiRequest {
+    /// The fields of the reply.
+    const REPLY_FIELDS: &[&str];
+
     /// Reads the message. `name` is the one in the path.
     fn read(name: String, fields: &mut Fields, options: &mut RequestOptions) -> Result<Self, ApiError>;
 
@@ -22,6 +25,8 @@ pub(super) trait Message: ApiRequest {
 }
 
 impl Message for GenerateAccessTokenRequest {
+    const REPLY_FIELDS: &[&str] = &["accessToken", "expireTime"];
+
     fn read(name: String, fields: &mut Fields, _: &mut RequestOptions) -> Result<Self, ApiError> {
         Ok(Self {
             name: path_name(name, fields)?,
@@ -38,6 +43,8 @@ impl Message for GenerateAccessTokenRequest {
 }
 
 impl Message for GenerateIdTokenRequest {
+    const REPLY_FIELDS: &[&str] = &["token"];
+
     fn read(name: String, fields: &mut Fields, options: &mut RequestOptions) -> Result<Self, ApiError> {
         options.email_azp = fields.flag("useEmailAzp")?;
         options.organization = fields.flag("organizationNumberIncluded")?;
@@ -55,6 +62,8 @@ impl Message for GenerateIdTokenRequest {
 }
 
 impl Message for SignBlobRequest {
+    const REPLY_FIELDS: &[&str] = &["keyId", "signedBlob"];
+
     fn read(name: String, fields: &mut Fields, _: &mut RequestOptions) -> Result<Self, ApiError> {
         Ok(Self {
             name: path_name(name, fields)?,
@@ -69,6 +78,8 @@ impl Message for SignBlobRequest {
 }
 
 impl Message for SignJwtRequest {
+    const REPLY_FIELDS: &[&str] = &["keyId", "signedJwt"];
+
     fn read(name: String, fields: &mut Fields, _: &mut RequestOptions) -> Result<Self, ApiError> {
         Ok(Self {
             name: path_name(name, fields)?,

@@ -7,9 +7,6 @@ use crate::emulator::error::OauthError;
 use crate::emulator::iam::principal::bearer;
 use crate::query::pairs;
 
-/// The largest form, in bytes: 64 KiB.
-const MAX_FORM: usize = 64 * 1024;
-
 /// The tokens in the query, in the form, or in the header `authorization`. One that is absent is empty.
 #[derive(Default)]
 pub(super) struct Parameters {
@@ -23,7 +20,8 @@ impl Parameters {
     /// Reads a request. The form has priority over the query, and both over the header.
     pub(super) async fn read(request: Request<Body>) -> Result<Self, OauthError> {
         let (head, body) = request.into_parts();
-        let form = to_bytes(body, MAX_FORM).await;
+        // The server has read the whole body, within its limits.
+        let form = to_bytes(body, usize::MAX).await;
         let form = form.map_err(|_| OauthError::new("invalid_request", "The form cannot be read."))?;
         let mut parameters = Self::default();
         let form = String::from_utf8_lossy(&form);
