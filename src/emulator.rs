@@ -62,12 +62,14 @@ use self::server::running::RunningServer;
 
 pub use self::builder::{DEFAULT_ADDRESS, EmulatorBuilder};
 pub use self::certificate_authority::CertificateAuthority;
+pub use self::control::external_account_file::{ExternalAccountFile, SubjectTokenSource};
 pub use self::control::handle::{
     ClockControl, EmulatorError, FaultControl, JournalControl, KeyControl, PolicyControl, VerifiedToken,
 };
-pub use self::faults::{DEFAULT_FAULT_MESSAGE, Fault, FaultId, InvalidShare, StatusFault};
+pub use self::faults::{DEFAULT_FAULT_MESSAGE, Fault, FaultId, InvalidShare, PlatformFault, StatusFault};
 pub use self::iam::policy::{
-    DisabledAccount, Member, MiddleHop, Policy, PolicyError, ProjectInName, Role, UnknownAccount,
+    DisabledAccount, ExternalAccount, IdentityProvider, Member, MiddleHop, Policy, PolicyError,
+    ProjectInName, Role, UnknownAccount,
 };
 pub use self::journal::{JOURNAL_BYTES, JOURNAL_CAPACITY, JournalEntry, Outcome, Protocol, RequestFields};
 pub use self::method::{Method, UnknownMethod};
@@ -215,6 +217,22 @@ impl Emulator {
         let delegates: Vec<D> = delegates.into_iter().collect();
         let delegates: Vec<&str> = delegates.iter().map(AsRef::as_ref).collect();
         Ok(format!("{:#}", self.commands.impersonated_file(source, target, &delegates)))
+    }
+
+    /// Returns a credential file of an external account of the policy: `name` is its name there.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`EmulatorError::CredentialFile`] if the policy has no such account, or if `file` has a
+    /// lifetime and impersonates nobody.
+    pub fn external_account_json(
+        &self,
+        name: &str,
+        file: &ExternalAccountFile,
+    ) -> Result<String, EmulatorError> {
+        let json = self.commands.external_account_file(name, file);
+        let json = json.map_err(|error| EmulatorError::CredentialFile(error.message().to_owned()))?;
+        Ok(format!("{json:#}"))
     }
 
     /// Returns the numeric unique id of an account.

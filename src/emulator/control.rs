@@ -2,5 +2,6 @@
 
 pub(crate) mod commands;
 mod credential_files;
+pub(crate) mod external_account_file;
 pub(crate) mod handle;
 pub(crate) mod http;

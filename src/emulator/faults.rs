@@ -1,6 +1,7 @@
 //! Faults: failures that a test injects.
 
 mod active;
+mod platform;
 mod status;
 mod wire;
 
@@ -13,6 +14,7 @@ use super::error::ApiError;
 use super::method::Method;
 
 pub(crate) use self::active::{ActiveFault, ActiveFaults};
+pub use self::platform::PlatformFault;
 pub use self::status::{DEFAULT_FAULT_MESSAGE, StatusFault};
 pub(crate) use self::wire::{Transport, WireFault};
 
@@ -57,6 +59,7 @@ pub(crate) enum FaultEffect {
     Status(ApiError),
     Hang,
     Wire(WireFault),
+    Platform(PlatformFault),
 }
 
 impl Fault {
@@ -112,6 +115,12 @@ impl Fault {
     /// Replies to gRPC requests with a status whose details aren't base64.
     pub fn bad_details() -> Self {
         Self::new(FaultEffect::Wire(WireFault::BadDetails))
+    }
+
+    /// Does what a platform outside Google Cloud may do wrong. [`account`](Self::account) limits it to one
+    /// external account of the policy.
+    pub fn platform(fault: PlatformFault) -> Self {
+        Self::new(FaultEffect::Platform(fault))
     }
 
     fn new(effect: FaultEffect) -> Self {
@@ -173,6 +182,7 @@ impl Fault {
             FaultEffect::Wire(WireFault::Truncate) => "truncate",
             FaultEffect::Wire(WireFault::Html(_)) => "html",
             FaultEffect::Wire(WireFault::BadDetails) => "badDetails",
+            FaultEffect::Platform(fault) => fault.as_str(),
         }
     }
 
@@ -198,6 +208,14 @@ impl Fault {
 
     pub(crate) fn limit(&self) -> Option<u64> {
         self.times
+    }
+
+    /// Returns what is wrong with a platform.
+    pub(crate) fn platform_fault(&self) -> Option<PlatformFault> {
+        match self.effect {
+            FaultEffect::Platform(fault) => Some(fault),
+            _ => None,
+        }
     }
 
     fn matches(&self, method: Method, account: &str) -> bool {

@@ -39,10 +39,12 @@ pub enum Method {
     Keys,
     /// Any path of the metadata server.
     Metadata,
+    /// Any page at which an external account gets its tokens.
+    ExternalAccount,
 }
 
 impl Method {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::GenerateAccessToken,
         Self::GenerateIdToken,
         Self::SignBlob,
@@ -54,6 +56,7 @@ impl Method {
         Self::Revoke,
         Self::Keys,
         Self::Metadata,
+        Self::ExternalAccount,
     ];
 
     /// Returns the name, as [`FromStr`] reads it: `GenerateAccessToken`, … `Token`, …
@@ -70,6 +73,7 @@ impl Method {
             Self::Revoke => "Revoke",
             Self::Keys => "Keys",
             Self::Metadata => "Metadata",
+            Self::ExternalAccount => "ExternalAccount",
         }
     }
 
@@ -101,7 +105,7 @@ impl fmt::Display for Method {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "invalid method: must be GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, AllowedLocations, \
-     Token, TokenInfo, UserInfo, Revoke, Keys or Metadata"
+     Token, TokenInfo, UserInfo, Revoke, Keys, Metadata or ExternalAccount"
 )]
 #[non_exhaustive]
 pub struct UnknownMethod;

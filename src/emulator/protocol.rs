@@ -1,5 +1,6 @@
 //! The protocols that the emulator serves.
 
+pub(crate) mod external_accounts;
 pub(crate) mod grpc;
 pub(crate) mod key_sets;
 pub(crate) mod metadata_server;

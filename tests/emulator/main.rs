@@ -8,6 +8,7 @@ mod bearers;
 mod bodies;
 mod control_pages;
 mod documentation;
+mod external_accounts;
 mod extreme_values;
 mod faults;
 mod groups;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::record::JournalRecord;
 use crate::emulator::error::ApiError;
-use crate::emulator::faults::{FaultEffect, Transport};
+use crate::emulator::faults::{FaultEffect, PlatformFault, Transport};
 use crate::emulator::journal::{JournalEntry, Protocol, RequestFields, without_secrets};
 use crate::emulator::method::Method;
 use crate::emulator::reply::Json;
@@ -97,7 +97,27 @@ impl RequestContext {
                 self.transport.set_fault(fault);
                 Ok(())
             }
+            // `apply_platform_fault` applies it.
+            FaultEffect::Platform(_) => Ok(()),
         }
+    }
+
+    /// Applies the fault of a platform in force, if there is one among `kinds`: waits, and returns what is
+    /// wrong.
+    pub(crate) async fn apply_platform_fault(
+        &self,
+        kinds: &[PlatformFault],
+        method: Method,
+        account: &str,
+        record: &mut JournalRecord<'_>,
+    ) -> Option<PlatformFault> {
+        let fault = self.state.faults.apply_platform(kinds, method, account)?;
+        record.set_by_fault();
+        let delay = fault.delay_before();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        fault.platform_fault()
     }
 
     /// Adds the request to the journal and applies the fault in force.

@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 use serde_json::Value;
 
 use super::credential_files;
+use super::external_account_file::ExternalAccountFile;
 use crate::emulator::clock::{Clock, Skew};
 use crate::emulator::error::ApiError;
 use crate::emulator::faults::{ActiveFault, Fault, FaultId};
@@ -175,6 +176,15 @@ impl Commands {
     /// Returns a credential file that impersonates `target` through `delegates`.
     pub(crate) fn impersonated_file(&self, source: Value, target: &str, delegates: &[&str]) -> Value {
         credential_files::impersonated(&self.0, source, target, delegates)
+    }
+
+    /// Returns the credential file of an external account.
+    pub(crate) fn external_account_file(
+        &self,
+        name: &str,
+        file: &ExternalAccountFile,
+    ) -> Result<Value, ApiError> {
+        file.to_json(&self.0, name)
     }
 
     /// Restores the state at the start, except that keys and refresh tokens stay valid.

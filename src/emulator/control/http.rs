@@ -1,5 +1,6 @@
 //! The control pages under `/emulator/`, for tests in any language.
 
+mod external_account;
 mod requests;
 mod views;
 
@@ -28,7 +29,7 @@ use crate::emulator::state::EmulatorState;
 type Reply = Result<Json, ApiError>;
 
 /// The pages and what they do, for `GET /emulator/`.
-const INDEX: [(&str, &str); 20] = [
+const INDEX: [(&str, &str); 22] = [
     ("GET /emulator/", "this page"),
     ("GET /emulator/journal", "the newest requests, with secrets hashed; ?method=SignBlob for one method"),
     ("DELETE /emulator/journal", "empties the journal"),
@@ -53,6 +54,11 @@ const INDEX: [(&str, &str); 20] = [
     ("GET /emulator/fixtures/service_account/{email}", "a key file"),
     ("GET /emulator/fixtures/authorized_user/{email}", "a user's credential file"),
     ("POST /emulator/fixtures/impersonated_service_account", "{\"source\", \"target\", \"delegates\"}"),
+    (
+        "GET /emulator/fixtures/external_account/{name}",
+        "a credential file; ?source=url, file (and path), githubActions, azure or executable, target, lifetime",
+    ),
+    ("GET /emulator/external_accounts/{name}/token", "a token of the external account"),
     ("GET /emulator/ca.pem", "the certificate authority of the TLS certificate"),
     ("POST /emulator/reset", "restores the state at the start, except keys"),
 ];
@@ -70,6 +76,7 @@ pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
         .route("/fixtures/service_account/{email}", get(service_account_file))
         .route("/fixtures/authorized_user/{email}", get(authorized_user_file))
         .route("/fixtures/impersonated_service_account", post(impersonated_file))
+        .route("/fixtures/external_account/{name}", get(external_account::file))
         .route("/ca.pem", get(ca_pem))
         .route("/reset", post(reset));
     // A nested router serves its root only without the trailing slash.

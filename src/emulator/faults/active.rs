@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Fault, FaultId};
+use super::{Fault, FaultId, PlatformFault};
 use crate::emulator::method::Method;
 
 /// The faults in force.
@@ -59,11 +59,28 @@ impl ActiveFaults {
 
     /// Returns the fault that applies to a request, and counts it: the oldest one that matches.
     pub(crate) fn apply_to(&self, method: Method, account: &str) -> Option<Fault> {
+        self.apply(method, account, |fault| fault.platform_fault().is_none())
+    }
+
+    /// Returns the fault of a platform that applies to a request, and counts it: the oldest one among
+    /// `kinds` that matches.
+    pub(crate) fn apply_platform(
+        &self,
+        kinds: &[PlatformFault],
+        method: Method,
+        account: &str,
+    ) -> Option<Fault> {
+        self.apply(method, account, |fault| fault.platform_fault().is_some_and(|it| kinds.contains(&it)))
+    }
+
+    fn apply(&self, method: Method, account: &str, is_wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
         let mut list = self.lock();
-        let index = list.iter_mut().position(|active| active.applies_to(method, account))?;
+        let index = list
+            .iter_mut()
+            .position(|active| is_wanted(&active.fault) && active.applies_to(method, account))?;
         let active = &mut list[index];
         active.applied += 1;
         let fault = active.fault.clone();

@@ -2,6 +2,9 @@
 
 pub(crate) mod cel;
 pub(crate) mod exchange;
+pub(crate) mod external_identity;
+pub(crate) mod issuers;
 mod mapping;
 pub(crate) mod names;
 mod oidc;
+pub(crate) mod platform_pages;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::access_tokens::{AccessTokens, Record};
 use super::account::{Account, Accounts};
 use super::active_policy::{ActivePolicy, PolicyHolder};
+use super::federation::issuers::Issuers;
 use super::id_tokens::{IdTokenClaims, IdTokenIssuer};
 use super::policy::{Policy, PolicyError};
 use super::refresh_tokens::RefreshTokens;
@@ -27,6 +28,8 @@ pub(crate) struct Identities {
     pub(crate) access_tokens: AccessTokens,
     /// "Google", which signs ID tokens.
     pub(crate) google: IdTokenIssuer,
+    /// The issuers outside Google Cloud that the emulator plays.
+    pub(crate) issuers: Issuers,
     policy: PolicyHolder,
     refresh_tokens: RefreshTokens,
     reused_tokens: ReusedTokens,
@@ -47,6 +50,7 @@ impl Identities {
             accounts: Accounts::default(),
             access_tokens: AccessTokens::default(),
             google: IdTokenIssuer::default(),
+            issuers: Issuers::default(),
             policy: PolicyHolder::default(),
             refresh_tokens: RefreshTokens::default(),
             reused_tokens: ReusedTokens::default(),

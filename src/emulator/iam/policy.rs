@@ -5,6 +5,7 @@ mod build;
 mod check_federation;
 mod cycles;
 mod error;
+mod external_account;
 mod federation;
 mod grant;
 mod holder;
@@ -27,7 +28,9 @@ use self::machine::MetadataServer;
 
 pub use self::ambiguities::{DisabledAccount, MiddleHop, ProjectInName, UnknownAccount};
 pub use self::error::PolicyError;
-pub(crate) use self::federation::{IdentityProvider, OidcProvider};
+pub use self::external_account::ExternalAccount;
+pub use self::federation::IdentityProvider;
+pub(crate) use self::federation::OidcProvider;
 pub(crate) use self::holder::Holder;
 pub(crate) use self::machine::Machine;
 pub use self::member::Member;
@@ -76,6 +79,8 @@ pub struct Policy {
     /// Workload identity pools and workforce pools, by their full names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     identity_pools: BTreeMap<String, IdentityPool>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    external_accounts: BTreeMap<String, ExternalAccount>,
     ambiguities: Ambiguities,
     /// The first invalid member or role that was passed to a builder method.
     #[serde(skip)]
@@ -141,6 +146,7 @@ impl fmt::Debug for Policy {
             .field("tokens", &self.tokens.len())
             .field("metadata_server", &self.metadata_server)
             .field("identity_pools", &self.identity_pools)
+            .field("external_accounts", &self.external_accounts)
             .field("ambiguities", &self.ambiguities)
             .finish_non_exhaustive()
     }

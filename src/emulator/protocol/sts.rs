@@ -13,7 +13,9 @@ use super::oauth_body;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::api::record::JournalRecord;
 use crate::emulator::error::OauthError;
+use crate::emulator::faults::PlatformFault;
 use crate::emulator::iam::federation::exchange::Federated;
+use crate::emulator::iam::federation::names::provider_in;
 use crate::emulator::journal::RequestFields;
 use crate::emulator::method::Method;
 use crate::emulator::reply::Json;
@@ -36,7 +38,7 @@ async fn handle(context: RequestContext, request: Request<Body>) -> Response<Bod
         Ok(record) => record,
         Err(error) => return OauthError::from(error).into_response(),
     };
-    match exchange(&context.state, &request, &mut record) {
+    match exchange(&context, &request, &mut record).await {
         Ok(reply) => {
             record.finish(None);
             Json(reply).into_response()
@@ -66,22 +68,40 @@ fn scopes_of(request: &ExchangeRequest) -> Vec<String> {
     request.scope.split_whitespace().map(str::to_owned).collect()
 }
 
-fn exchange(
-    state: &EmulatorState,
+async fn exchange(
+    context: &RequestContext,
     request: &ExchangeRequest,
     record: &mut JournalRecord<'_>,
 ) -> Result<Value, OauthError> {
     check_types(request)?;
-    let federated = Federated::identify(&state.identities, &request.audience, &request.subject_token)?;
+    check_issuer(context, &request.audience, record).await?;
+    let identities = &context.state.identities;
+    let federated = Federated::identify(identities, &request.audience, &request.subject_token)?;
     record.set_principal(federated.name());
     let scopes = scopes_of(request);
     if scopes.is_empty() || !are_scopes(&scopes) {
         return Err(OauthError::new("invalid_scope", "Invalid OAuth scope."));
     }
     let expires_in = federated.lifetime().as_secs();
-    let token = federated.issue(&state.identities, scopes.into())?;
+    let token = federated.issue(identities, scopes.into())?;
     Ok(json!({"access_token": token, "issued_token_type": ACCESS_TOKEN_TYPE, "token_type": "Bearer",
         "expires_in": expires_in}))
+}
+
+/// Applies the fault that the issuer can't be reached.
+async fn check_issuer(
+    context: &RequestContext,
+    audience: &str,
+    record: &mut JournalRecord<'_>,
+) -> Result<(), OauthError> {
+    let Some(active) = context.state.identities.policy() else { return Ok(()) };
+    let unreachable = [PlatformFault::IssuerUnreachable];
+    for account in active.policy.external_accounts_of(provider_in(audience).unwrap_or_default()) {
+        if context.apply_platform_fault(&unreachable, Method::Token, account, record).await.is_some() {
+            return Err(OauthError::grant("Error connecting to the given credential's issuer."));
+        }
+    }
+    Ok(())
 }
 
 fn check_types(request: &ExchangeRequest) -> Result<(), OauthError> {

@@ -19,7 +19,9 @@ use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::faults::Transport;
 use crate::emulator::own_hosts::OwnHosts;
 use crate::emulator::protocol::rest::allowed_locations;
-use crate::emulator::protocol::{grpc, key_sets, metadata_server, rest, sts, token_endpoint};
+use crate::emulator::protocol::{
+    external_accounts, grpc, key_sets, metadata_server, rest, sts, token_endpoint,
+};
 use crate::emulator::state::EmulatorState;
 use crate::headers::GRPC_CONTENT_TYPE;
 
@@ -38,6 +40,7 @@ impl Services {
             .merge(key_sets::routes())
             .merge(metadata_server::routes())
             .merge(sts::routes())
+            .merge(external_accounts::routes())
             .merge(control::routes())
             .route("/healthz", get(|| async { "ok\n" }))
             .fallback(custom_method)

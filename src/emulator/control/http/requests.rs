@@ -11,7 +11,7 @@ use tonic::Code;
 
 use crate::emulator::clock::Skew;
 use crate::emulator::error::{ApiError, GOOGLE_DOMAIN};
-use crate::emulator::faults::{DEFAULT_FAULT_MESSAGE, Fault, StatusFault};
+use crate::emulator::faults::{DEFAULT_FAULT_MESSAGE, Fault, PlatformFault, StatusFault};
 use crate::emulator::json_duration;
 use crate::emulator::method::{Method, UnknownMethod};
 use crate::error::code_from_name;
@@ -88,10 +88,13 @@ impl FaultDocument {
             "html" => StatusCode::from_u16(self.http_status).map(Fault::html).map_err(|_| {
                 ApiError::invalid_field("httpStatus", "an HTTP status is a number from 100 to 999")
             }),
-            _ => Err(ApiError::invalid_field(
-                "effect",
-                "an effect is status, delay, hang, reset, drain, goAway, stallBody, truncate, html or badDetails",
-            )),
+            name => PlatformFault::from_name(name).map(Fault::platform).ok_or_else(|| {
+                ApiError::invalid_field(
+                    "effect",
+                    "an effect is status, delay, hang, reset, drain, goAway, stallBody, truncate, html, \
+                     badDetails, staleToken, wrongAudience, rotatedKey or issuerUnreachable",
+                )
+            }),
         }
     }
 

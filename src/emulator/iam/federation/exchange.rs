@@ -40,7 +40,11 @@ impl Federated {
             return Err(OauthError::new("invalid_request", "The subject token is too long."));
         }
         let jwt = SubjectJwt::decode(token)?;
-        jwt.verify(&provider.oidc, name)?;
+        let keys = match &provider.oidc.jwks {
+            Some(keys) => keys.clone(),
+            None => identities.issuers.keys(&provider.oidc.issuer_uri).jwks(),
+        };
+        jwt.verify(&provider.oidc, name, &keys)?;
         let now = identities.clock.shown_unix();
         let left = jwt.check_times(now)?.saturating_sub(now).unsigned_abs();
         let principal = FederatedPrincipal::map(pool, provider, jwt.into_claims())?;

@@ -4,6 +4,9 @@
 pub(crate) const EXPECTED_POOL: &str = "expected projects/NUMBER/locations/global/workloadIdentityPools/POOL \
                                         or locations/global/workforcePools/POOL";
 
+/// What an error says if a text isn't the name of a provider.
+pub(crate) const EXPECTED_PROVIDER: &str = "expected the name of a pool, followed by /providers/PROVIDER";
+
 /// The prefix of names in audiences, principals and principal sets.
 const DOMAIN: &str = "//iam.googleapis.com/";
 

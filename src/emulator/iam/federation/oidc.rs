@@ -42,8 +42,10 @@ impl<'a> SubjectJwt<'a> {
     }
 
     /// Checks that the issuer signed the token for this provider, whose name is `name`.
-    pub(super) fn verify(&self, provider: &OidcProvider, name: &str) -> Result<(), OauthError> {
-        let keys = provider.jwks["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    ///
+    /// `keys` is the JSON Web Key Set of the issuer.
+    pub(super) fn verify(&self, provider: &OidcProvider, name: &str, keys: &Value) -> Result<(), OauthError> {
+        let keys = keys["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
         if !keys.iter().any(|key| self.is_signed_by(key)) {
             return Err(OauthError::grant("The signature of the ID Token could not be verified."));
         }

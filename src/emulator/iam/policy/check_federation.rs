@@ -1,10 +1,11 @@
-//! Checks identity pools and their providers.
+//! Checks identity pools, their providers, and external accounts.
 
 use super::Policy;
 use super::error::PolicyError;
+use super::external_account::ExternalAccount;
 use super::federation::{IdentityPool, IdentityProvider, OidcProvider};
 use crate::emulator::iam::federation::cel::Expression;
-use crate::emulator::iam::federation::names::{self, EXPECTED_POOL};
+use crate::emulator::iam::federation::names::{self, EXPECTED_POOL, EXPECTED_PROVIDER};
 
 /// What an error says about the name of a mapped attribute.
 const EXPECTED_ATTRIBUTE: &str = "expected google.subject, google.groups, or attribute.NAME with lower-case \
@@ -22,7 +23,28 @@ const GOOGLE_ATTRIBUTES: [&str; 6] = [
 
 impl Policy {
     pub(super) fn check_federation(&self) -> Result<(), PolicyError> {
-        self.identity_pools.iter().try_for_each(|(name, pool)| check_pool(name, pool))
+        self.identity_pools.iter().try_for_each(|(name, pool)| check_pool(name, pool))?;
+        self.external_accounts
+            .iter()
+            .try_for_each(|(name, account)| self.check_external_account(name, account))
+    }
+
+    fn check_external_account(&self, name: &str, account: &ExternalAccount) -> Result<(), PolicyError> {
+        let path = format!("externalAccounts[{name:?}]");
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if name.is_empty() || !name.bytes().all(legal) || name.bytes().all(|b| b == b'.') {
+            return Err(PolicyError::new(path, "expected a name of letters, digits, -, _ and ."));
+        }
+        let problem = match self.provider(&account.provider) {
+            None => format!("is not a provider in identityPools; {EXPECTED_PROVIDER}"),
+            Some(provider) if provider.oidc.jwks.is_some() => {
+                "has an issuer with keys of its own, so the emulator can't issue tokens; expected a provider \
+                 without jwks"
+                    .to_owned()
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(PolicyError::new(format!("{path}.provider"), format!("{:?} {problem}", account.provider)))
     }
 }
 
@@ -64,7 +86,7 @@ fn check_oidc(oidc: &OidcProvider, path: &str) -> Result<(), PolicyError> {
         let example = "expected a URL, such as https://token.actions.githubusercontent.com";
         return Err(PolicyError::new(format!("{path}.oidc.issuerUri"), example));
     }
-    if oidc.jwks["keys"].is_array() {
+    if oidc.jwks.as_ref().is_none_or(|jwks| jwks["keys"].is_array()) {
         return Ok(());
     }
     let problem = "expected a JSON Web Key Set: {\"keys\": [{\"kty\": \"RSA\", \"kid\": \"…\", …}]}";

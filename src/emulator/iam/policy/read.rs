@@ -7,7 +7,8 @@ use super::Policy;
 use super::error::PolicyError;
 
 /// The parts of the document whose keys are names that a user chose.
-const MAPS: [&str; 6] = ["projects", "serviceAccounts", "users", "groups", "roles", "identityPools"];
+const MAPS: [&str; 7] =
+    ["projects", "serviceAccounts", "users", "groups", "roles", "identityPools", "externalAccounts"];
 
 /// The maps inside entries of those.
 const INNER_MAPS: [&str; 3] = [".providers", ".attributeMapping", ".attributes"];
@@ -79,7 +80,7 @@ fn check_shape(text: &str) -> Result<(), PolicyError> {
     let document: Value =
         serde_json::from_str(text).map_err(|error| PolicyError::new("", error.to_string()))?;
     object(&document, "")?;
-    for part in ["projects", "serviceAccounts", "users"] {
+    for part in ["projects", "serviceAccounts", "users", "externalAccounts"] {
         for (name, entry) in document[part].as_object().into_iter().flatten() {
             let path = format!("{part}[{name:?}]");
             object(entry, &path)?;
@@ -179,6 +180,9 @@ mod tests {
             (&with_machine("[]"), "metadataServer.instance"),
             (r#"{"ambiguities": {"middleHop": "neither"}}"#, "ambiguities.middleHop"),
             (r#"{"identityPools": {"ci": {}}}"#, r#"identityPools["ci"]"#),
+            (r#"{"externalAccounts": {"a": ["p"]}}"#, r#"externalAccounts["a"]"#),
+            (r#"{"externalAccounts": {"a/b": {"provider": "p"}}}"#, r#"externalAccounts["a/b"]"#),
+            (r#"{"externalAccounts": {"a": {"provider": "p"}}}"#, r#"externalAccounts["a"].provider"#),
         ] {
             let error = error(json);
             assert_eq!(error.path(), path, "{json}: {error}");
@@ -196,7 +200,7 @@ mod tests {
             ("7", ""),
             ("{}", ".oidc"),
             (r#"{"oidc": {"issuerUri": "i", "jwks": {"keys": []}}}"#, ".oidc.issuerUri"),
-            (r#"{"oidc": {"issuerUri": "https://i"}}"#, ".oidc.jwks"),
+            (r#"{"oidc": {"issuerUri": "https://i", "jwks": {}}}"#, ".oidc.jwks"),
             (r#"{"oidc": {"issuerUri": "https://i", "jwks": {"keys": 1}}}"#, ".oidc.jwks"),
             (r#"{"oidc": {"issuer": "https://i"}}"#, ".oidc.issuer"),
             (&with(r#""attributeMapping": {"google.sub": "'x'"}"#), r#".attributeMapping["google.sub"]"#),

@@ -1,0 +1,36 @@
+//! The page of credential files of external accounts.
+
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+
+use super::{Reply, requests};
+use crate::emulator::control::commands::Commands;
+use crate::emulator::control::external_account_file::{ExternalAccountFile, SubjectTokenSource};
+use crate::emulator::reply::Json;
+
+/// What the file contains.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Parameters {
+    source: String,
+    path: Option<String>,
+    target: Option<String>,
+    lifetime: Option<String>,
+}
+
+/// Returns the credential file of an external account.
+pub(super) async fn file(
+    State(commands): State<Commands>,
+    Path(name): Path<String>,
+    Query(query): Query<Parameters>,
+) -> Reply {
+    let mut file =
+        ExternalAccountFile::new().source(SubjectTokenSource::from_name(&query.source, query.path)?);
+    if let Some(target) = &query.target {
+        file = file.impersonate(target);
+    }
+    if let Some(lifetime) = &query.lifetime {
+        file = file.lifetime(requests::duration("lifetime", lifetime)?);
+    }
+    Ok(Json(commands.external_account_file(&name, &file)?))
+}

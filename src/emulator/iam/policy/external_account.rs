@@ -1,0 +1,67 @@
+//! External accounts: the programs and people outside Google Cloud that tests start from.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Policy;
+
+/// A program or a person outside Google Cloud, which gets tokens from a platform that the emulator plays.
+///
+/// [`Policy::external_account`] adds it to a policy.
+///
+/// ```
+/// use gcp_iam_credentials::emulator::{ExternalAccount, IdentityProvider, Policy};
+///
+/// let provider = "projects/1/locations/global/workloadIdentityPools/ci/providers/github";
+/// let job = ExternalAccount::new(provider).claim("sub", "repo:octo/shop:ref:refs/heads/main");
+/// let policy = Policy::new()
+///     .identity_provider(provider, IdentityProvider::oidc("https://token.actions.githubusercontent.com"))
+///     .external_account("job", job);
+/// policy.validate()?;
+/// # Ok::<(), gcp_iam_credentials::emulator::PolicyError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ExternalAccount {
+    /// The name of the provider that its tokens are for.
+    pub(crate) provider: String,
+    /// The claims of its tokens, in addition to `iss`, `aud`, `sub`, `iat`, `nbf` and `exp`.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub(crate) claims: Map<String, Value>,
+}
+
+impl ExternalAccount {
+    /// Returns an account whose tokens are for this provider:
+    /// `projects/1/locations/global/workloadIdentityPools/ci/providers/github`, for example.
+    pub fn new(provider: &str) -> Self {
+        Self { provider: provider.to_owned(), ..Self::default() }
+    }
+
+    /// Sets a claim of its tokens, also one that the emulator would set: `sub` is the account's name by
+    /// default. A value that can't be written as JSON becomes `null`.
+    #[must_use]
+    pub fn claim(mut self, name: &str, value: impl Serialize) -> Self {
+        self.claims.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
+        self
+    }
+}
+
+impl Policy {
+    /// Adds an external account. Its name is part of the URLs at which it gets its tokens.
+    #[must_use]
+    pub fn external_account(mut self, name: &str, account: ExternalAccount) -> Self {
+        self.external_accounts.insert(name.to_owned(), account);
+        self
+    }
+
+    /// Returns the external account with this name.
+    pub(crate) fn find_external_account(&self, name: &str) -> Option<&ExternalAccount> {
+        self.external_accounts.get(name)
+    }
+
+    /// Returns the names of the external accounts whose tokens are for a provider.
+    pub(crate) fn external_accounts_of<'p>(&'p self, provider: &'p str) -> impl Iterator<Item = &'p str> {
+        let accounts = self.external_accounts.iter();
+        accounts.filter(move |(_, account)| account.provider == provider).map(|(name, _)| name.as_str())
+    }
+}
