@@ -191,6 +191,7 @@ async fn key_pages_may_be_cached_and_errors_may_not() {
         assert_eq!(status == 200, cached, "{path}");
         let max_age = headers.get("cache-control").map(|value| value.to_str().unwrap());
         assert_eq!(max_age.is_some_and(|value| value.starts_with("public, max-age=900")), cached, "{path}");
+        assert_eq!(headers.contains_key("age"), cached, "Go's library demands it: {path}");
     }
 }
 

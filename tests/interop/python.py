@@ -1,29 +1,28 @@
 """Google's own Python packages, unmodified, against the emulator.
 
-Usage: python.py PLAINTEXT_ENDPOINT TLS_ENDPOINT CA_FILE
-
-google-auth writes down Google's host names. So the second emulator speaks TLS with a certificate
-that is good for them, and name resolution here leads them to it; the packages stay as they are.
+google-auth writes down Google's host names. So name resolution here leads them to the emulator, over TLS:
+its certificate is good for them. The packages stay as they are. The environment names the emulator and its
+certificate authority (EMULATOR, EMULATOR_CA, REQUESTS_CA_BUNDLE, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH) and leads
+to its metadata server (GCE_METADATA_HOST, GCE_METADATA_IP).
 """
 
 import base64
-import importlib
 import json
 import os
 import socket
 import ssl
 import sys
 import tempfile
+import time
 import urllib.parse
 import urllib.request
 
 import google.auth
 import google.auth.crypt
-import google.auth.transport.grpc
 import google.auth.transport.requests
-import grpc
+import requests
 from google.api_core import exceptions
-from google.auth import compute_engine, impersonated_credentials, jwt
+from google.auth import compute_engine, iam, impersonated_credentials, jwt
 from google.auth.compute_engine import _metadata
 from google.cloud import iam_credentials_v1
 from google.cloud.iam_credentials_v1.services.iam_credentials import transports
@@ -32,13 +31,11 @@ from google.oauth2 import id_token, service_account
 from google.protobuf import any_pb2, json_format
 from google.rpc import error_details_pb2
 
-PLAIN, TLS, CA = sys.argv[1:]
+ENDPOINT = os.environ["EMULATOR"]
+ADDRESS = urllib.parse.urlsplit(ENDPOINT)
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-GOOGLE_HOSTS = {
-    "iamcredentials.googleapis.com",
-    "oauth2.googleapis.com",
-    "www.googleapis.com",
-}
+EMAIL_SCOPE = "https://www.googleapis.com/auth/userinfo.email"
+AUDIENCE = "https://service.example"
 
 
 def email(name):
@@ -50,35 +47,34 @@ def path(name):
 
 
 def lead_google_here():
-    os.environ["REQUESTS_CA_BUNDLE"] = CA
-    address = urllib.parse.urlsplit(TLS)
     resolve = socket.getaddrinfo
 
     def getaddrinfo(host, port, *rest, **more):
-        if host in GOOGLE_HOSTS:
-            host, port = address.hostname, address.port
+        if str(host).endswith((".googleapis.com", "accounts.google.com")):
+            host, port = ADDRESS.hostname, ADDRESS.port
         return resolve(host, port, *rest, **more)
 
     socket.getaddrinfo = getaddrinfo
 
 
-def control(endpoint, page, body=None):
-    request = urllib.request.Request(
-        f"{PLAIN if endpoint == 'plain' else TLS}/emulator/{page}",
-        data=None if body is None else json.dumps(body).encode(),
-    )
-    context = ssl.create_default_context(cafile=CA) if endpoint == "tls" else None
-    with urllib.request.urlopen(request, context=context) as reply:
+def control(page, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{ENDPOINT}/emulator/{page}", data=data)) as reply:
         return json.load(reply)
 
 
-def certificates(request, endpoint, page):
-    reply = request(url=f"{PLAIN if endpoint == 'plain' else TLS}{page}", method="GET")
+def journal(method):
+    return control(f"journal?method={method}")["entries"]
+
+
+def certificates(request, account):
+    url = f"https://www.googleapis.com/service_accounts/v1/metadata/x509/{email(account)}"
+    reply = request(url=url, method="GET")
     assert reply.status == 200, reply.data
     return json.loads(reply.data)
 
 
-def check_calls(client, request, endpoint, kind):
+def check_calls(client, request, kind):
     """All four calls through one delegate, with signatures verified."""
     delegates = [path("middle")]
     name = path("target")
@@ -86,24 +82,22 @@ def check_calls(client, request, endpoint, kind):
     assert token.access_token.startswith("ya29."), token
     assert token.expire_time.timestamp() > 0
 
-    token = client.generate_id_token(name=name, delegates=delegates, audience="https://service.example", include_email=True)
-    claims = id_token.verify_token(
-        token.token, request, audience="https://service.example",
-        certs_url=f"{PLAIN if endpoint == 'plain' else TLS}/oauth2/v1/certs")
+    token = client.generate_id_token(name=name, delegates=delegates, audience=AUDIENCE, include_email=True)
+    claims = id_token.verify_token(token.token, request, audience=AUDIENCE)
     assert claims["iss"] == "https://accounts.google.com", claims
     assert claims["email"] == email("target") and claims["email_verified"] is True, claims
 
-    pems = lambda: certificates(request, endpoint, f"/service_accounts/v1/metadata/x509/{email('target')}")
+    pems = certificates(request, "target")
     blob = client.sign_blob(name=name, delegates=delegates, payload=b"payload")
-    assert google.auth.crypt.verify_signature(b"payload", blob.signed_blob, pems()[blob.key_id])
-    assert not google.auth.crypt.verify_signature(b"other", blob.signed_blob, pems()[blob.key_id])
+    assert google.auth.crypt.verify_signature(b"payload", blob.signed_blob, pems[blob.key_id])
+    assert not google.auth.crypt.verify_signature(b"other", blob.signed_blob, pems[blob.key_id])
 
     signed = client.sign_jwt(name=name, delegates=delegates, payload=json.dumps({"sub": "ünique"}))
     header = jwt.decode_header(signed.signed_jwt)
     assert header["kid"] == signed.key_id and header["alg"] == "RS256", header
     part = signed.signed_jwt.rsplit(".", 1)
     signature = base64.urlsafe_b64decode(part[1] + "==")
-    assert google.auth.crypt.verify_signature(part[0].encode(), signature, pems()[signed.key_id])
+    assert google.auth.crypt.verify_signature(part[0].encode(), signature, pems[signed.key_id])
     print(f"{kind}: four calls, signatures verified")
 
 
@@ -122,7 +116,7 @@ def details(error, kind):
     return found
 
 
-def check_errors(client, endpoint, kind):
+def check_errors(client, kind):
     """Error details as Google's own decoders read them."""
     try:
         client.sign_blob(name=path("locked"), payload=b"x", retry=None)
@@ -135,14 +129,14 @@ def check_errors(client, endpoint, kind):
 
     fault = {"effect": "status", "code": "UNAVAILABLE", "message": "later", "retryDelay": "1.500s",
              "method": "SignBlob", "times": 1}
-    control(endpoint, "faults", fault)
+    control("faults", fault)
     try:
         client.sign_blob(name=path("target"), delegates=[path("middle")], payload=b"x", retry=None)
         raise AssertionError("a fault must strike")
     except exceptions.ServiceUnavailable as error:
         assert details(error, error_details_pb2.RetryInfo)[0].retry_delay.ToMilliseconds() == 1500
 
-    control(endpoint, "faults", fault | {"times": 2})
+    control("faults", fault | {"times": 2})
     assert client.sign_blob(name=path("target"), delegates=[path("middle")], payload=b"x").key_id
     try:
         client.generate_access_token(name=path("target"), scope=[], retry=None)
@@ -160,13 +154,13 @@ def check_google_auth(key, request):
     assert acting.valid and acting.token.startswith("ya29."), acting
 
     signature = acting.sign_bytes(b"payload")
-    pems = certificates(request, "tls", f"/service_accounts/v1/metadata/x509/{email('target')}")
+    pems = certificates(request, "target")
     assert any(google.auth.crypt.verify_signature(b"payload", signature, pem) for pem in pems.values())
 
     id_credentials = impersonated_credentials.IDTokenCredentials(
-        acting, target_audience="https://service.example", include_email=True)
+        acting, target_audience=AUDIENCE, include_email=True)
     id_credentials.refresh(request)
-    claims = id_token.verify_oauth2_token(id_credentials.token, request, audience="https://service.example")
+    claims = id_token.verify_oauth2_token(id_credentials.token, request, audience=AUDIENCE)
     assert claims["email"] == email("target"), claims
 
     user = impersonated_credentials.Credentials(
@@ -184,9 +178,9 @@ def check_google_auth(key, request):
 
 
 def check_files(key, request):
-    alice = control("tls", "fixtures/authorized_user/alice@example.com")
+    alice = control("fixtures/authorized_user/alice@example.com")
     for source, delegates in ((key, [path("middle")]), (alice, [email("middle")])):
-        file = control("tls", "fixtures/impersonated_service_account",
+        file = control("fixtures/impersonated_service_account",
                        {"source": source, "target": email("target"), "delegates": delegates})
         with tempfile.NamedTemporaryFile("w", suffix=".json") as out:
             json.dump(file, out)
@@ -200,52 +194,127 @@ def check_files(key, request):
     print("google-auth: impersonated and authorized-user files")
 
 
+def check_strict_certificates():
+    """Since Python 3.13, certificates are verified strictly by default."""
+    strict = bool(ssl.create_default_context().verify_flags & ssl.VERIFY_X509_STRICT)
+    assert strict or sys.version_info < (3, 13)
+    for host in ("iamcredentials.googleapis.com", "sts.googleapis.com", "accounts.google.com"):
+        assert requests.get(f"https://{host}/healthz", timeout=10).status_code == 200
+    version = ".".join(map(str, sys.version_info[:2]))
+    print(f"python {version}: Google's hosts over TLS, {'strict' if strict else 'lenient'} verification")
+
+
 def check_metadata_server(request):
-    os.environ["GCE_METADATA_HOST"] = os.environ["GCE_METADATA_IP"] = urllib.parse.urlsplit(PLAIN).netloc
-    # It reads the environment once, and has been read by then.
-    importlib.reload(_metadata)
-    assert _metadata.ping(request)
-    assert _metadata.get_project_id(request) == "interop"
+    """Finds the metadata server as `default()` does: it pings the address, then reads."""
+    machine, project = google.auth.default(scopes=[SCOPE])
+    assert isinstance(machine, compute_engine.Credentials) and project == "interop", (machine, project)
     info = _metadata.get_service_account_info(request)
     assert info["email"] == email("source"), info
-    machine = compute_engine.Credentials()
     machine.refresh(request)
     assert machine.token.startswith("ya29.") and machine.service_account_email == email("source"), machine
-    print("google-auth: metadata server")
+    assert _metadata.get(request, "instance/attributes/", recursive=True) == {"cluster-name": "blue"}
+    assert _metadata.get(request, "instance/id") == "7000000000000000001"
+
+    params = {"audience": AUDIENCE, "format": "full", "licenses": "TRUE"}
+    token = _metadata.get(request, "instance/service-accounts/default/identity", params=params)
+    claims = id_token.verify_oauth2_token(token, request, audience=AUDIENCE)
+    expected = {"project_id": "interop", "zone": "europe-west1-b", "instance_id": "7000000000000000001",
+                "instance_name": "interop-1", "license_id": ["1000204"]}
+    assert expected.items() <= claims["google"]["compute_engine"].items(), claims
+    assert id_token.verify_oauth2_token(id_token.fetch_id_token(request, AUDIENCE), request, audience=AUDIENCE)
+    print("google-auth: default() finds the metadata server; tokens, attributes, ID tokens with the machine")
+
+
+def check_one_process(request):
+    """The metadata server over http and signing over https, for the same account."""
+    machine = compute_engine.Credentials()
+    machine.refresh(request)
+    signer = iam.Signer(request, machine, machine.service_account_email)
+    signature = signer.sign(b"payload")
+    pems = certificates(request, "source")
+    assert any(google.auth.crypt.verify_signature(b"payload", signature, pem) for pem in pems.values())
+    print("google-auth: metadata over http and signBlob over https, in one process")
+
+
+def check_token_pages(key, request):
+    source = service_account.Credentials.from_service_account_info(key, scopes=[SCOPE, EMAIL_SCOPE])
+    source.refresh(request)
+    bearer = {"Authorization": f"Bearer {source.token}"}
+    host = "https://www.googleapis.com/oauth2"
+    info = requests.get(f"{host}/v2/tokeninfo", params={"access_token": source.token}, timeout=10).json()
+    names = {"issued_to", "audience", "user_id", "scope", "expires_in", "email", "verified_email", "access_type"}
+    assert info.keys() == names and info["email"] == email("source"), info
+    for page, id_name in (("v1", "id"), ("v3", "sub")):
+        user = requests.get(f"{host}/{page}/userinfo", headers=bearer, timeout=10).json()
+        assert user["email"] == email("source") and user[id_name] == info["user_id"], user
+    discovery = requests.get("https://accounts.google.com/.well-known/openid-configuration", timeout=10).json()
+    assert discovery["issuer"] == "https://accounts.google.com", discovery
+
+    revoke = "https://oauth2.googleapis.com/revoke"
+    assert requests.post(revoke, data={"token": source.token}, timeout=10).status_code == 200
+    assert requests.get(f"{host}/v3/userinfo", headers=bearer, timeout=10).status_code == 401
+    url = f"https://iamcredentials.googleapis.com/v1/{path('middle')}:signBlob"
+    refused = requests.post(url, headers=bearer, json={"payload": ""}, timeout=10)
+    challenge = refused.headers["WWW-Authenticate"]
+    assert refused.status_code == 401 and 'error="invalid_token"' in challenge, challenge
+    print("requests: tokeninfo, userinfo, discovery; a revoked token is refused with a challenge")
+
+
+def check_locations(key, request):
+    """google-auth asks where credentials may be used, if its variable is set, and sends the answer along."""
+    variable = "GOOGLE_SDK_EXPERIMENTAL_PYTHON_REGIONAL_ACCESS_BOUNDARY_LOOKUP_ENABLED"
+    os.environ[variable] = "true"
+    source = service_account.Credentials.from_service_account_info(key, scopes=[SCOPE])
+    source.before_request(request, "GET", "https://storage.googleapis.com/", {})
+    for _ in range(100):
+        if entries := [entry for entry in journal("AllowedLocations") if entry["outcome"]]:
+            break
+        time.sleep(0.05)
+    del os.environ[variable]
+    assert entries[0]["outcome"]["code"] == "OK", entries
+    print("google-auth: allowedLocations")
+
+
+def rest_client(source):
+    return iam_credentials_v1.IAMCredentialsClient(transport=transports.IAMCredentialsRestTransport(
+        host=ADDRESS.netloc, url_scheme="http", credentials=source))
+
+
+def grpc_client(source):
+    """The default transport: gRPC over TLS. Its credentials sign JWTs themselves."""
+    options = {"api_endpoint": f"localhost:{ADDRESS.port}"}
+    return iam_credentials_v1.IAMCredentialsClient(credentials=source, client_options=options)
 
 
 def main():
     lead_google_here()
     request = google.auth.transport.requests.Request()
+    check_strict_certificates()
 
-    plain_key = control("plain", f"fixtures/service_account/{email('source')}")
-    source = service_account.Credentials.from_service_account_info(plain_key, scopes=[SCOPE])
-    rest = iam_credentials_v1.IAMCredentialsClient(transport=transports.IAMCredentialsRestTransport(
-        host=urllib.parse.urlsplit(PLAIN).netloc, url_scheme="http", credentials=source))
-    check_calls(rest, request, "plain", "google-cloud-iam over REST")
-    check_errors(rest, "plain", "google-cloud-iam over REST")
+    key = control(f"fixtures/service_account/{email('source')}")
+    source = service_account.Credentials.from_service_account_info(key, scopes=[SCOPE])
+    client, kind = rest_client(source), "google-cloud-iam over REST"
+    check_calls(client, request, kind)
+    check_errors(client, kind)
+    tokens = len(journal("Token"))
+    client, kind = grpc_client(source), "google-cloud-iam over gRPC, self-signed JWTs"
+    check_calls(client, request, kind)
+    check_errors(client, kind)
+    assert len(journal("Token")) == tokens, "a JWT of the account is its bearer token"
+    protocols = {entry["protocol"] for entry in journal("SignBlob")}
+    assert protocols == {"rest", "grpc"}, protocols
 
-    override = f"{PLAIN}/v1/{path('middle')}:generateAccessToken"
+    override = f"{ENDPOINT}/v1/{path('middle')}:generateAccessToken"
     acting = impersonated_credentials.Credentials(source, email("middle"), [SCOPE], iam_endpoint_override=override)
     acting.refresh(request)
     assert acting.valid and acting.token.startswith("ya29."), acting
 
-    key = control("tls", f"fixtures/service_account/{email('source')}")
-    source = service_account.Credentials.from_service_account_info(key, scopes=[SCOPE])
-    with open(CA, "rb") as ca:
-        ssl_credentials = grpc.ssl_channel_credentials(ca.read())
-    channel = google.auth.transport.grpc.secure_authorized_channel(
-        source, request, urllib.parse.urlsplit(TLS).netloc, ssl_credentials=ssl_credentials)
-    client = iam_credentials_v1.IAMCredentialsClient(
-        transport=transports.IAMCredentialsGrpcTransport(channel=channel))
-    check_calls(client, request, "tls", "google-cloud-iam over gRPC")
-    check_errors(client, "tls", "google-cloud-iam over gRPC")
-    journal = control("tls", "journal?method=SignBlob")["entries"]
-    assert {"grpc"} == {entry["protocol"] for entry in journal}, journal
-
     check_google_auth(key, request)
     check_files(key, request)
     check_metadata_server(request)
+    check_one_process(request)
+    check_token_pages(key, request)
+    check_locations(key, request)
 
 
 main()

@@ -1,44 +1,26 @@
 #!/usr/bin/env bash
-# Google's own Python packages, unmodified, against `iamcreds emulator`. Needs python3 and PyPI, once.
+# Google's own Python packages, unmodified, against `iamcreds emulator`, with the newest Python there is.
 # PYTHON_VENV names a virtual environment to keep between runs.
-set -euo pipefail
-cd "$(dirname "$0")/../.."
+source "$(dirname "$0")/support.bash"
 
-work=$(mktemp -d)
-pids=()
-cleanup() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-    wait
-    rm -rf "$work"
+# Prints the newest interpreter that can make a virtual environment.
+newest_python() {
+    local candidates=(python3 python3.{10..20})
+    command -v pyenv >/dev/null && candidates+=("$(pyenv root)"/versions/*/bin/python3)
+    for python in "${candidates[@]}"; do
+        "$python" -c 'import ensurepip, sys, venv; print(sys.version_info[1], sys.executable)' 2>/dev/null || true
+    done | sort -n | tail -1 | cut -d' ' -f2-
 }
-trap cleanup EXIT
 
 venv=${PYTHON_VENV:-$work/venv}
-[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+if [ ! -x "$venv/bin/python" ]; then
+    python=$(newest_python)
+    [ -n "$python" ] || skip "no python3 with venv and ensurepip"
+    "$python" -m venv "$venv"
+fi
 "$venv/bin/pip" install --quiet --disable-pip-version-check \
-    google-cloud-iam==2.27.0 google-auth==2.62.2 requests==2.34.2
+    google-cloud-iam==2.27.0 google-auth==2.63.0 requests==2.34.2 || skip "the Python packages can't be installed"
 
-cargo build --quiet --locked --features cli --bin iamcreds
-target=$(cargo metadata --locked --no-deps --format-version 1 |
-    "$venv/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
-
-# Starts an emulator, and leaves its endpoint in $endpoint.
-start() {
-    local log=$1
-    shift
-    "$target/debug/iamcreds" emulator --listen 127.0.0.1:0 --policy tests/interop/policy.json "$@" >"$log" &
-    pids+=($!)
-    for _ in $(seq 100); do
-        endpoint=$(sed -n 's/^listening on //p' "$log")
-        [ -n "$endpoint" ] && return
-        sleep 0.1
-    done
-    echo "the emulator did not start" >&2
-    exit 1
-}
-
-start "$work/plain.log"
-plain=$endpoint
-start "$work/tls.log" --tls --ca-out "$work/ca.pem"
-
-"$venv/bin/python" tests/interop/python.py "$plain" "$endpoint" "$work/ca.pem"
+start_emulator
+export REQUESTS_CA_BUNDLE=$EMULATOR_CA GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=$EMULATOR_CA
+"$venv/bin/python" tests/interop/python.py

@@ -109,6 +109,8 @@ async fn openid_configuration(context: RequestContext) -> Response<Body> {
 fn cacheable(mut response: Response<Body>) -> Response<Body> {
     if response.status().is_success() {
         response.headers_mut().insert(header::CACHE_CONTROL, CACHED);
+        // Go's library keeps nothing without it.
+        response.headers_mut().insert(header::AGE, HeaderValue::from_static("0"));
     }
     response
 }
