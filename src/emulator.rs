@@ -165,7 +165,8 @@ impl Emulator {
     }
 
     /// Restores the state at the start: no faults, no tokens, an empty journal, the machine's time
-    /// and the initial policy. Keys and refresh tokens stay, so credential files stay valid.
+    /// and the initial policy. Keys and refresh tokens stay, also those that were revoked, so credential
+    /// files stay valid.
     pub fn reset(&self) {
         self.commands.reset();
     }

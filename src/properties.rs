@@ -11,7 +11,9 @@ mod tests;
 
 pub use crate::adc::properties::credential_files;
 pub use crate::client::properties::{replies, statuses};
-pub use crate::emulator::properties::{assertions, control_documents, policies, rest_bodies};
+pub use crate::emulator::properties::{
+    assertions, control_documents, metadata_pages, policies, rest_bodies, rest_queries,
+};
 pub use crate::error::properties::printed_commands;
 pub use crate::grpc_timeout::properties::grpc_timeouts;
 pub use crate::host::properties::hosts;

@@ -3,10 +3,14 @@
 mod assertion;
 mod control;
 mod in_memory;
+mod metadata;
 mod policy;
+mod query;
 mod rest;
 
 pub use self::assertion::assertions;
 pub use self::control::control_documents;
+pub use self::metadata::metadata_pages;
 pub use self::policy::policies;
+pub use self::query::rest_queries;
 pub use self::rest::rest_bodies;

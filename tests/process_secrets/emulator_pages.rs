@@ -77,6 +77,23 @@ pub(crate) async fn traffic(scene: &Scene, endpoint: &str, bearer: &str) {
     }
     let (_, reply) = text("GET", &format!("{endpoint}/tokeninfo?access_token={bearer}"), &[], "").await;
     scene.shown.text("tokeninfo", reply);
+    for (method, page) in [
+        ("GET", format!("v1/userinfo?access_token={bearer}")),
+        ("POST", format!("revoke?token={payload}")),
+        (
+            "POST",
+            format!("v1/projects/-/serviceAccounts/{EMAIL}:signBlob?access_token={payload}&key={bearer}"),
+        ),
+        (
+            "POST",
+            format!("v1/projects/-/serviceAccounts/{EMAIL}:signBlob?color={payload}&access_token={bearer}"),
+        ),
+        ("GET", format!("computeMetadata/v1/instance/id?alt=xml&access_token={payload}")),
+    ] {
+        let (_, reply) =
+            text(method, &format!("{endpoint}/{page}"), &[("metadata-flavor", "Google")], "").await;
+        scene.shown.text("a page with secrets in its query", reply);
+    }
 }
 
 async fn look(scene: &Scene, emulator: &Emulator) {

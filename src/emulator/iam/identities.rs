@@ -125,17 +125,22 @@ impl Identities {
         Ok((self.access_tokens.issue(record, now)?, expires))
     }
 
-    /// Issues an access token of a user in exchange for the user's refresh token.
+    /// Issues an access token of a user in exchange for the user's refresh token. Returns `None` if that has
+    /// been revoked.
     pub(crate) fn exchange_refresh_token(
         &self,
         refresh_token: &str,
         user: &Arc<str>,
         scopes: Arc<[String]>,
         lifetime: Duration,
-    ) -> Result<IssuedToken, ApiError> {
-        let issued = self.issue_access_token(user, scopes, lifetime)?;
-        self.refresh_tokens.exchanged(refresh_token, &issued.0, issued.1, self.clock.now());
-        Ok(issued)
+    ) -> Result<Option<String>, ApiError> {
+        let (token, expires) = self.issue_access_token(user, scopes, lifetime)?;
+        let now = self.clock.now();
+        if self.refresh_tokens.exchanged(refresh_token, &token, expires, now) {
+            return Ok(Some(token));
+        }
+        self.access_tokens.revoke(&token, now);
+        Ok(None)
     }
 
     /// Returns the record of an access token that is live: one that was issued, or one of the policy, which
@@ -208,5 +213,31 @@ impl Identities {
     /// Returns the time left until an instant on the timeline.
     pub(crate) fn time_until(&self, instant: SystemTime) -> Duration {
         instant.duration_since(self.clock.now()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// conf: E6
+    #[test]
+    fn no_access_token_outlives_its_refresh_token_when_both_are_requested_at_once() {
+        let identities = Identities::new(Arc::default(), Arc::default());
+        let user: Arc<str> = "user:a@example.com".into();
+        for _ in 0..100 {
+            let refresh_token = identities.refresh_token_of("a@example.com");
+            let exchange =
+                || identities.exchange_refresh_token(&refresh_token, &user, Arc::default(), SHOWN_LIFETIME);
+            let issued = std::thread::scope(|scope| {
+                let exchanges =
+                    || std::iter::from_fn(|| exchange().unwrap()).take(10_000).collect::<Vec<_>>();
+                let issuing = [scope.spawn(exchanges), scope.spawn(exchanges)];
+                assert!(identities.revoke(&refresh_token));
+                issuing.map(|issuing| issuing.join().unwrap()).concat()
+            });
+            assert!(issued.iter().all(|token| identities.live_token(token).is_none()));
+            assert!(exchange().unwrap().is_none());
+        }
     }
 }

@@ -51,21 +51,26 @@ impl RefreshTokens {
         self.lock().revoked.contains(token)
     }
 
-    /// Remembers that a refresh token was exchanged for an access token.
+    /// Remembers that a refresh token was exchanged for an access token. Returns `false` if it has been revoked
+    /// meanwhile.
     pub(crate) fn exchanged(
         &self,
         refresh_token: &str,
         access_token: &str,
         expires: SystemTime,
         now: SystemTime,
-    ) {
+    ) -> bool {
         let mut tables = self.lock();
+        if tables.revoked.contains(refresh_token) {
+            return false;
+        }
         if tables.issued.len() >= tables.sweep_at.max(FIRST_SWEEP) {
             tables.issued.retain(|_, issued| issued.expires > now);
             tables.sweep_at = tables.issued.len() * 2;
         }
         let issued = Issued { refresh_token: refresh_token.to_owned(), expires };
         tables.issued.insert(access_token.to_owned(), issued);
+        true
     }
 
     /// Returns the refresh token that was exchanged for an access token.
@@ -111,6 +116,7 @@ mod tests {
         tokens.exchanged(&other, "access-2", now, now);
         assert_eq!(tokens.source_of("access-1"), Some(first.clone()));
         assert_eq!(tokens.revoke(&first), ["access-1"]);
+        assert!(!tokens.exchanged(&first, "access-3", now, now), "it was revoked meanwhile");
         assert!(tokens.is_revoked(&first) && !tokens.is_revoked(&other));
         let second = tokens.make("a@example.com");
         assert_ne!(second, first);

@@ -44,6 +44,7 @@ impl InMemory {
             .header("host", "127.0.0.1:1")
             .header("content-type", content_type)
             .header("authorization", "Bearer hidden-bearer")
+            .header("metadata-flavor", "Google")
             .body(Body::from(body.to_vec()))
             .ok()
             .filter(|request| request.uri().path().starts_with('/'))?;

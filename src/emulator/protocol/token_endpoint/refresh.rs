@@ -24,9 +24,8 @@ pub(super) async fn grant(
     if form.client_id.is_empty() || form.client_secret.is_empty() {
         return Err(OauthError::client("invalid_client", "The OAuth client was not found."));
     }
-    let user = identities
-        .user_of(&form.refresh_token)
-        .ok_or_else(|| OauthError::grant("Token has been expired or revoked."))?;
+    let ended = || OauthError::grant("Token has been expired or revoked.");
+    let user = identities.user_of(&form.refresh_token).ok_or_else(ended)?;
     let principal: Arc<str> = format!("user:{user}").into();
     record.set_principal(&principal);
     let scopes = match split(&form.scope) {
@@ -36,12 +35,13 @@ pub(super) async fn grant(
     if !are_scopes(&scopes) {
         return Err(OauthError::new("invalid_scope", "Some requested scopes were invalid."));
     }
-    let (token, _) = identities.exchange_refresh_token(
+    let token = identities.exchange_refresh_token(
         &form.refresh_token,
         &principal,
         scopes.clone().into(),
         LIFETIME,
     )?;
+    let token = token.ok_or_else(ended)?;
     let mut reply = access_token_reply(&token);
     reply["scope"] = scopes.join(" ").into();
     if scopes.iter().any(|scope| scope == "openid") {
