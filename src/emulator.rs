@@ -68,8 +68,8 @@ pub use self::control::handle::{
 };
 pub use self::faults::{DEFAULT_FAULT_MESSAGE, Fault, FaultId, InvalidShare, PlatformFault, StatusFault};
 pub use self::iam::policy::{
-    DisabledAccount, ExternalAccount, IdentityProvider, Member, MiddleHop, Policy, PolicyError,
-    ProjectInName, Role, UnknownAccount,
+    DEFAULT_AWS_REGION, DisabledAccount, ExternalAccount, IdentityProvider, Member, MiddleHop, Policy,
+    PolicyError, ProjectInName, Role, UnknownAccount,
 };
 pub use self::journal::{JOURNAL_BYTES, JOURNAL_CAPACITY, JournalEntry, Outcome, Protocol, RequestFields};
 pub use self::method::{Method, UnknownMethod};

@@ -18,6 +18,15 @@ pub(crate) const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:acc
 pub(crate) const JWT_TYPES: [&str; 2] =
     ["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"];
 
+/// The type of signed requests to AWS.
+pub(crate) const AWS_TYPE: &str = "urn:ietf:params:aws:token-type:aws4_request";
+
+/// The type of SAML assertions.
+pub(crate) const SAML_TYPE: &str = "urn:ietf:params:oauth:token-type:saml2";
+
+/// The type of chains of client certificates.
+pub(crate) const CERTIFICATE_TYPE: &str = "urn:ietf:params:oauth:token-type:mtls";
+
 /// A request for token exchange. A field that is absent is empty.
 ///
 /// Forms have names in snake case; JSON may also have them in camel case.

@@ -78,6 +78,11 @@ impl Clock {
     }
 }
 
+/// Returns an instant as text: `2026-11-25T12:00:00Z`.
+pub(crate) fn timestamp(instant: SystemTime) -> String {
+    prost_types::Timestamp { seconds: unix(instant), nanos: 0 }.to_string()
+}
+
 /// Returns whole seconds since 1970. Earlier instants don't occur here and count as 0.
 pub(crate) fn unix(instant: SystemTime) -> i64 {
     let seconds = instant.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -11,7 +11,11 @@ use crate::emulator::iam::federation::names::audience_of;
 use crate::emulator::iam::federation::platform_pages as pages;
 use crate::emulator::state::EmulatorState;
 use crate::service_account_path;
-use crate::sts_protocol::{JWT_TYPES, TOKEN_PATH};
+use crate::sts_protocol::{AWS_TYPE, JWT_TYPES, TOKEN_PATH};
+
+/// The request to AWS that is signed.
+const VERIFICATION_URL: &str =
+    "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15";
 
 /// Where a credential file of an external account says that its tokens come from.
 ///
@@ -21,11 +25,10 @@ use crate::sts_protocol::{JWT_TYPES, TOKEN_PATH};
 /// let projected = SubjectTokenSource::File("/var/run/secrets/token".to_owned());
 /// # let _ = projected;
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubjectTokenSource {
     /// A page of the emulator that returns the token as text.
-    #[default]
     Url,
     /// A file at this path, as Kubernetes projects it. The test writes the token there.
     File(String),
@@ -35,25 +38,37 @@ pub enum SubjectTokenSource {
     Azure,
     /// A command that prints the token: it runs `curl`.
     Executable,
+    /// The metadata server of AWS, in its second version (IMDSv2). AWS's environment variables have
+    /// priority.
+    Aws,
+    /// The metadata server of AWS, in its first version.
+    AwsImdsV1,
 }
 
 impl SubjectTokenSource {
-    /// Returns the source with this name on the control pages.
-    pub(crate) fn from_name(name: &str, path: Option<String>) -> Result<Self, ApiError> {
+    /// Returns the source with this name on the control pages, or none for the usual one.
+    pub(crate) fn from_name(name: &str, path: Option<String>) -> Result<Option<Self>, ApiError> {
         let source = match (name, path) {
-            ("file", Some(path)) => return Ok(Self::File(path)),
+            ("file", Some(path)) => Self::File(path),
             ("file", None) => return Err(ApiError::invalid_field("path", "the source file needs a path")),
             (_, Some(_)) => return Err(ApiError::invalid_field("path", "only the source file has a path")),
-            ("" | "url", _) => Self::Url,
+            ("", _) => return Ok(None),
+            ("url", _) => Self::Url,
             ("githubActions", _) => Self::GithubActions,
             ("azure", _) => Self::Azure,
             ("executable", _) => Self::Executable,
+            ("aws", _) => Self::Aws,
+            ("awsImdsV1", _) => Self::AwsImdsV1,
             _ => {
-                let expected = "a source is url, file, githubActions, azure or executable";
+                let expected = "a source is url, file, githubActions, azure, executable, aws or awsImdsV1";
                 return Err(ApiError::invalid_field("source", expected));
             }
         };
-        Ok(source)
+        Ok(Some(source))
+    }
+
+    fn is_of_aws(&self) -> bool {
+        matches!(self, Self::Aws | Self::AwsImdsV1)
     }
 
     /// Returns the field `credential_source` of the file.
@@ -78,13 +93,26 @@ impl SubjectTokenSource {
                 let command = format!("curl -sf {}", url(pages::EXECUTABLE));
                 json!({"executable": {"command": command, "timeout_millis": 30_000}})
             }
+            Self::Aws | Self::AwsImdsV1 => {
+                let mut source = json!({
+                    "environment_id": "aws1",
+                    "region_url": url(pages::AWS_ZONE),
+                    "url": url(pages::AWS_ROLES),
+                    "regional_cred_verification_url": VERIFICATION_URL,
+                });
+                if *self == Self::Aws {
+                    source["imdsv2_session_token_url"] = url(pages::AWS_TOKEN).into();
+                }
+                source
+            }
         }
     }
 }
 
 /// What the credential file of an external account contains.
 ///
-/// By default, the token comes from a URL, and the federated token is used without an impersonation.
+/// By default, the token comes from a URL, or from AWS's metadata server if the account is of AWS, and the
+/// federated token is used without an impersonation.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -110,21 +138,23 @@ impl SubjectTokenSource {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ExternalAccountFile {
-    source: SubjectTokenSource,
+    /// `None` for the usual source of the platform.
+    source: Option<SubjectTokenSource>,
     target: Option<String>,
     lifetime: Option<Duration>,
 }
 
 impl ExternalAccountFile {
-    /// Returns a file whose token comes from a URL, and that impersonates nobody.
+    /// Returns a file that impersonates nobody.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets where the token comes from. Default: [`SubjectTokenSource::Url`].
+    /// Sets where the token comes from. Default: [`SubjectTokenSource::Aws`] for accounts of AWS, otherwise
+    /// [`SubjectTokenSource::Url`].
     #[must_use]
     pub fn source(mut self, source: SubjectTokenSource) -> Self {
-        self.source = source;
+        self.source = Some(source);
         self
     }
 
@@ -146,14 +176,35 @@ impl ExternalAccountFile {
     /// Returns the file for an account of the policy.
     pub(super) fn to_json(&self, state: &EmulatorState, account: &str) -> Result<Value, ApiError> {
         let (identity, endpoint) = (ExternalIdentity::find(&state.identities, account)?, &state.endpoint);
+        let source = self.source_for(&identity)?;
+        let audience = if source.is_of_aws() { String::new() } else { identity.audience()? };
         let mut file = json!({
             "type": "external_account",
             "audience": audience_of(identity.provider()?),
-            "subject_token_type": JWT_TYPES[0],
+            "subject_token_type": if source.is_of_aws() { AWS_TYPE } else { JWT_TYPES[0] },
             "token_url": format!("{endpoint}{TOKEN_PATH}"),
-            "credential_source": self.source.to_json(endpoint, account, &identity.audience()?),
+            "credential_source": source.to_json(endpoint, account, &audience),
             "universe_domain": "googleapis.com",
         });
+        self.add_impersonation(&mut file, endpoint)?;
+        Ok(file)
+    }
+
+    /// Returns the source, if the account's platform has it.
+    fn source_for(&self, identity: &ExternalIdentity<'_>) -> Result<SubjectTokenSource, ApiError> {
+        let is_aws = identity.aws().is_ok();
+        let usual = if is_aws { SubjectTokenSource::Aws } else { SubjectTokenSource::Url };
+        match &self.source {
+            None => Ok(usual),
+            Some(source) if source.is_of_aws() == is_aws => Ok(source.clone()),
+            Some(_) if is_aws => {
+                Err(ApiError::invalid_field("source", "an account of AWS has the sources aws and awsImdsV1"))
+            }
+            Some(_) => Err(ApiError::invalid_field("source", "the account isn't of AWS")),
+        }
+    }
+
+    fn add_impersonation(&self, file: &mut Value, endpoint: &str) -> Result<(), ApiError> {
         match (&self.target, self.lifetime) {
             (Some(target), lifetime) => {
                 let name = service_account_path("-", target);
@@ -172,6 +223,6 @@ impl ExternalAccountFile {
             }
             (None, None) => {}
         }
-        Ok(file)
+        Ok(())
     }
 }

@@ -56,7 +56,8 @@ const INDEX: [(&str, &str); 22] = [
     ("POST /emulator/fixtures/impersonated_service_account", "{\"source\", \"target\", \"delegates\"}"),
     (
         "GET /emulator/fixtures/external_account/{name}",
-        "a credential file; ?source=url, file (and path), githubActions, azure or executable, target, lifetime",
+        "a credential file; ?source=url, file (and path), githubActions, azure, executable, aws or awsImdsV1, \
+         target, lifetime",
     ),
     ("GET /emulator/external_accounts/{name}/token", "a token of the external account"),
     ("GET /emulator/ca.pem", "the certificate authority of the TLS certificate"),

@@ -21,10 +21,28 @@ pub enum PlatformFault {
     /// Google can't fetch the keys of the issuer. Applies to token exchange, for all accounts of the same
     /// provider.
     IssuerUnreachable,
+    /// AWS's metadata server returns credentials that have expired.
+    ExpiredCredentials,
+    /// AWS's metadata server returns a secret that isn't that of the access key, so the signature is wrong.
+    WrongSecret,
+    /// The exchange takes the signed request for one that is for another provider. Applies to token
+    /// exchange, for all accounts of the same provider.
+    WrongTargetResource,
+    /// AWS's metadata server refuses to return a token (IMDSv2).
+    SessionTokenRefused,
 }
 
 impl PlatformFault {
-    const ALL: [Self; 4] = [Self::StaleToken, Self::WrongAudience, Self::RotatedKey, Self::IssuerUnreachable];
+    const ALL: [Self; 8] = [
+        Self::StaleToken,
+        Self::WrongAudience,
+        Self::RotatedKey,
+        Self::IssuerUnreachable,
+        Self::ExpiredCredentials,
+        Self::WrongSecret,
+        Self::WrongTargetResource,
+        Self::SessionTokenRefused,
+    ];
 
     /// Returns the effect's name on the control pages.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -33,6 +51,10 @@ impl PlatformFault {
             Self::WrongAudience => "wrongAudience",
             Self::RotatedKey => "rotatedKey",
             Self::IssuerUnreachable => "issuerUnreachable",
+            Self::ExpiredCredentials => "expiredCredentials",
+            Self::WrongSecret => "wrongSecret",
+            Self::WrongTargetResource => "wrongTargetResource",
+            Self::SessionTokenRefused => "sessionTokenRefused",
         }
     }
 

@@ -1,5 +1,6 @@
 //! Federation: identities of other platforms, which Google's STS exchanges for access tokens.
 
+pub(crate) mod aws;
 pub(crate) mod cel;
 pub(crate) mod exchange;
 pub(crate) mod external_identity;

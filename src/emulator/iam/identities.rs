@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::access_tokens::{AccessTokens, Record};
 use super::account::{Account, Accounts};
 use super::active_policy::{ActivePolicy, PolicyHolder};
+use super::federation::aws::credentials::AwsIssuer;
 use super::federation::issuers::Issuers;
 use super::id_tokens::{IdTokenClaims, IdTokenIssuer};
 use super::policy::{Policy, PolicyError};
@@ -30,6 +31,8 @@ pub(crate) struct Identities {
     pub(crate) google: IdTokenIssuer,
     /// The issuers outside Google Cloud that the emulator plays.
     pub(crate) issuers: Issuers,
+    /// AWS, as the emulator plays it.
+    pub(crate) aws: AwsIssuer,
     policy: PolicyHolder,
     refresh_tokens: RefreshTokens,
     reused_tokens: ReusedTokens,
@@ -51,6 +54,7 @@ impl Identities {
             access_tokens: AccessTokens::default(),
             google: IdTokenIssuer::default(),
             issuers: Issuers::default(),
+            aws: AwsIssuer::default(),
             policy: PolicyHolder::default(),
             refresh_tokens: RefreshTokens::default(),
             reused_tokens: ReusedTokens::default(),

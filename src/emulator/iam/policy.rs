@@ -28,9 +28,9 @@ use self::machine::MetadataServer;
 
 pub use self::ambiguities::{DisabledAccount, MiddleHop, ProjectInName, UnknownAccount};
 pub use self::error::PolicyError;
-pub use self::external_account::ExternalAccount;
+pub use self::external_account::{DEFAULT_AWS_REGION, ExternalAccount};
 pub use self::federation::IdentityProvider;
-pub(crate) use self::federation::OidcProvider;
+pub(crate) use self::federation::{AwsProvider, OidcProvider};
 pub(crate) use self::holder::Holder;
 pub(crate) use self::machine::Machine;
 pub use self::member::Member;

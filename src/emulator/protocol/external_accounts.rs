@@ -1,5 +1,7 @@
 //! The platforms outside Google Cloud from which external accounts get their tokens.
 
+mod aws;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +56,7 @@ pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
         .route(&pages::route(pages::ENVIRONMENT), get(environment))
         .route(&pages::route(pages::DISCOVERY), get(discovery))
         .route(&pages::route(pages::KEYS), get(keys))
+        .merge(aws::routes())
 }
 
 /// Returns a token as the text of a file.
@@ -76,7 +79,9 @@ async fn github_actions(
     let bearer = context.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if !bearer.is_some_and(|bearer| bearer.eq_ignore_ascii_case(&expected)) {
         let problem = "The request needs the bearer token in ACTIONS_ID_TOKEN_REQUEST_TOKEN.";
-        return refuse(&context, &name, ApiError::new(Code::Unauthenticated, problem));
+        let error = ApiError::new(Code::Unauthenticated, problem);
+        context.record(RequestSummary::of_name(Method::ExternalAccount, &name)).finish(Some(&error));
+        return plain(Err(error));
     }
     let identity = ExternalIdentity::find(&context.state.identities, &name);
     let owner = identity.ok().and_then(|it| it.claim("repository_owner").map(str::to_owned));
@@ -134,15 +139,29 @@ async fn executable(
     issued.map(|issued| Json(reply(issued))).into_response()
 }
 
-/// Returns the variables that GitHub Actions sets, as lines for `env` and `export`.
+/// Returns the variables that the platform sets, as lines for `env` and `export`.
 async fn environment(context: RequestContext, Path(name): Path<String>) -> Response<Body> {
-    if let Err(error) = ExternalIdentity::find(&context.state.identities, &name) {
-        return refuse(&context, &name, error);
+    let mut record = match context.begin(RequestSummary::of_name(Method::ExternalAccount, &name)).await {
+        Ok(record) => record,
+        Err(error) => return error.into_response(),
+    };
+    let lines = variables(&context, &name, &mut record).await;
+    record.finish(lines.as_ref().err());
+    lines.into_response()
+}
+
+async fn variables(
+    context: &RequestContext,
+    name: &str,
+    record: &mut JournalRecord<'_>,
+) -> Result<String, ApiError> {
+    let identity = ExternalIdentity::find(&context.state.identities, name)?;
+    if identity.aws().is_ok() {
+        return aws::environment(context, &identity, name, record).await;
     }
-    context.record(RequestSummary::of_name(Method::ExternalAccount, &name)).finish(None);
-    let url = pages::github_request_url(&context.state.endpoint, &name);
-    let token = pages::github_request_token(&name);
-    format!("ACTIONS_ID_TOKEN_REQUEST_URL={url}\nACTIONS_ID_TOKEN_REQUEST_TOKEN={token}\n").into_response()
+    let url = pages::github_request_url(&context.state.endpoint, name);
+    let token = pages::github_request_token(name);
+    Ok(format!("ACTIONS_ID_TOKEN_REQUEST_URL={url}\nACTIONS_ID_TOKEN_REQUEST_TOKEN={token}\n"))
 }
 
 /// Returns the configuration of the issuer.
@@ -200,7 +219,7 @@ async fn issue_with_faults(
     identity.issue(&WantedToken { audience, lifetime, fault }).await
 }
 
-fn refuse(context: &RequestContext, name: &str, error: ApiError) -> Response<Body> {
-    context.record(RequestSummary::of_name(Method::ExternalAccount, name)).finish(Some(&error));
-    error.into_response()
+/// Returns a reply, or the error as text: the other platforms don't have Google's format.
+fn plain(result: Result<Response<Body>, ApiError>) -> Response<Body> {
+    result.unwrap_or_else(|error| (error.http_status(), format!("{}\n", error.message())).into_response())
 }

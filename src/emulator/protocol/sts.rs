@@ -14,16 +14,17 @@ use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::api::record::JournalRecord;
 use crate::emulator::error::OauthError;
 use crate::emulator::faults::PlatformFault;
-use crate::emulator::iam::federation::exchange::Federated;
+use crate::emulator::iam::federation::exchange::{Federated, SubjectKind};
 use crate::emulator::iam::federation::names::provider_in;
 use crate::emulator::journal::RequestFields;
 use crate::emulator::method::Method;
 use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
 use crate::scopes::check::are_scopes;
-use crate::sts_protocol::{
-    ACCESS_TOKEN_TYPE, BETA_TOKEN_PATH, ExchangeRequest, JWT_TYPES, TOKEN_EXCHANGE, TOKEN_PATH,
-};
+use crate::sts_protocol::{ACCESS_TOKEN_TYPE, BETA_TOKEN_PATH, ExchangeRequest, TOKEN_EXCHANGE, TOKEN_PATH};
+
+/// The description of the fault that a signed request is for another provider.
+const WRONG_TARGET: &str = "The header x-goog-cloud-target-resource does not match the expected audience.";
 
 pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
     Router::new().route(TOKEN_PATH, post(handle)).route(BETA_TOKEN_PATH, post(handle))
@@ -73,10 +74,10 @@ async fn exchange(
     request: &ExchangeRequest,
     record: &mut JournalRecord<'_>,
 ) -> Result<Value, OauthError> {
-    check_types(request)?;
-    check_issuer(context, &request.audience, record).await?;
+    let kind = check_types(request)?;
+    apply_fault(context, &request.audience, record).await?;
     let identities = &context.state.identities;
-    let federated = Federated::identify(identities, &request.audience, &request.subject_token)?;
+    let federated = Federated::identify(identities, &request.audience, kind, &request.subject_token)?;
     record.set_principal(federated.name());
     let scopes = scopes_of(request);
     if scopes.is_empty() || !are_scopes(&scopes) {
@@ -88,31 +89,32 @@ async fn exchange(
         "expires_in": expires_in}))
 }
 
-/// Applies the fault that the issuer can't be reached.
-async fn check_issuer(
+/// Applies the fault of a platform in force for an account of the provider, if there is one.
+async fn apply_fault(
     context: &RequestContext,
     audience: &str,
     record: &mut JournalRecord<'_>,
 ) -> Result<(), OauthError> {
     let Some(active) = context.state.identities.policy() else { return Ok(()) };
-    let unreachable = [PlatformFault::IssuerUnreachable];
+    let kinds = [PlatformFault::IssuerUnreachable, PlatformFault::WrongTargetResource];
     for account in active.policy.external_accounts_of(provider_in(audience).unwrap_or_default()) {
-        if context.apply_platform_fault(&unreachable, Method::Token, account, record).await.is_some() {
-            return Err(OauthError::grant("Error connecting to the given credential's issuer."));
-        }
+        let problem = match context.apply_platform_fault(&kinds, Method::Token, account, record).await {
+            None => continue,
+            Some(PlatformFault::WrongTargetResource) => WRONG_TARGET,
+            Some(_) => "Error connecting to the given credential's issuer.",
+        };
+        return Err(OauthError::grant(problem));
     }
     Ok(())
 }
 
-fn check_types(request: &ExchangeRequest) -> Result<(), OauthError> {
+/// Checks the types in a request, and returns that of its subject token.
+fn check_types(request: &ExchangeRequest) -> Result<SubjectKind, OauthError> {
     if request.grant_type != TOKEN_EXCHANGE {
         return Err(OauthError::new("unsupported_grant_type", "Invalid grant_type."));
     }
     if request.requested_token_type != ACCESS_TOKEN_TYPE {
         return Err(OauthError::new("invalid_request", "Invalid requested_token_type."));
     }
-    if !JWT_TYPES.contains(&request.subject_token_type.as_str()) {
-        return Err(OauthError::new("invalid_request", "Unsupported subject_token_type."));
-    }
-    Ok(())
+    SubjectKind::from_type(&request.subject_token_type)
 }

@@ -24,8 +24,10 @@ pub(super) async fn file(
     Path(name): Path<String>,
     Query(query): Query<Parameters>,
 ) -> Reply {
-    let mut file =
-        ExternalAccountFile::new().source(SubjectTokenSource::from_name(&query.source, query.path)?);
+    let mut file = ExternalAccountFile::new();
+    if let Some(source) = SubjectTokenSource::from_name(&query.source, query.path)? {
+        file = file.source(source);
+    }
     if let Some(target) = &query.target {
         file = file.impersonate(target);
     }

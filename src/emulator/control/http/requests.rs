@@ -92,7 +92,8 @@ impl FaultDocument {
                 ApiError::invalid_field(
                     "effect",
                     "an effect is status, delay, hang, reset, drain, goAway, stallBody, truncate, html, \
-                     badDetails, staleToken, wrongAudience, rotatedKey or issuerUnreachable",
+                     badDetails, staleToken, wrongAudience, rotatedKey, issuerUnreachable, expiredCredentials, \
+                     wrongSecret, wrongTargetResource or sessionTokenRefused",
                 )
             }),
         }

@@ -1,10 +1,8 @@
 //! The replies of the control pages.
 
-use std::time::SystemTime;
-
 use serde_json::{Value, json};
 
-use crate::emulator::clock::{Clock, Skew, unix};
+use crate::emulator::clock::{Clock, Skew, timestamp};
 use crate::emulator::faults::ActiveFault;
 use crate::emulator::journal::{JournalEntry, Outcome, Protocol};
 use crate::emulator::json_duration;
@@ -39,10 +37,6 @@ pub(super) fn clock(clock: &Clock) -> Value {
         "advanced": json_duration::to_text(clock.advanced()),
         "skew": skew,
     })
-}
-
-fn timestamp(instant: SystemTime) -> String {
-    prost_types::Timestamp { seconds: unix(instant), nanos: 0 }.to_string()
 }
 
 pub(super) fn journal_entry(entry: &JournalEntry) -> Value {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tonic::Code;
 
+use super::aws::credentials::AwsCredentials;
 use super::names::audience_of;
 use crate::emulator::clock::unix;
 use crate::emulator::error::{ApiError, shorten};
@@ -13,7 +15,7 @@ use crate::emulator::iam::active_policy::ActivePolicy;
 use crate::emulator::iam::identities::Identities;
 use crate::emulator::iam::jwt;
 use crate::emulator::iam::key_ring::KeyRing;
-use crate::emulator::iam::policy::{ExternalAccount, IdentityProvider};
+use crate::emulator::iam::policy::{AwsProvider, ExternalAccount, IdentityProvider, OidcProvider};
 
 /// The audience of tokens for nobody.
 const WRONG_AUDIENCE: &str = "https://wrong-audience.invalid";
@@ -54,7 +56,7 @@ impl<'a> ExternalIdentity<'a> {
         let active = active.ok_or_else(|| {
             let problem =
                 format!("Not found: {:?} is not among externalAccounts of the policy", shorten(name));
-            ApiError::new(tonic::Code::NotFound, problem)
+            ApiError::new(Code::NotFound, problem)
         })?;
         Ok(Self { identities, name, active })
     }
@@ -66,9 +68,27 @@ impl<'a> ExternalIdentity<'a> {
         found.ok_or_else(|| ApiError::internal("an external account has no provider"))
     }
 
+    fn oidc(&self) -> Result<(&ExternalAccount, &OidcProvider), ApiError> {
+        let (account, provider) = self.account()?;
+        let oidc = provider.oidc.as_ref().ok_or_else(|| self.other_platform("AWS, which issues no JWTs"))?;
+        Ok((account, oidc))
+    }
+
+    /// Returns the account and its provider, if they are of AWS.
+    pub(crate) fn aws(&self) -> Result<(&ExternalAccount, &AwsProvider), ApiError> {
+        let (account, provider) = self.account()?;
+        let aws = provider.aws.as_ref().ok_or_else(|| self.other_platform("an OpenID Connect issuer"))?;
+        Ok((account, aws))
+    }
+
+    fn other_platform(&self, platform: &str) -> ApiError {
+        let name = shorten(self.name);
+        ApiError::new(Code::NotFound, format!("Not found: the account {name:?} is of {platform}"))
+    }
+
     /// Returns the URI of the issuer of its tokens.
     pub(crate) fn issuer_uri(&self) -> Result<&str, ApiError> {
-        Ok(&self.account()?.1.oidc.issuer_uri)
+        Ok(&self.oidc()?.1.issuer_uri)
     }
 
     /// Returns the keys of the issuer of its tokens.
@@ -83,9 +103,9 @@ impl<'a> ExternalIdentity<'a> {
 
     /// Returns the audience that its provider expects in tokens.
     pub(crate) fn audience(&self) -> Result<String, ApiError> {
-        let (account, provider) = self.account()?;
+        let (account, oidc) = self.oidc()?;
         let default = || format!("https:{}", audience_of(&account.provider));
-        Ok(provider.oidc.allowed_audiences.first().cloned().unwrap_or_else(default))
+        Ok(oidc.allowed_audiences.first().cloned().unwrap_or_else(default))
     }
 
     /// Returns a claim of its tokens, if the policy sets it to a text.
@@ -115,10 +135,25 @@ impl<'a> ExternalIdentity<'a> {
         Ok(SubjectToken { token, issued, expires })
     }
 
+    /// Returns the credentials of an account of AWS, with a fault.
+    pub(crate) fn aws_credentials(&self, fault: Option<PlatformFault>) -> Result<AwsCredentials, ApiError> {
+        self.aws()?;
+        let (issuer, now) = (&self.identities.aws, self.identities.clock.now());
+        match fault {
+            Some(PlatformFault::ExpiredCredentials) => issuer.expired_credentials(self.name, now),
+            Some(PlatformFault::WrongSecret) => {
+                let mut credentials = issuer.credentials(self.name, now)?;
+                credentials.secret_access_key = credentials.secret_access_key.chars().rev().collect();
+                Ok(credentials)
+            }
+            _ => issuer.credentials(self.name, now),
+        }
+    }
+
     fn claims(&self, audience: &str, issued: i64, expires: i64) -> Result<Value, ApiError> {
-        let (account, provider) = self.account()?;
+        let (account, oidc) = self.oidc()?;
         let mut claims = Map::new();
-        let issuer = &provider.oidc.issuer_uri;
+        let issuer = &oidc.issuer_uri;
         let standard = json!({"iss": issuer, "aud": audience, "sub": self.name, "iat": issued, "nbf": issued,
             "exp": expires});
         claims.extend(standard.as_object().cloned().unwrap_or_default());

@@ -14,6 +14,18 @@ pub(crate) const GITHUB_ACTIONS: &str = "github_actions";
 /// The token page of Azure's metadata server (IMDS).
 pub(crate) const AZURE: &str = "metadata/identity/oauth2/token";
 
+/// The roles of AWS's metadata server (IMDS), and after a slash their credentials.
+pub(crate) const AWS_ROLES: &str = "latest/meta-data/iam/security-credentials";
+
+/// The page with the tokens of AWS's metadata server (IMDSv2).
+pub(crate) const AWS_TOKEN: &str = "latest/api/token";
+
+/// The availability zone in AWS.
+pub(crate) const AWS_ZONE: &str = "latest/meta-data/placement/availability-zone";
+
+/// The region in AWS.
+pub(crate) const AWS_REGION: &str = "latest/meta-data/placement/region";
+
 /// A token as an executable of a credential file prints it.
 pub(crate) const EXECUTABLE: &str = "executable";
 

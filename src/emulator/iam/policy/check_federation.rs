@@ -3,7 +3,7 @@
 use super::Policy;
 use super::error::PolicyError;
 use super::external_account::ExternalAccount;
-use super::federation::{IdentityPool, IdentityProvider, OidcProvider};
+use super::federation::{AwsProvider, IdentityPool, IdentityProvider, OidcProvider};
 use crate::emulator::iam::federation::cel::Expression;
 use crate::emulator::iam::federation::names::{self, EXPECTED_POOL, EXPECTED_PROVIDER};
 
@@ -31,21 +31,55 @@ impl Policy {
 
     fn check_external_account(&self, name: &str, account: &ExternalAccount) -> Result<(), PolicyError> {
         let path = format!("externalAccounts[{name:?}]");
-        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if name.is_empty() || !name.bytes().all(legal) || name.bytes().all(|b| b == b'.') {
+        if !is_account_name(name) {
             return Err(PolicyError::new(path, "expected a name of letters, digits, -, _ and ."));
         }
-        let problem = match self.provider(&account.provider) {
-            None => format!("is not a provider in identityPools; {EXPECTED_PROVIDER}"),
-            Some(provider) if provider.oidc.jwks.is_some() => {
-                "has an issuer with keys of its own, so the emulator can't issue tokens; expected a provider \
-                 without jwks"
-                    .to_owned()
-            }
-            Some(_) => return Ok(()),
+        let Some(provider) = self.provider(&account.provider) else {
+            let problem =
+                format!("{:?} is not a provider in identityPools; {EXPECTED_PROVIDER}", account.provider);
+            return Err(PolicyError::new(format!("{path}.provider"), problem));
         };
-        Err(PolicyError::new(format!("{path}.provider"), format!("{:?} {problem}", account.provider)))
+        if provider.aws.is_some() {
+            return check_aws_account(account, &path);
+        }
+        if let Some(field) = account.field_of_aws() {
+            let problem = "only an account whose provider is for AWS has this field";
+            return Err(PolicyError::new(format!("{path}.{field}"), problem));
+        }
+        if provider.oidc.as_ref().is_some_and(|oidc| oidc.jwks.is_some()) {
+            let problem = format!(
+                "{:?} has an issuer with keys of its own, so the emulator can't issue tokens; expected a \
+                 provider without jwks",
+                account.provider
+            );
+            return Err(PolicyError::new(format!("{path}.provider"), problem));
+        }
+        Ok(())
     }
+}
+
+/// The name is part of URLs.
+fn is_account_name(name: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !name.is_empty() && name.bytes().all(legal) && !name.bytes().all(|b| b == b'.')
+}
+
+fn check_aws_account(account: &ExternalAccount, path: &str) -> Result<(), PolicyError> {
+    if !account.claims.is_empty() {
+        let problem = "an account of AWS has no claims: its assertion is account, arn and userid";
+        return Err(PolicyError::new(format!("{path}.claims"), problem));
+    }
+    let role = account.aws_role("role");
+    if role.is_empty() || !role.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b)) {
+        let problem = "expected the name of a role: letters, digits, and + = , . @ _ -";
+        return Err(PolicyError::new(format!("{path}.role"), problem));
+    }
+    let region = account.aws_region();
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if region.is_empty() || !region.bytes().all(legal) {
+        return Err(PolicyError::new(format!("{path}.region"), "expected a region, such as us-east-2"));
+    }
+    Ok(())
 }
 
 fn check_pool(name: &str, pool: &IdentityPool) -> Result<(), PolicyError> {
@@ -64,7 +98,11 @@ fn check_pool(name: &str, pool: &IdentityPool) -> Result<(), PolicyError> {
 }
 
 fn check_provider(provider: &IdentityProvider, path: &str) -> Result<(), PolicyError> {
-    check_oidc(&provider.oidc, path)?;
+    match (&provider.oidc, &provider.aws) {
+        (Some(oidc), None) => check_oidc(oidc, path)?,
+        (None, Some(aws)) => check_aws(aws, path)?,
+        _ => return Err(PolicyError::new(path, "expected either oidc or aws")),
+    }
     let mapping = provider.mapping();
     for (attribute, expression) in &mapping {
         let path = format!("{path}.attributeMapping[{attribute:?}]");
@@ -79,6 +117,13 @@ fn check_provider(provider: &IdentityProvider, path: &str) -> Result<(), PolicyE
     }
     let condition = provider.attribute_condition.as_deref();
     condition.map_or(Ok(()), |condition| check_expression(condition, format!("{path}.attributeCondition")))
+}
+
+fn check_aws(aws: &AwsProvider, path: &str) -> Result<(), PolicyError> {
+    if aws.account_id.len() == 12 && aws.account_id.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(());
+    }
+    Err(PolicyError::new(format!("{path}.aws.accountId"), "expected 12 digits, such as \"123456789012\""))
 }
 
 fn check_oidc(oidc: &OidcProvider, path: &str) -> Result<(), PolicyError> {

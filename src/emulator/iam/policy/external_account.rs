@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 
 use super::Policy;
 
+/// The AWS region of an external account that sets none.
+pub const DEFAULT_AWS_REGION: &str = "us-east-1";
+
 /// A program or a person outside Google Cloud, which gets tokens from a platform that the emulator plays.
 ///
 /// [`Policy::external_account`] adds it to a policy.
@@ -28,6 +31,15 @@ pub struct ExternalAccount {
     /// The claims of its tokens, in addition to `iss`, `aud`, `sub`, `iat`, `nbf` and `exp`.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub(crate) claims: Map<String, Value>,
+    /// The AWS role. `None` for the account's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<String>,
+    /// The AWS region. `None` for [`DEFAULT_AWS_REGION`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) region: Option<String>,
+    /// Whether AWS's metadata server refuses requests without a token.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) imds_v2_only: bool,
 }
 
 impl ExternalAccount {
@@ -43,6 +55,47 @@ impl ExternalAccount {
     pub fn claim(mut self, name: &str, value: impl Serialize) -> Self {
         self.claims.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
         self
+    }
+
+    /// Sets the AWS role. Default: the account's name.
+    #[must_use]
+    pub fn role(mut self, role: &str) -> Self {
+        self.role = Some(role.to_owned());
+        self
+    }
+
+    /// Sets the AWS region. Default: [`DEFAULT_AWS_REGION`].
+    #[must_use]
+    pub fn region(mut self, region: &str) -> Self {
+        self.region = Some(region.to_owned());
+        self
+    }
+
+    /// Makes AWS's metadata server refuse requests without a token (IMDSv1). Default: it accepts them.
+    #[must_use]
+    pub fn imds_v2_only(mut self) -> Self {
+        self.imds_v2_only = true;
+        self
+    }
+
+    /// Returns the AWS role of the account with this name.
+    pub(crate) fn aws_role<'a>(&'a self, name: &'a str) -> &'a str {
+        self.role.as_deref().unwrap_or(name)
+    }
+
+    /// Returns the AWS region.
+    pub(crate) fn aws_region(&self) -> &str {
+        self.region.as_deref().unwrap_or(DEFAULT_AWS_REGION)
+    }
+
+    /// Returns the first field that has no effect for the other kind of provider, if it is set.
+    pub(super) fn field_of_aws(&self) -> Option<&'static str> {
+        let fields = [
+            ("role", self.role.is_some()),
+            ("region", self.region.is_some()),
+            ("imdsV2Only", self.imds_v2_only),
+        ];
+        fields.into_iter().find(|(_, is_set)| *is_set).map(|(name, _)| name)
     }
 }
 

@@ -8,8 +8,18 @@ use serde_json::Value;
 use super::Policy;
 use crate::emulator::iam::federation::names::split_provider;
 
-/// The mapping of a provider that has none.
-const DEFAULT_MAPPING: [(&str, &str); 1] = [("google.subject", "assertion.sub")];
+/// The mapping of a provider for OpenID Connect that has none.
+const OIDC_MAPPING: [(&str, &str); 1] = [("google.subject", "assertion.sub")];
+
+/// The mapping of a provider for AWS that has none. It is Google's.
+const AWS_MAPPING: [(&str, &str); 2] = [
+    ("google.subject", "assertion.arn"),
+    (
+        "attribute.aws_role",
+        "assertion.arn.contains('assumed-role') ? assertion.arn.extract('{account_arn}assumed-role/') + \
+         'assumed-role/' + assertion.arn.extract('assumed-role/{role_name}/') : assertion.arn",
+    ),
+];
 
 /// A workload identity pool or a workforce pool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,7 +53,10 @@ pub(super) struct IdentityPool {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct IdentityProvider {
-    pub(crate) oidc: OidcProvider,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oidc: Option<OidcProvider>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) aws: Option<AwsProvider>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) attribute_mapping: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,6 +77,13 @@ pub(crate) struct OidcProvider {
     pub(crate) jwks: Option<Value>,
 }
 
+/// The signed requests of an AWS account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct AwsProvider {
+    pub(crate) account_id: String,
+}
+
 impl IdentityProvider {
     /// Returns a provider for the tokens of an OpenID Connect issuer.
     ///
@@ -72,22 +92,29 @@ impl IdentityProvider {
     /// tokens.
     pub fn oidc(issuer_uri: &str) -> Self {
         let oidc = OidcProvider { issuer_uri: issuer_uri.to_owned(), ..OidcProvider::default() };
-        Self { oidc, ..Self::default() }
+        Self { oidc: Some(oidc), ..Self::default() }
     }
 
-    /// Adds an audience that tokens may have. Default: the provider itself.
+    /// Returns a provider for an AWS account, which has 12 digits. By default, the subject of the principal
+    /// is the ARN, and `attribute.aws_role` is the ARN of the role.
+    pub fn aws(account_id: &str) -> Self {
+        Self { aws: Some(AwsProvider { account_id: account_id.to_owned() }), ..Self::default() }
+    }
+
+    /// Adds an audience that tokens may have. Default: the provider itself. A provider for AWS can't have any.
     #[must_use]
     pub fn allowed_audience(mut self, audience: &str) -> Self {
-        self.oidc.allowed_audiences.push(audience.to_owned());
+        self.oidc.get_or_insert_default().allowed_audiences.push(audience.to_owned());
         self
     }
 
     /// Sets the issuer's public keys: the text of a JSON Web Key Set. Then tokens of a real issuer are
-    /// exchanged, and the emulator issues none.
+    /// exchanged, and the emulator issues none. A provider for AWS can't have any.
     #[must_use]
     pub fn jwks(mut self, jwks: &str) -> Self {
         // `validate` reports a text that isn't JSON.
-        self.oidc.jwks = Some(serde_json::from_str(jwks).unwrap_or_else(|_| jwks.into()));
+        let jwks = serde_json::from_str(jwks).unwrap_or_else(|_| jwks.into());
+        self.oidc.get_or_insert_default().jwks = Some(jwks);
         self
     }
 
@@ -117,7 +144,8 @@ impl IdentityProvider {
     /// Returns the attributes and their expressions, or the default ones.
     pub(crate) fn mapping(&self) -> BTreeMap<&str, &str> {
         if self.attribute_mapping.is_empty() {
-            return DEFAULT_MAPPING.into_iter().collect();
+            let default = if self.aws.is_some() { &AWS_MAPPING[..] } else { &OIDC_MAPPING };
+            return default.iter().copied().collect();
         }
         self.attribute_mapping.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
     }

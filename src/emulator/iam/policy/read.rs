@@ -105,7 +105,9 @@ fn check_pools(pools: &Value) -> Result<(), PolicyError> {
         for (id, provider) in pool["providers"].as_object().into_iter().flatten() {
             let path = format!("{path}.providers[{id:?}]");
             object(provider, &path)?;
-            object(&provider["oidc"], &format!("{path}.oidc"))?;
+            for kind in ["oidc", "aws"].into_iter().filter(|kind| !provider[*kind].is_null()) {
+                object(&provider[kind], &format!("{path}.{kind}"))?;
+            }
         }
     }
     Ok(())
@@ -198,7 +200,10 @@ mod tests {
         };
         for (provider, place) in [
             ("7", ""),
-            ("{}", ".oidc"),
+            ("{}", ""),
+            (r#"{"oidc": []}"#, ".oidc"),
+            (r#"{"aws": {"accountId": "1"}}"#, ".aws.accountId"),
+            (r#"{"oidc": {"issuerUri": "https://i"}, "aws": {"accountId": "123456789012"}}"#, ""),
             (r#"{"oidc": {"issuerUri": "i", "jwks": {"keys": []}}}"#, ".oidc.issuerUri"),
             (r#"{"oidc": {"issuerUri": "https://i", "jwks": {}}}"#, ".oidc.jwks"),
             (r#"{"oidc": {"issuerUri": "https://i", "jwks": {"keys": 1}}}"#, ".oidc.jwks"),
@@ -211,6 +216,30 @@ mod tests {
             let json = format!(r#"{{"identityPools": {{"{pool}": {{"providers": {{"p": {provider}}}}}}}}}"#);
             let error = error(&json);
             assert_eq!(error.path(), format!("identityPools[{pool:?}].providers[\"p\"]{place}"), "{error}");
+        }
+    }
+
+    /// conf: X3
+    #[test]
+    fn a_field_of_an_external_account_without_an_effect_is_refused() {
+        let pool = "projects/1/locations/global/workloadIdentityPools/ci";
+        for (id, field, place) in [
+            ("aws", r#""claims": {"sub": "s"}"#, ".claims"),
+            ("aws", r#""role": "a/b""#, ".role"),
+            ("aws", r#""region": """#, ".region"),
+            ("oidc", r#""role": "r""#, ".role"),
+            ("oidc", r#""imdsV2Only": true"#, ".imdsV2Only"),
+            ("real", r#""claims": {}"#, ".provider"),
+        ] {
+            let json = format!(
+                r#"{{"identityPools": {{"{pool}": {{"providers": {{
+                    "aws": {{"aws": {{"accountId": "123456789012"}}}},
+                    "oidc": {{"oidc": {{"issuerUri": "https://i"}}}},
+                    "real": {{"oidc": {{"issuerUri": "https://i", "jwks": {{"keys": []}}}}}}}}}}}},
+                    "externalAccounts": {{"a": {{"provider": "{pool}/providers/{id}", {field}}}}}}}"#
+            );
+            let error = error(&json);
+            assert_eq!(error.path(), format!("externalAccounts[\"a\"]{place}"), "{error}");
         }
     }
 
@@ -247,6 +276,15 @@ mod tests {
                 "domain:example.com",
                 crate::emulator::Role::TOKEN_CREATOR,
                 "sa@p.iam.gserviceaccount.com",
+            )
+            .identity_provider(
+                "locations/global/workforcePools/staff/providers/okta",
+                crate::emulator::IdentityProvider::oidc("https://okta.example").condition("true"),
+            )
+            .external_account(
+                "ada",
+                crate::emulator::ExternalAccount::new("locations/global/workforcePools/staff/providers/okta")
+                    .claim("sub", "ada@example.com"),
             )
             .api_disabled("q")
             .middle_hop(crate::emulator::MiddleHop::Action);
