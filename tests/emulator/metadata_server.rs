@@ -119,6 +119,23 @@ async fn the_policy_describes_the_machine() {
     assert_eq!(Policy::from_json(&policy.to_json()).unwrap(), with_attribute("blue"), "it is shown as set");
 }
 
+/// conf: E1
+#[tokio::test]
+async fn a_machine_needs_no_account() {
+    let policy = Policy::new().metadata_attribute("cluster-name", "blue");
+    assert_eq!(Policy::from_json(&policy.to_json()).as_ref(), Ok(&policy));
+    let emulator = Emulator::builder().policy(policy.clone()).start().await.unwrap();
+    assert_eq!(get(&emulator, "instance/attributes/cluster-name").await, "blue");
+    assert_eq!(get(&emulator, "instance/service-accounts/").await, "");
+    let missing = http("GET", &url(&emulator, &account("token")), &[HEADER], "").await;
+    assert_eq!(missing.0, 404);
+    emulator.policy().set(policy.metadata_account(EMAIL)).unwrap();
+    assert_eq!(get(&emulator, &account("email")).await, EMAIL);
+    assert_eq!(get(&emulator, "instance/attributes/cluster-name").await, "blue");
+    let refused = Policy::new().metadata_attribute("a/b", "").validate().unwrap_err();
+    assert_eq!(refused.path(), "metadataServer.instance.attributes");
+}
+
 /// conf: E2
 #[tokio::test]
 async fn a_request_waits_until_a_page_has_changed() {

@@ -88,6 +88,7 @@ async fn userinfo_tells_whose_a_token_is() {
     for (path, expected) in [
         ("/oauth2/v1/userinfo", value!({"id": id, "email": EMAIL, "verified_email": true})),
         ("/oauth2/v2/userinfo", value!({"id": id, "email": EMAIL, "verified_email": true})),
+        ("/userinfo/v2/me", value!({"id": id, "email": EMAIL, "verified_email": true})),
         ("/oauth2/v3/userinfo", value!({"sub": id, "email": EMAIL, "email_verified": true})),
         ("/v1/userinfo", value!({"sub": id, "email": EMAIL, "email_verified": true})),
     ] {
@@ -110,6 +111,27 @@ async fn userinfo_tells_whose_a_token_is() {
     let entries = emulator.journal().of_method(Method::UserInfo);
     assert_eq!(entries[0].principal(), Some(member(EMAIL).as_str()));
     assert_eq!(entries.last().unwrap().outcome().unwrap().code(), Code::Unauthenticated);
+}
+
+/// conf: E5
+#[tokio::test]
+async fn a_disabled_accounts_token_is_nobodys_and_a_federated_one_has_no_address() {
+    let subject =
+        "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/s";
+    let policy = Policy::new().token("own", member(EMAIL)).token("federated", subject).grant(
+        member(EMAIL),
+        Role::TOKEN_CREATOR,
+        EMAIL,
+    );
+    let emulator = Emulator::builder().policy(policy.clone()).start().await.unwrap();
+    assert_eq!(page(&emulator, "GET", "/v1/userinfo", "own").await.1["email"], EMAIL);
+    for path in ["/v1/userinfo", "/tokeninfo", "/oauth2/v2/tokeninfo"] {
+        let (status, info) = page(&emulator, "GET", path, "federated").await;
+        assert_eq!((status, info.get("email")), (200, None), "{path}: {info}");
+    }
+    emulator.policy().set(policy.disabled_account(EMAIL)).unwrap();
+    assert_eq!(page(&emulator, "GET", "/v1/userinfo", "own").await.0, 401);
+    assert_eq!(page(&emulator, "GET", "/tokeninfo", "own").await.0, 400);
 }
 
 /// conf: E6

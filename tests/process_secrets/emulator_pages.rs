@@ -67,6 +67,12 @@ pub(crate) async fn traffic(scene: &Scene, endpoint: &str, bearer: &str) {
             }
         }
     }
+    forms(scene, endpoint, &assertion, &refresh_token, &payload).await;
+    queries(scene, endpoint, bearer, &payload).await;
+}
+
+/// Sends forms with secrets to the token endpoint.
+async fn forms(scene: &Scene, endpoint: &str, assertion: &str, refresh_token: &str, payload: &str) {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     for body in [
         format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}"),
@@ -75,6 +81,10 @@ pub(crate) async fn traffic(scene: &Scene, endpoint: &str, bearer: &str) {
         let (_, reply) = text("POST", &format!("{endpoint}/token"), &form, body).await;
         scene.shown.text("reply of the token endpoint", reply);
     }
+}
+
+/// Sends requests with secrets in their queries.
+async fn queries(scene: &Scene, endpoint: &str, bearer: &str, payload: &str) {
     let (_, reply) = text("GET", &format!("{endpoint}/tokeninfo?access_token={bearer}"), &[], "").await;
     scene.shown.text("tokeninfo", reply);
     for (method, page) in [

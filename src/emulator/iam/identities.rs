@@ -148,21 +148,24 @@ impl Identities {
     }
 
     /// Returns the record of an access token that is live: one that was issued, or one of the policy, which
-    /// never expires and counts as valid for another hour.
+    /// never expires and counts as valid for another hour. Tokens of a disabled account aren't live.
     pub(crate) fn live_token(&self, token: &str) -> Option<Record> {
         let now = self.clock.now();
-        if let Some(record) = self.access_tokens.find(token) {
-            return Some(record).filter(|record| record.expires > now);
-        }
-        let active = self.policy()?;
-        let fixed = active.policy.fixed_token(token).filter(|_| !self.is_revoked(token))?;
-        let all = || [scopes::CLOUD_PLATFORM, scopes::USERINFO_EMAIL].map(str::to_owned).to_vec();
-        Some(Record {
-            principal: fixed.principal.as_str().into(),
-            scopes: fixed.scopes.clone().unwrap_or_else(all).into(),
-            expires: now + SHOWN_LIFETIME,
-            sets: None,
-        })
+        let active = self.policy();
+        let policy = active.as_ref().map(|active| &active.policy);
+        let record = match self.access_tokens.find(token) {
+            Some(record) => record,
+            None => {
+                let fixed = policy?.fixed_token(token).filter(|_| !self.is_revoked(token))?;
+                let all = || [scopes::CLOUD_PLATFORM, scopes::USERINFO_EMAIL].map(str::to_owned).to_vec();
+                let scopes = fixed.scopes.clone().unwrap_or_else(all).into();
+                let principal = fixed.principal.as_str().into();
+                Record { principal, scopes, expires: now + SHOWN_LIFETIME, sets: None }
+            }
+        };
+        let account = record.principal.strip_prefix("serviceAccount:");
+        let is_disabled = account.is_some_and(|email| policy.is_some_and(|policy| policy.is_disabled(email)));
+        (record.expires > now && !is_disabled).then_some(record)
     }
 
     /// Ends an access token or a refresh token. A refresh token takes the access tokens along that it was

@@ -69,6 +69,7 @@ pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
         .route("/oauth2/v3/tokeninfo", token_info(Version::Current))
         .route("/oauth2/v1/userinfo", user_info(Names::Old))
         .route("/oauth2/v2/userinfo", user_info(Names::Old))
+        .route("/userinfo/v2/me", user_info(Names::Old))
         .route("/oauth2/v3/userinfo", user_info(Names::Claims))
         .route("/v1/userinfo", user_info(Names::Claims))
 }

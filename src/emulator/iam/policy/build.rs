@@ -177,8 +177,14 @@ impl Policy {
     #[must_use]
     pub fn metadata_account(mut self, email: &str) -> Self {
         self.account_mut(email);
-        let server = MetadataServer { service_account: email.to_owned(), ..MetadataServer::default() };
-        self.metadata_server = Some(server);
+        self.metadata_server_mut().service_account = Some(email.to_owned());
+        self
+    }
+
+    /// Adds an attribute of the machine that the metadata server describes: `cluster-name`, for example.
+    #[must_use]
+    pub fn metadata_attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata_server_mut().instance.attributes.insert(name.into(), value.into());
         self
     }
 
@@ -257,6 +263,10 @@ impl Policy {
             Err(error) => self.keep_error(Err(error)),
         }
         self
+    }
+
+    fn metadata_server_mut(&mut self) -> &mut MetadataServer {
+        self.metadata_server.get_or_insert_default()
     }
 
     fn account_mut(&mut self, email: &str) -> &mut AccountPolicy {

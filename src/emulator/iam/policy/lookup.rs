@@ -74,7 +74,7 @@ impl Policy {
     }
 
     pub(crate) fn metadata_server(&self) -> Option<&str> {
-        self.metadata_server.as_ref().map(|server| server.service_account.as_str())
+        self.metadata_server.as_ref()?.service_account.as_deref()
     }
 
     /// Returns what the metadata server says about its machine.

@@ -10,7 +10,8 @@ use super::error::PolicyError;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct MetadataServer {
-    pub(super) service_account: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) service_account: Option<String>,
     #[serde(default, skip_serializing_if = "Machine::is_default")]
     pub(super) instance: Machine,
 }

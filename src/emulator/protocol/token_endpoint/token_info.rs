@@ -5,7 +5,7 @@ use axum::response::IntoResponse;
 use http::{Request, Response};
 use serde_json::{Map, Value, json};
 
-use super::owner::{Owner, may_see_email};
+use super::owner::Owner;
 use super::parameters::Parameters;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::clock::unix;
@@ -46,10 +46,9 @@ pub(super) async fn handle(
 
 fn of_access_token(state: &EmulatorState, token: &str, version: Version) -> Option<Value> {
     let record = state.identities.live_token(token)?;
-    let Owner { id, email } = Owner::of(&state.identities, &record.principal);
+    let Owner { id, email } = Owner::of(&state.identities, &record);
     let left = record.expires.duration_since(state.clock.now()).unwrap_or_default().as_secs();
     let scope = record.scopes.join(" ");
-    let shows_email = may_see_email(&record.scopes);
     let mut info = match version {
         Version::Current => json!({
             "azp": id,
@@ -69,16 +68,11 @@ fn of_access_token(state: &EmulatorState, token: &str, version: Version) -> Opti
             "access_type": "online",
         }),
     };
+    let Some(email) = email else { return Some(info) };
+    info["email"] = email.into();
     match version {
-        _ if !shows_email => {}
-        Version::Current => {
-            info["email"] = email.into();
-            info["email_verified"] = "true".into();
-        }
-        Version::Old => {
-            info["email"] = email.into();
-            info["verified_email"] = true.into();
-        }
+        Version::Current => info["email_verified"] = "true".into(),
+        Version::Old => info["verified_email"] = true.into(),
     }
     Some(info)
 }

@@ -5,7 +5,7 @@ use axum::response::IntoResponse;
 use http::{HeaderValue, Request, Response, header};
 use serde_json::{Value, json};
 
-use super::owner::{Owner, may_see_email};
+use super::owner::Owner;
 use super::parameters::Parameters;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::error::OauthError;
@@ -20,7 +20,7 @@ const CHALLENGE: HeaderValue =
 /// The names in a reply.
 #[derive(Clone, Copy)]
 pub(super) enum Names {
-    /// `/oauth2/v1/userinfo` and `/oauth2/v2/userinfo`.
+    /// `/oauth2/v1/userinfo`, `/oauth2/v2/userinfo` and `/userinfo/v2/me`.
     Old,
     /// `/oauth2/v3/userinfo`, and `/v1/userinfo` on OpenID Connect's own host: the names of claims.
     Claims,
@@ -55,13 +55,13 @@ pub(super) async fn handle(context: RequestContext, names: Names, request: Reque
 /// Returns the principal of a token, and what the page says about it.
 fn info(state: &EmulatorState, token: &str, names: Names) -> Option<(String, Value)> {
     let record = state.identities.live_token(token)?;
-    let Owner { id, email } = Owner::of(&state.identities, &record.principal);
+    let Owner { id, email } = Owner::of(&state.identities, &record);
     let (id_name, verified) = match names {
         Names::Old => ("id", "verified_email"),
         Names::Claims => ("sub", "email_verified"),
     };
     let mut info = json!({ id_name: id });
-    if may_see_email(&record.scopes) {
+    if let Some(email) = email {
         info["email"] = email.into();
         info[verified] = true.into();
     }
