@@ -1,8 +1,9 @@
 //! The performance of the emulator: its access tokens compared with a server that answers with a
-//! constant, its signatures compared with the RSA library alone, its memory, and its start.
+//! constant, its signatures compared with the RSA library alone, its memory, its keys, and its start.
 //!
 //! ```text
 //! cargo bench --bench emulator
+//! cargo test --bench emulator     # a short run of a debug build, for the time that keys take in tests
 //! ```
 //!
 //! Rates on a shared machine vary, so both sides of a ratio are measured in turns, and medians are
@@ -47,12 +48,44 @@ fn main() {
     let (rounds, calls, tokens) = if full { (15, 8_000, 100_000) } else { (1, 64, 100) };
     let runtime = Runtime::new().expect("the machine runs threads");
     runtime.block_on(async {
+        // Before anything else has made keys.
+        first_signatures("as soon as the first emulator runs").await;
+        first_signatures("later").await;
+        starts().await;
         let emulator = Emulator::builder().start().await.expect("a port is free");
         memory(&emulator, tokens).await;
         access_tokens(&emulator, rounds, calls).await;
         signatures(&emulator, rounds, calls / 20).await;
         start(rounds).await;
     });
+}
+
+/// Measures the first signatures of 50 accounts, each of which needs a key.
+async fn first_signatures(when: &str) {
+    let start = Instant::now();
+    let emulator = Emulator::builder().start().await.expect("a port is free");
+    let client = client(emulator.endpoint());
+    let mut under_way = JoinSet::new();
+    for number in 0..50 {
+        let mut client = client.clone();
+        under_way.spawn(async move {
+            let name = service_account_path("-", &format!("sa-{number}@project.iam.gserviceaccount.com"));
+            let request = SignBlobRequest { name, payload: b"payload".to_vec(), ..Default::default() };
+            black_box(client.sign_blob(authorized(request)).await.expect("it answers"));
+        });
+    }
+    under_way.join_all().await;
+    println!("the first signatures of 50 accounts, {when}: {:.0} ms", start.elapsed().as_secs_f64() * 1000.0);
+}
+
+/// Measures the start of 50 emulators that run at the same time.
+async fn starts() {
+    let start = Instant::now();
+    let mut running = Vec::new();
+    for _ in 0..50 {
+        running.push(Emulator::builder().start().await.expect("a port is free"));
+    }
+    println!("50 emulators start: {:.0} ms", start.elapsed().as_secs_f64() * 1000.0);
 }
 
 /// Measures the memory of live tokens.

@@ -173,8 +173,8 @@ impl Emulator {
 
     /// Returns the key file of a service account. Its `token_uri` is this emulator.
     ///
-    /// The first call for an account generates its key, which blocks for 0.02 s to 0.5 s. Later
-    /// calls return the same file.
+    /// The first call for an account makes its key, which may block for up to 0.5 s. Later calls return
+    /// the same file.
     ///
     /// # Panics
     ///

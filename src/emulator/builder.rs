@@ -9,6 +9,7 @@ use super::Emulator;
 use super::certificate_authority::CertificateAuthority;
 use super::control::commands::Commands;
 use super::control::handle::EmulatorError;
+use super::iam::key_pool::KeyPool;
 use super::iam::policy::Policy;
 use super::own_hosts::OwnHosts;
 use super::server::running::RunningServer;
@@ -126,6 +127,7 @@ impl EmulatorBuilder {
             policy.validate()?;
         }
         let failed = |cause| EmulatorError::Listen { address: self.address, cause: Arc::new(cause) };
+        KeyPool::shared().prepare();
         let listener = TcpListener::bind(self.address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         if !address.ip().is_loopback() {

@@ -6,7 +6,10 @@ use crate::emulator::control::commands::{Commands, KeyOwner};
 /// Reads, prepares and rotates signing keys. [`Emulator::keys`](crate::emulator::Emulator::keys)
 /// returns it.
 ///
-/// An account's key is generated when it is first needed. That takes 0.02 s to 0.5 s.
+/// An account's key is made when it is first needed, which takes milliseconds: the process searches for primes
+/// in the background as soon as its first emulator starts, and makes keys of pairs of them. If all pairs are
+/// used, the next key takes up to 0.5 s. No two keys of a process are equal, but keys share primes. So they
+/// are secure in no way, and of use only for tests.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
