@@ -87,11 +87,12 @@ async function checkMetadataServer() {
   assert.ok(client instanceof Compute, 'application default credentials are those of the machine');
   assert.match((await client.getAccessToken()).token, /^ya29\./);
   assert.equal(await auth.getProjectId(), 'interop');
+  assert.ok((await auth.sign('payload')).length > 300, 'signed by the API, over TLS');
   const idToken = await client.fetchIdToken(AUDIENCE);
   const claims = (await new OAuth2Client().verifyIdToken({idToken, audience: AUDIENCE})).getPayload();
   assert.equal(claims.email, email('source'));
   assert.equal(claims.google.compute_engine.instance_name, 'interop-1');
-  console.log('node: gcp-metadata finds the metadata server and reads it; default credentials and ID tokens');
+  console.log('node: gcp-metadata finds the metadata server and reads it; default credentials, signatures and ID tokens');
 }
 
 async function checkIdTokens(key) {

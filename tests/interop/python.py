@@ -24,7 +24,7 @@ import requests
 from google.api_core import exceptions
 from google.auth import compute_engine, iam, impersonated_credentials, jwt
 from google.auth.compute_engine import _metadata
-from google.cloud import iam_credentials_v1
+from google.cloud import iam_credentials_v1, storage
 from google.cloud.iam_credentials_v1.services.iam_credentials import transports
 from google.oauth2 import credentials as user_credentials
 from google.oauth2 import id_token, service_account
@@ -236,6 +236,20 @@ def check_one_process(request):
     print("google-auth: metadata over http and signBlob over https, in one process")
 
 
+def check_signed_urls(key, request):
+    """Signed URLs of impersonated credentials, whose signature comes from the API."""
+    source = service_account.Credentials.from_service_account_info(key, scopes=[SCOPE])
+    acting = impersonated_credentials.Credentials(source, email("target"), [SCOPE], delegates=[path("middle")])
+    bucket = storage.Client(project="interop", credentials=acting).bucket("bucket")
+    before = len(journal("SignBlob"))
+    url = bucket.blob("object").generate_signed_url(version="v4", expiration=600, credentials=acting)
+    query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+    assert query["X-Goog-Credential"].startswith(email("target")), query
+    assert len(bytes.fromhex(query["X-Goog-Signature"])) == 256, query
+    assert len(journal("SignBlob")) == before + 1
+    print("google-cloud-storage: a signed URL of impersonated credentials")
+
+
 def check_token_pages(key, request):
     source = service_account.Credentials.from_service_account_info(key, scopes=[SCOPE, EMAIL_SCOPE])
     source.refresh(request)
@@ -313,6 +327,7 @@ def main():
     check_files(key, request)
     check_metadata_server(request)
     check_one_process(request)
+    check_signed_urls(key, request)
     check_token_pages(key, request)
     check_locations(key, request)
 

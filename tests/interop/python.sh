@@ -19,7 +19,8 @@ if [ ! -x "$venv/bin/python" ]; then
     "$python" -m venv "$venv"
 fi
 "$venv/bin/pip" install --quiet --disable-pip-version-check \
-    google-cloud-iam==2.27.0 google-auth==2.63.0 requests==2.34.2 || skip "the Python packages can't be installed"
+    google-cloud-iam==2.27.0 google-auth==2.63.0 google-cloud-storage==3.17.1 \
+    requests==2.34.2 || skip "the Python packages can't be installed"
 
 start_emulator
 export REQUESTS_CA_BUNDLE=$EMULATOR_CA GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=$EMULATOR_CA
