@@ -41,6 +41,10 @@ impl IntoResponse for ApiError {
 
 impl IntoResponse for OauthError {
     fn into_response(self) -> Response<Body> {
-        (self.status(), Json(self.to_json())).into_response()
+        let mut response = (self.status(), Json(self.to_json())).into_response();
+        response
+            .headers_mut()
+            .extend(self.challenge().map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
+        response
     }
 }

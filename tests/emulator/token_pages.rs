@@ -78,6 +78,9 @@ async fn tokeninfo_takes_the_bearer_token_and_has_the_shape_of_each_version() {
     assert_eq!((&info["audience"], &info["issuer"]), (&"aud".into(), &"https://accounts.google.com".into()));
     let (status, info) = page(&emulator, "POST", "/tokeninfo", "unknown").await;
     assert_eq!((status, &info["error"]), (400, &"invalid_token".into()));
+    let entries = emulator.journal().of_method(Method::TokenInfo);
+    assert_eq!(entries[0].principal(), Some(member(EMAIL).as_str()));
+    assert_eq!(entries.last().unwrap().outcome().unwrap().reason(), Some("invalid_token"));
 }
 
 /// conf: E5

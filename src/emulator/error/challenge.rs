@@ -3,8 +3,8 @@
 use http::HeaderValue;
 use tonic::Code;
 
-use super::ApiError;
 use super::google::{CREDENTIALS_MISSING, SCOPE_INSUFFICIENT};
+use super::{ApiError, OauthError};
 
 /// There were no credentials, so there is no error.
 const MISSING: HeaderValue = HeaderValue::from_static("Bearer realm=\"https://accounts.google.com/\"");
@@ -28,5 +28,12 @@ impl ApiError {
             (Code::PermissionDenied, Some(SCOPE_INSUFFICIENT)) => Some(INSUFFICIENT),
             _ => None,
         }
+    }
+}
+
+impl OauthError {
+    /// Returns the challenge if a bearer token isn't valid. Google's error for that is `invalid_request`.
+    pub(crate) fn challenge(&self) -> Option<HeaderValue> {
+        (self.code() == Code::Unauthenticated && self.error == "invalid_request").then_some(INVALID)
     }
 }

@@ -1,11 +1,15 @@
-//! The body of a request to an OAuth endpoint.
+//! The bodies of requests to OAuth endpoints, and of their replies.
 
 use axum::body::Body;
 use axum::extract::{Form, FromRequest};
-use http::{HeaderValue, Request, header};
+use axum::response::IntoResponse;
+use http::{HeaderValue, Request, Response, header};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use crate::emulator::api::record::JournalRecord;
 use crate::emulator::error::OauthError;
+use crate::emulator::reply::Json;
 
 /// Reads JSON if the content type says so, otherwise a form.
 pub(super) async fn read<T: DeserializeOwned>(mut request: Request<Body>) -> Result<T, OauthError> {
@@ -19,4 +23,18 @@ pub(super) async fn read<T: DeserializeOwned>(mut request: Request<Body>) -> Res
         Form::from_request(request, &()).await.map(|Form(body)| body).ok()
     };
     read.ok_or_else(|| OauthError::new("invalid_request", "The body is neither a form nor JSON."))
+}
+
+/// Records how a request ended, and returns its reply.
+pub(super) fn reply(record: JournalRecord<'_>, result: Result<Value, OauthError>) -> Response<Body> {
+    match result {
+        Ok(body) => {
+            record.finish(None);
+            Json(body).into_response()
+        }
+        Err(error) => {
+            record.finish_with_oauth_error(error.code(), error.error, &error.description);
+            error.into_response()
+        }
+    }
 }

@@ -18,7 +18,6 @@ use crate::emulator::iam::federation::exchange::{Federated, SubjectKind};
 use crate::emulator::iam::federation::names::provider_in;
 use crate::emulator::journal::RequestFields;
 use crate::emulator::method::Method;
-use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
 use crate::scopes::check::are_scopes;
 use crate::sts_protocol::{ACCESS_TOKEN_TYPE, BETA_TOKEN_PATH, ExchangeRequest, TOKEN_EXCHANGE, TOKEN_PATH};
@@ -39,16 +38,8 @@ async fn handle(context: RequestContext, request: Request<Body>) -> Response<Bod
         Ok(record) => record,
         Err(error) => return OauthError::from(error).into_response(),
     };
-    match exchange(&context, &request, &mut record).await {
-        Ok(reply) => {
-            record.finish(None);
-            Json(reply).into_response()
-        }
-        Err(error) => {
-            record.finish_with_oauth_error(error.code(), error.error, &error.description);
-            error.into_response()
-        }
-    }
+    let result = exchange(&context, &request, &mut record).await;
+    oauth_body::reply(record, result)
 }
 
 fn summary(request: &ExchangeRequest) -> RequestSummary<'_> {

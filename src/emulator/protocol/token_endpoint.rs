@@ -19,8 +19,7 @@ use http::{Request, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::token_info::Version;
-use self::user_info::Names;
+use self::parameters::Parameters;
 use super::oauth_body;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::api::record::JournalRecord;
@@ -28,7 +27,6 @@ use crate::emulator::error::OauthError;
 use crate::emulator::iam::jwt::Parsed;
 use crate::emulator::journal::RequestFields;
 use crate::emulator::method::Method;
-use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -57,31 +55,48 @@ struct TokenForm {
 }
 
 pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
+    let revoke = || about_token(Method::Revoke, revoke::revoke);
+    let token_info = |answer| about_token(Method::TokenInfo, answer);
+    let user_info = |answer| about_token(Method::UserInfo, answer);
     Router::new()
         .route("/token", post(handle))
         .route("/oauth2/v4/token", post(handle))
         .route("/o/oauth2/token", post(handle))
-        .route("/revoke", get(revoke::handle).post(revoke::handle))
-        .route("/o/oauth2/revoke", get(revoke::handle).post(revoke::handle))
-        .route("/tokeninfo", token_info(Version::Current))
-        .route("/oauth2/v1/tokeninfo", token_info(Version::Old))
-        .route("/oauth2/v2/tokeninfo", token_info(Version::Old))
-        .route("/oauth2/v3/tokeninfo", token_info(Version::Current))
-        .route("/oauth2/v1/userinfo", user_info(Names::Old))
-        .route("/oauth2/v2/userinfo", user_info(Names::Old))
-        .route("/userinfo/v2/me", user_info(Names::Old))
-        .route("/oauth2/v3/userinfo", user_info(Names::Claims))
-        .route("/v1/userinfo", user_info(Names::Claims))
+        .route("/revoke", revoke())
+        .route("/o/oauth2/revoke", revoke())
+        .route("/tokeninfo", token_info(token_info::current))
+        .route("/oauth2/v1/tokeninfo", token_info(token_info::old))
+        .route("/oauth2/v2/tokeninfo", token_info(token_info::old))
+        .route("/oauth2/v3/tokeninfo", token_info(token_info::current))
+        .route("/oauth2/v1/userinfo", user_info(user_info::old))
+        .route("/oauth2/v2/userinfo", user_info(user_info::old))
+        .route("/userinfo/v2/me", user_info(user_info::old))
+        .route("/oauth2/v3/userinfo", user_info(user_info::current))
+        .route("/v1/userinfo", user_info(user_info::current))
 }
 
-fn token_info(version: Version) -> MethodRouter<Arc<EmulatorState>> {
-    let handle = move |context, request| token_info::handle(context, version, request);
+/// What a page says about the token that a request names.
+type Answer = fn(&EmulatorState, &Parameters, &mut JournalRecord<'_>) -> Result<Value, OauthError>;
+
+/// Returns the routes of a page about tokens.
+fn about_token(method: Method, answer: Answer) -> MethodRouter<Arc<EmulatorState>> {
+    let handle = move |context, request| handle_about_token(context, request, method, answer);
     get(handle).post(handle)
 }
 
-fn user_info(names: Names) -> MethodRouter<Arc<EmulatorState>> {
-    let handle = move |context, request| user_info::handle(context, names, request);
-    get(handle).post(handle)
+async fn handle_about_token(
+    context: RequestContext,
+    request: Request<Body>,
+    method: Method,
+    answer: Answer,
+) -> Response<Body> {
+    let mut record = match context.begin(RequestSummary::of_name(method, "")).await {
+        Ok(record) => record,
+        Err(error) => return OauthError::from(error).into_response(),
+    };
+    let parameters = Parameters::read(request).await;
+    let result = parameters.and_then(|parameters| answer(&context.state, &parameters, &mut record));
+    oauth_body::reply(record, result)
 }
 
 async fn handle(context: RequestContext, request: Request<Body>) -> Response<Body> {
@@ -94,16 +109,8 @@ async fn handle(context: RequestContext, request: Request<Body>) -> Response<Bod
         Ok(record) => record,
         Err(error) => return OauthError::from(error).into_response(),
     };
-    match grant(&context.state, &form, assertion.as_ref(), &mut record).await {
-        Ok(body) => {
-            record.finish(None);
-            Json(body).into_response()
-        }
-        Err(error) => {
-            record.finish_with_oauth_error(error.code(), error.error, &error.description);
-            error.into_response()
-        }
-    }
+    let result = grant(&context.state, &form, assertion.as_ref(), &mut record).await;
+    oauth_body::reply(record, result)
 }
 
 fn summary<'a>(form: &TokenForm, assertion: Option<&'a Parsed<'_>>) -> RequestSummary<'a> {

@@ -1,61 +1,68 @@
 //! `/tokeninfo`: the owner, scopes and expiry of an access token, or the claims of an ID token.
 
-use axum::body::Body;
-use axum::response::IntoResponse;
-use http::{Request, Response};
 use serde_json::{Map, Value, json};
 
 use super::owner::Owner;
 use super::parameters::Parameters;
-use crate::emulator::api::context::{RequestContext, RequestSummary};
+use crate::emulator::api::record::JournalRecord;
 use crate::emulator::clock::unix;
 use crate::emulator::error::OauthError;
+use crate::emulator::iam::access_tokens::Record;
 use crate::emulator::iam::jwt::Parsed;
-use crate::emulator::method::Method;
-use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
 
 /// The shape of a reply.
 #[derive(Clone, Copy)]
-pub(super) enum Version {
-    /// `/oauth2/v1/tokeninfo` and `/oauth2/v2/tokeninfo`: names of their own, with numbers and booleans.
+enum Version {
+    /// Names of its own, with numbers and booleans.
     Old,
-    /// `/tokeninfo` and `/oauth2/v3/tokeninfo`: the names of claims. All values are strings, numbers too.
+    /// The names of claims. All values are strings, numbers too.
     Current,
 }
 
-/// Handles `/tokeninfo`.
-pub(super) async fn handle(
-    context: RequestContext,
-    version: Version,
-    request: Request<Body>,
-) -> Response<Body> {
-    match context.begin(RequestSummary::of_name(Method::TokenInfo, "")).await {
-        Ok(record) => record.finish(None),
-        Err(error) => return OauthError::from(error).into_response(),
-    }
-    let parameters = match Parameters::read(request).await {
-        Ok(parameters) => parameters,
-        Err(error) => return error.into_response(),
-    };
-    let state = &context.state;
-    let info = of_access_token(state, &parameters.access_token, version)
-        .or_else(|| of_id_token(state, &parameters.id_token, version));
-    info.map(Json).ok_or_else(|| OauthError::new("invalid_token", "Invalid Value")).into_response()
+/// Answers `/oauth2/v1/tokeninfo` and `/oauth2/v2/tokeninfo`.
+pub(super) fn old(
+    state: &EmulatorState,
+    parameters: &Parameters,
+    record: &mut JournalRecord<'_>,
+) -> Result<Value, OauthError> {
+    answer(state, parameters, record, Version::Old)
 }
 
-fn of_access_token(state: &EmulatorState, token: &str, version: Version) -> Option<Value> {
-    let record = state.identities.live_token(token)?;
-    let Owner { id, email } = Owner::of(&state.identities, &record);
-    let left = record.expires.duration_since(state.clock.now()).unwrap_or_default().as_secs();
-    let scope = record.scopes.join(" ");
+/// Answers `/tokeninfo` and `/oauth2/v3/tokeninfo`.
+pub(super) fn current(
+    state: &EmulatorState,
+    parameters: &Parameters,
+    record: &mut JournalRecord<'_>,
+) -> Result<Value, OauthError> {
+    answer(state, parameters, record, Version::Current)
+}
+
+fn answer(
+    state: &EmulatorState,
+    parameters: &Parameters,
+    record: &mut JournalRecord<'_>,
+    version: Version,
+) -> Result<Value, OauthError> {
+    if let Some(token) = state.identities.live_token(&parameters.access_token) {
+        record.set_principal(&token.principal);
+        return Ok(of_access_token(state, &token, version));
+    }
+    let info = of_id_token(state, &parameters.id_token, version);
+    info.ok_or_else(|| OauthError::new("invalid_token", "Invalid Value"))
+}
+
+fn of_access_token(state: &EmulatorState, token: &Record, version: Version) -> Value {
+    let Owner { id, email } = Owner::of(&state.identities, token);
+    let left = state.identities.time_until(token.expires).as_secs();
+    let scope = token.scopes.join(" ");
     let mut info = match version {
         Version::Current => json!({
             "azp": id,
             "aud": id,
             "sub": id,
             "scope": scope,
-            "exp": unix(state.clock.shown(record.expires)).to_string(),
+            "exp": unix(state.clock.shown(token.expires)).to_string(),
             "expires_in": left.to_string(),
             "access_type": "online",
         }),
@@ -68,13 +75,13 @@ fn of_access_token(state: &EmulatorState, token: &str, version: Version) -> Opti
             "access_type": "online",
         }),
     };
-    let Some(email) = email else { return Some(info) };
+    let Some(email) = email else { return info };
     info["email"] = email.into();
     match version {
         Version::Current => info["email_verified"] = "true".into(),
         Version::Old => info["verified_email"] = true.into(),
     }
-    Some(info)
+    info
 }
 
 fn of_id_token(state: &EmulatorState, token: &str, version: Version) -> Option<Value> {
