@@ -139,6 +139,7 @@ mod tests {
             zone: "europe-west1-b".to_owned(),
             created: 1_600_000_000,
             attributes: BTreeMap::from([("cluster-name".to_owned(), "blue".to_owned())]),
+            project_attributes: BTreeMap::from([("Team".to_owned(), "core".to_owned())]),
             licenses: vec!["1000204".to_owned()],
             account: Some(MachineAccount {
                 email: EMAIL.to_owned(),
@@ -195,6 +196,9 @@ mod tests {
             ("instance/attributes/cluster-name", "blue"),
             ("instance/attributes/cluster-name?alt=json", "\"blue\""),
             ("instance/licenses/0/id", "1000204"),
+            ("instance/network-interfaces/0/ip", "10.128.0.2"),
+            ("instance/network-interfaces/0/access-configs/", "0/\n"),
+            ("instance/scheduling/preemptible", "FALSE"),
             ("instance/tags", "[]"),
             ("instance/tags?alt=text", ""),
             ("project/project-id", "project"),
@@ -222,7 +226,7 @@ mod tests {
         assert_eq!(all["instance"], instance);
         assert_eq!(
             all["project"],
-            serde_json::json!({"attributes": {}, "numericProjectId": 12, "projectId": "project"})
+            serde_json::json!({"attributes": {"Team": "core"}, "numericProjectId": 12, "projectId": "project"})
         );
         assert_eq!(instance["id"].as_u64(), Some(7_000_000_000_000_000_001));
         assert_eq!(instance["attributes"], serde_json::json!({"cluster-name": "blue"}), "chosen names stay");
@@ -236,7 +240,7 @@ mod tests {
         );
         assert_eq!(
             below("project/?recursive=true&alt=text").unwrap(),
-            "numeric-project-id 12\nproject-id project\n"
+            "attributes/Team core\nnumeric-project-id 12\nproject-id project\n"
         );
     }
 

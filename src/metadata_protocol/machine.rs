@@ -18,6 +18,8 @@ pub(crate) struct Machine {
     /// When the machine was created, in seconds since 1970.
     pub(crate) created: i64,
     pub(crate) attributes: BTreeMap<String, String>,
+    /// The attributes of its project.
+    pub(crate) project_attributes: BTreeMap<String, String>,
     /// The ids of the licenses of its image.
     pub(crate) licenses: Vec<String>,
     pub(crate) account: Option<MachineAccount>,
@@ -71,8 +73,10 @@ impl Machine {
             ("machine-type", text(&format!("projects/{number}/machineTypes/e2-medium"))),
             ("maintenance-event", text("NONE")),
             ("name", text(name)),
+            ("network-interfaces", Node::numbered([network_interface(number)])),
             ("preempted", text("FALSE")),
             ("region", text(&format!("projects/{number}/regions/{region}"))),
+            ("scheduling", scheduling()),
             ("service-accounts", self.service_accounts()),
             ("tags", Node::List(Vec::new())),
             ("zone", text(&format!("projects/{number}/zones/{zone}"))),
@@ -81,7 +85,7 @@ impl Machine {
 
     fn project(&self) -> Node {
         Node::folder([
-            ("attributes", texts(&BTreeMap::new())),
+            ("attributes", texts(&self.project_attributes)),
             ("numeric-project-id", Node::Number(self.project_number)),
             ("project-id", text(&self.project)),
         ])
@@ -102,6 +106,24 @@ fn of_account(account: &MachineAccount) -> Node {
         ("identity", Node::Identity),
         ("scopes", Node::Lines(account.scopes.clone())),
         ("token", Node::Token),
+    ])
+}
+
+fn network_interface(project_number: u64) -> Node {
+    let access = Node::folder([("external-ip", text("")), ("type", text("ONE_TO_ONE_NAT"))]);
+    Node::folder([
+        ("access-configs", Node::numbered([access])),
+        ("ip", text("10.128.0.2")),
+        ("mac", text("42:01:0a:80:00:02")),
+        ("network", text(&format!("projects/{project_number}/networks/default"))),
+    ])
+}
+
+fn scheduling() -> Node {
+    Node::folder([
+        ("automatic-restart", text("TRUE")),
+        ("on-host-maintenance", text("MIGRATE")),
+        ("preemptible", text("FALSE")),
     ])
 }
 

@@ -46,6 +46,10 @@ pub(crate) fn of(identities: &Identities) -> Machine {
         zone: zone.unwrap_or_else(|| DEFAULT_ZONE.to_owned()),
         created: CREATED,
         attributes,
+        project_attributes: policy
+            .and_then(|policy| policy.project_attributes())
+            .cloned()
+            .unwrap_or_default(),
         licenses,
         account: account
             .map(|account| MachineAccount { email: account.email().to_owned(), scopes: default_scopes() }),

@@ -95,6 +95,9 @@ func checkMetadataServer() {
 	check(must(metadata.Hostname()) == "interop-1.europe-west1-b.c.interop.internal", "hostname")
 	check(must(metadata.InstanceAttributeValue("cluster-name")) == "blue", "attribute")
 	check(must(metadata.Scopes("default"))[0] == scope, "scopes")
+	check(must(metadata.InternalIP()) == "10.128.0.2" && must(metadata.ExternalIP()) == "", "addresses")
+	check(len(must(metadata.InstanceTags())) == 0, "tags")
+	check(must(metadata.ProjectAttributes())[0] == "team", "attributes of the project")
 	_, err := metadata.InstanceAttributeValue("missing")
 	var missing metadata.NotDefinedError
 	check(errors.As(err, &missing), "a missing attribute: %v", err)

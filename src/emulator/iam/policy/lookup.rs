@@ -1,5 +1,7 @@
 //! What a policy says about accounts, tokens and projects. Grants are in `grant.rs`.
 
+use std::collections::BTreeMap;
+
 use super::ambiguities::Ambiguities;
 use super::machine::Machine;
 use super::member::Member;
@@ -75,6 +77,11 @@ impl Policy {
 
     pub(crate) fn metadata_server(&self) -> Option<&str> {
         self.metadata_server.as_ref()?.service_account.as_deref()
+    }
+
+    /// Returns the attributes of the machine's project.
+    pub(crate) fn project_attributes(&self) -> Option<&BTreeMap<String, String>> {
+        self.metadata_server.as_ref().map(|server| &server.project_attributes)
     }
 
     /// Returns what the metadata server says about its machine.

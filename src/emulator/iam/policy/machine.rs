@@ -14,6 +14,8 @@ pub(super) struct MetadataServer {
     pub(super) service_account: Option<String>,
     #[serde(default, skip_serializing_if = "Machine::is_default")]
     pub(super) instance: Machine,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) project_attributes: BTreeMap<String, String>,
 }
 
 /// What the metadata server says about the machine.
@@ -38,28 +40,38 @@ impl Machine {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
 
+impl MetadataServer {
+    /// Checks what the metadata server says. Names and zones become parts of paths.
     pub(super) fn check(&self) -> Result<(), PolicyError> {
+        let Machine { name, zone, attributes, licenses, .. } = &self.instance;
         let refused = |field: &str, expected: &str, got: &str| {
             let problem = format!("expected {expected}, got {got:?}");
-            Err(PolicyError::new(format!("metadataServer.instance.{field}"), problem))
+            Err(PolicyError::new(format!("metadataServer.{field}"), problem))
         };
-        let is_name = |text: &str, more: &[char]| {
-            let legal = |c: char| c.is_ascii_alphanumeric() || more.contains(&c);
-            (1..=128).contains(&text.len()) && text.chars().all(legal)
-        };
-        if let Some(name) = self.name.as_deref().filter(|name| !is_name(name, &['-'])) {
-            return refused("name", "letters, digits and hyphens, such as \"web-1\"", name);
+        if let Some(name) = name.as_deref().filter(|name| !is_name(name, &['-'])) {
+            return refused("instance.name", "letters, digits and hyphens, such as \"web-1\"", name);
         }
-        if let Some(zone) = self.zone.as_deref().filter(|zone| !is_name(zone, &['-'])) {
-            return refused("zone", "a zone, such as \"us-central1-a\"", zone);
+        if let Some(zone) = zone.as_deref().filter(|zone| !is_name(zone, &['-'])) {
+            return refused("instance.zone", "a zone, such as \"us-central1-a\"", zone);
         }
-        if let Some(name) = self.attributes.keys().find(|name| !is_name(name, &['-', '_'])) {
-            return refused("attributes", "names of letters, digits, hyphens and underscores", name);
+        for (field, attributes) in
+            [("instance.attributes", attributes), ("projectAttributes", &self.project_attributes)]
+        {
+            if let Some(name) = attributes.keys().find(|name| !is_name(name, &['-', '_'])) {
+                return refused(field, "names of letters, digits, hyphens and underscores", name);
+            }
         }
-        if let Some(id) = self.licenses.iter().find(|id| !is_name(id, &[])) {
-            return refused("licenses", "ids, such as \"1000204\"", id);
+        if let Some(id) = licenses.iter().find(|id| !is_name(id, &[])) {
+            return refused("instance.licenses", "ids, such as \"1000204\"", id);
         }
         Ok(())
     }
+}
+
+/// Whether a text has 1 to 128 letters, digits, and characters of `more`.
+fn is_name(text: &str, more: &[char]) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || more.contains(&c);
+    (1..=128).contains(&text.len()) && text.chars().all(legal)
 }

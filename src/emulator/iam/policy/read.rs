@@ -7,8 +7,16 @@ use super::Policy;
 use super::error::PolicyError;
 
 /// The parts of the document whose keys are names that a user chose.
-const MAPS: [&str; 7] =
-    ["projects", "serviceAccounts", "users", "groups", "roles", "identityPools", "externalAccounts"];
+const MAPS: [&str; 8] = [
+    "projects",
+    "serviceAccounts",
+    "users",
+    "groups",
+    "roles",
+    "identityPools",
+    "externalAccounts",
+    "metadataServer.projectAttributes",
+];
 
 /// The maps inside entries of those.
 const INNER_MAPS: [&str; 3] = [".providers", ".attributeMapping", ".attributes"];
@@ -180,6 +188,11 @@ mod tests {
             (&with_machine(r#"{"attributes": {"a": 1}}"#), r#"metadataServer.instance.attributes["a"]"#),
             (&with_machine(r#"{"licenses": ["/"]}"#), "metadataServer.instance.licenses"),
             (&with_machine("[]"), "metadataServer.instance"),
+            (r#"{"metadataServer": {"projectAttributes": {"": "x"}}}"#, "metadataServer.projectAttributes"),
+            (
+                r#"{"metadataServer": {"projectAttributes": {"a": 1}}}"#,
+                r#"metadataServer.projectAttributes["a"]"#,
+            ),
             (r#"{"ambiguities": {"middleHop": "neither"}}"#, "ambiguities.middleHop"),
             (r#"{"identityPools": {"ci": {}}}"#, r#"identityPools["ci"]"#),
             (r#"{"externalAccounts": {"a": ["p"]}}"#, r#"externalAccounts["a"]"#),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Policy;
 use super::error::PolicyError;
 use super::grant::Grant;
-use super::machine::Machine;
+use super::machine::MetadataServer;
 use super::member::Member;
 use super::role::{ACCOUNT_PERMISSIONS, Role, predefined_names};
 use crate::emulator::iam::account::is_well_formed;
@@ -111,7 +111,7 @@ impl Policy {
                 "metadataServer.serviceAccount",
                 format!("{email:?} is not among serviceAccounts"),
             )),
-            _ => self.machine().map_or(Ok(()), Machine::check),
+            _ => self.metadata_server.as_ref().map_or(Ok(()), MetadataServer::check),
         }
     }
 
