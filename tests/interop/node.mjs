@@ -133,9 +133,32 @@ async function checkImpersonation(key) {
   console.log('node: impersonation with delegates, from code and from a file; sign; ID tokens; refusal');
 }
 
+async function checkExternalAccounts() {
+  process.env.GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES = '1';
+  const tokenFile = join(tmpdir(), `interop-token-${process.pid}`);
+  const token = await (await fetch(new URL('/emulator/external_accounts/job/token', emulator))).text();
+  writeFileSync(tokenFile, token, {mode: 0o600});
+  const sources = {job: ['url', 'file', 'githubActions', 'azure', 'executable'], worker: ['aws', 'awsImdsV1']};
+  for (const [account, kinds] of Object.entries(sources)) {
+    for (const source of kinds) {
+      const query = new URLSearchParams({source, target: email('federated'), ...(source === 'file' && {path: tokenFile})});
+      const credentials = await control(`fixtures/external_account/${account}?${query}`);
+      const client = await new GoogleAuth({credentials, scopes: [SCOPE]}).getClient();
+      assert.match((await client.getAccessToken()).token, /^ya29\./, source);
+      assert.equal(client.getServiceAccountEmail(), email('federated'), source);
+    }
+  }
+  await control('faults', {effect: 'staleToken', account: 'job', times: 1});
+  const credentials = await control('fixtures/external_account/job');
+  const stale = await new GoogleAuth({credentials, scopes: [SCOPE]}).getClient();
+  await assert.rejects(stale.getAccessToken(), /invalid_grant/);
+  console.log('node: external accounts by url, file, GitHub Actions, Azure, executable, AWS (both versions)');
+}
+
 const key = await control(`fixtures/service_account/${email('source')}`);
 await checkTokenInfoAndRevocation(key);
 await checkMetadataServer();
 await checkIdTokens(key);
 await checkImpersonation(key);
+await checkExternalAccounts();
 await checkUser();

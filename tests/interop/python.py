@@ -194,6 +194,34 @@ def check_files(key, request):
     print("google-auth: impersonated and authorized-user files")
 
 
+def check_external_accounts(request):
+    """Credential files of workload identity federation, from each platform to an impersonated token."""
+    os.environ["GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"] = "1"
+    sources = {"job": ["url", "file", "githubActions", "azure", "executable"], "worker": ["aws", "awsImdsV1"]}
+    with tempfile.TemporaryDirectory() as folder:
+        token_file = os.path.join(folder, "token")
+        with urllib.request.urlopen(f"{ENDPOINT}/emulator/external_accounts/job/token") as reply:
+            with open(token_file, "wb") as out:
+                out.write(reply.read())
+        for account, kinds in sources.items():
+            for kind in kinds:
+                query = {"source": kind, "target": email("federated")} | ({"path": token_file} if kind == "file" else {})
+                file = control(f"fixtures/external_account/{account}?{urllib.parse.urlencode(query)}")
+                acting, _ = google.auth.load_credentials_from_dict(file, scopes=[SCOPE])
+                acting.refresh(request)
+                assert acting.valid and acting.service_account_email == email("federated"), (kind, acting)
+                info = requests.get(f"{ENDPOINT}/tokeninfo", params={"access_token": acting.token}, timeout=10).json()
+                assert info["scope"] == SCOPE, (kind, info)
+    control("faults", {"effect": "staleToken", "account": "job", "times": 1})
+    stale, _ = google.auth.load_credentials_from_dict(control("fixtures/external_account/job"), scopes=[SCOPE])
+    try:
+        stale.refresh(request)
+        raise AssertionError("a stale token must be refused")
+    except google.auth.exceptions.OAuthError as error:
+        assert "invalid_grant" in str(error), error
+    print("google-auth: external accounts by url, file, GitHub Actions, Azure, executable, AWS (both versions)")
+
+
 def check_strict_certificates():
     """Since Python 3.13, certificates are verified strictly by default."""
     strict = bool(ssl.create_default_context().verify_flags & ssl.VERIFY_X509_STRICT)
@@ -328,6 +356,7 @@ def main():
     check_metadata_server(request)
     check_one_process(request)
     check_signed_urls(key, request)
+    check_external_accounts(request)
     check_token_pages(key, request)
     check_locations(key, request)
 
