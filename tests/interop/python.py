@@ -213,8 +213,8 @@ def check_external_accounts(request):
                 info = requests.get(f"{ENDPOINT}/tokeninfo", params={"access_token": acting.token}, timeout=10).json()
                 assert info["scope"] == SCOPE, (kind, info)
     control("faults", {"effect": "staleToken", "account": "job", "times": 1})
-    stale, _ = google.auth.load_credentials_from_dict(control("fixtures/external_account/job"), scopes=[SCOPE])
     try:
+        stale, _ = google.auth.load_credentials_from_dict(control("fixtures/external_account/job"), scopes=[SCOPE])
         stale.refresh(request)
         raise AssertionError("a stale token must be refused")
     except google.auth.exceptions.OAuthError as error:
