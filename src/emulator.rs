@@ -31,10 +31,12 @@
 
 mod api;
 mod builder;
+mod called_method;
 mod certificate_authority;
 mod clock;
 mod connection;
 mod control;
+mod document;
 mod error;
 mod faults;
 mod fingerprint;

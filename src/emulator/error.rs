@@ -2,6 +2,7 @@
 
 mod challenge;
 mod google;
+mod iam_api;
 mod json;
 mod oauth;
 

@@ -9,6 +9,7 @@ pub(crate) mod id_tokens;
 pub(crate) mod identities;
 pub(crate) mod jwt;
 pub(crate) mod key;
+pub(crate) mod key_file;
 pub(crate) mod key_pool;
 pub(crate) mod key_ring;
 pub(crate) mod machine;

@@ -41,10 +41,12 @@ pub enum Method {
     Metadata,
     /// Any page at which an external account gets its tokens.
     ExternalAccount,
+    /// Any method of IAM's own API, and those for projects' policies and for enabling APIs.
+    IamAdmin,
 }
 
 impl Method {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::GenerateAccessToken,
         Self::GenerateIdToken,
         Self::SignBlob,
@@ -57,6 +59,7 @@ impl Method {
         Self::Keys,
         Self::Metadata,
         Self::ExternalAccount,
+        Self::IamAdmin,
     ];
 
     /// Returns the name, as [`FromStr`] reads it: `GenerateAccessToken`, … `Token`, …
@@ -74,6 +77,7 @@ impl Method {
             Self::Keys => "Keys",
             Self::Metadata => "Metadata",
             Self::ExternalAccount => "ExternalAccount",
+            Self::IamAdmin => "IamAdmin",
         }
     }
 
@@ -105,7 +109,7 @@ impl fmt::Display for Method {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "invalid method: must be GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, AllowedLocations, \
-     Token, TokenInfo, UserInfo, Revoke, Keys, Metadata or ExternalAccount"
+     Token, TokenInfo, UserInfo, Revoke, Keys, Metadata, ExternalAccount or IamAdmin"
 )]
 #[non_exhaustive]
 pub struct UnknownMethod;

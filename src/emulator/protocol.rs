@@ -2,6 +2,7 @@
 
 pub(crate) mod external_accounts;
 pub(crate) mod grpc;
+pub(crate) mod iam_api;
 pub(crate) mod key_sets;
 pub(crate) mod metadata_server;
 mod oauth_body;

@@ -14,6 +14,7 @@ mod extreme_values;
 mod faults;
 mod groups;
 mod grpc;
+mod iam_api;
 mod key_pages;
 mod lifecycle;
 mod metadata_server;

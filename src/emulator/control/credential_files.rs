@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::emulator::error::ApiError;
 use crate::emulator::iam::account::Account;
+use crate::emulator::iam::key_file;
 use crate::emulator::state::EmulatorState;
 
 /// The OAuth client in the files of users. The token endpoint accepts any client.
@@ -13,20 +14,7 @@ const CLIENT_SECRET: &str = "not-a-secret";
 /// Returns a service account's key file. Blocks while it generates the key, once per account.
 pub(super) fn service_account(state: &EmulatorState, account: &Account) -> Result<Value, ApiError> {
     let key = account.keys().file(state.clock.now())?;
-    let endpoint = &state.endpoint;
-    Ok(json!({
-        "type": "service_account",
-        "project_id": account.project(),
-        "private_key_id": key.id(),
-        "private_key": key.pkcs8_pem()?,
-        "client_email": account.email(),
-        "client_id": account.unique_id(),
-        "auth_uri": format!("{endpoint}/o/oauth2/auth"),
-        "token_uri": format!("{endpoint}/token"),
-        "auth_provider_x509_cert_url": format!("{endpoint}/oauth2/v1/certs"),
-        "client_x509_cert_url": format!("{endpoint}/robot/v1/metadata/x509/{}", account.email()),
-        "universe_domain": "googleapis.com",
-    }))
+    key_file::of_key(&state.endpoint, account, &key)
 }
 
 /// Returns the file that gcloud writes for a user who logged in.

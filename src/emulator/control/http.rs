@@ -22,7 +22,7 @@ use super::commands::{Check, Commands, KeyOwner};
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::faults::FaultId;
 use crate::emulator::iam::key_ring::blocking;
-use crate::emulator::iam::policy::{Policy, PolicyError};
+use crate::emulator::iam::policy::Policy;
 use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
 
@@ -163,27 +163,22 @@ async fn set_policy(State(commands): State<Commands>, body: Bytes) -> Reply {
     let text = std::str::from_utf8(&body).map_err(|error| ApiError::invalid_field("", &error.to_string()))?;
     let policy = match text.trim() {
         "null" => None,
-        text => Some(Policy::from_json(text).map_err(invalid_policy)?),
+        text => Some(Policy::from_json(text)?),
     };
-    commands.set_policy(policy).map_err(invalid_policy)?;
+    commands.set_policy(policy)?;
     empty()
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
-fn invalid_policy(error: PolicyError) -> ApiError {
-    ApiError::invalid_field(error.path(), &error.to_string())
 }
 
 async fn grant(State(commands): State<Commands>, body: Bytes) -> Reply {
     let GrantDocument { member, role, service_account, propagation } = requests::read(&body)?;
     let propagation = requests::duration("propagation", &propagation)?;
-    commands.grant(propagation, member, role, &service_account).map_err(invalid_policy)?;
+    commands.grant(propagation, member, role, &service_account)?;
     empty()
 }
 
 async fn revoke(State(commands): State<Commands>, body: Bytes) -> Reply {
     let GrantDocument { member, role, service_account, .. } = requests::read(&body)?;
-    if commands.revoke(&member, &role, &service_account).map_err(invalid_policy)? {
+    if commands.revoke(&member, &role, &service_account)? {
         empty()
     } else {
         Err(ApiError::new(Code::NotFound, "Not found: there is no such grant"))

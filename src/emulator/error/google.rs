@@ -6,13 +6,13 @@ use tonic::Code;
 use tonic_types::{ErrorDetails, FieldViolation};
 
 use super::{ApiError, shorten};
-use crate::emulator::method::Method;
+use crate::emulator::called_method::CalledMethod;
 
 /// The domain in the `ErrorInfo` of most errors.
 pub(crate) const GOOGLE_DOMAIN: &str = "googleapis.com";
 
 /// The domain in the `ErrorInfo` of missing grants.
-const IAM_DOMAIN: &str = "iam.googleapis.com";
+pub(super) const IAM_DOMAIN: &str = "iam.googleapis.com";
 
 /// The service's name in error details.
 const SERVICE: &str = "iamcredentials.googleapis.com";
@@ -77,7 +77,7 @@ impl ApiError {
         error
     }
 
-    pub(crate) fn credentials_missing(method: Method) -> Self {
+    pub(crate) fn credentials_missing(method: CalledMethod) -> Self {
         Self::with_reason(
             Code::Unauthenticated,
             "Request is missing required authentication credential. Expected OAuth 2 access token, login \
@@ -90,7 +90,7 @@ impl ApiError {
     }
 
     /// The request has an API key and no token.
-    pub(crate) fn api_key_unsupported(method: Method) -> Self {
+    pub(crate) fn api_key_unsupported(method: CalledMethod) -> Self {
         Self::with_reason(
             Code::Unauthenticated,
             "API keys are not supported by this API. Expected OAuth2 access token or other authentication \
@@ -102,20 +102,20 @@ impl ApiError {
     }
 
     /// The bearer token isn't an access token, or it is unknown.
-    pub(crate) fn unsupported_token(method: Method) -> Self {
+    pub(crate) fn unsupported_token(method: CalledMethod) -> Self {
         Self::invalid_token(method, "ACCESS_TOKEN_TYPE_UNSUPPORTED")
     }
 
     /// The service account of the bearer token is disabled.
-    pub(crate) fn disabled_principal(method: Method) -> Self {
+    pub(crate) fn disabled_principal(method: CalledMethod) -> Self {
         Self::invalid_token(method, "ACCOUNT_STATE_INVALID")
     }
 
-    pub(crate) fn expired_token(method: Method) -> Self {
+    pub(crate) fn expired_token(method: CalledMethod) -> Self {
         Self::invalid_token(method, "ACCESS_TOKEN_EXPIRED")
     }
 
-    fn invalid_token(method: Method, reason: &str) -> Self {
+    fn invalid_token(method: CalledMethod, reason: &str) -> Self {
         Self::with_reason(
             Code::Unauthenticated,
             "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie \
@@ -127,7 +127,7 @@ impl ApiError {
         )
     }
 
-    pub(crate) fn scope_insufficient(method: Method) -> Self {
+    pub(crate) fn scope_insufficient(method: CalledMethod) -> Self {
         Self::with_reason(
             Code::PermissionDenied,
             "Request had insufficient authentication scopes.",
@@ -182,7 +182,7 @@ impl ApiError {
         error
     }
 
-    fn with_reason(
+    pub(super) fn with_reason(
         code: Code,
         message: impl Into<String>,
         reason: &str,
@@ -195,9 +195,6 @@ impl ApiError {
     }
 }
 
-fn service_and_method(method: Method) -> [(&'static str, String); 2] {
-    [
-        ("service", SERVICE.to_owned()),
-        ("method", format!("google.iam.credentials.v1.IAMCredentials.{}", method.as_str())),
-    ]
+fn service_and_method(method: CalledMethod) -> [(&'static str, String); 2] {
+    [("service", method.service.to_owned()), ("method", format!("{}.{}", method.interface, method.method))]
 }

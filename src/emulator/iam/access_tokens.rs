@@ -105,6 +105,11 @@ impl AccessTokens {
         }
     }
 
+    /// Forgets the tokens of a principal.
+    pub(crate) fn forget(&self, principal: &str) {
+        self.lock().records.retain(|_, record| &*record.principal != principal);
+    }
+
     /// Forgets all tokens.
     pub(crate) fn clear(&self) {
         *self.lock() = Table::default();

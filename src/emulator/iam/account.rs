@@ -64,6 +64,8 @@ pub(crate) struct Accounts(RwLock<Tables>);
 struct Tables {
     by_email: HashMap<Arc<str>, Arc<Account>>,
     by_id: HashMap<Arc<str>, Arc<Account>>,
+    /// Those that were deleted, by unique id: they get their keys back when they are restored.
+    deleted: HashMap<Arc<str>, Arc<Account>>,
 }
 
 impl Accounts {
@@ -86,7 +88,8 @@ impl Accounts {
         }
     }
 
-    /// Creates the account, or changes its unique id. It keeps its keys.
+    /// Creates the account, or changes its unique id. It keeps its keys. An account that was deleted is restored
+    /// if it has that unique id.
     pub(crate) fn declare(&self, email: &str, unique_id: &str) {
         let known = self.find(email);
         if known.as_ref().is_some_and(|account| account.unique_id() == unique_id) {
@@ -94,13 +97,30 @@ impl Accounts {
         }
         let mut account = Account::new(email, unique_id.to_owned());
         let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let deleted = tables.deleted.remove(unique_id).filter(|account| account.email() == email);
         if let Some(known) = known {
             tables.by_id.remove(known.unique_id());
             account.keys = Arc::clone(&known.keys);
         }
-        let account = Arc::new(account);
+        let account = deleted.unwrap_or_else(|| Arc::new(account));
         tables.by_email.insert(Arc::clone(&account.email), Arc::clone(&account));
         tables.by_id.insert(Arc::clone(&account.unique_id), account);
+    }
+
+    /// Removes a deleted account. A new account of the same name gets new keys.
+    pub(crate) fn remove(&self, account: &Arc<Account>) {
+        let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        tables.by_email.remove(account.email());
+        tables.by_id.remove(account.unique_id());
+        tables.deleted.insert(Arc::clone(&account.unique_id), Arc::clone(account));
+    }
+
+    /// Returns the addresses of all accounts so far, in order.
+    pub(crate) fn emails(&self) -> Vec<Arc<str>> {
+        let tables = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut emails: Vec<_> = tables.by_email.keys().cloned().collect();
+        emails.sort_unstable();
+        emails
     }
 
     /// Returns the account with this e-mail address. Creates it with this unique id if necessary.

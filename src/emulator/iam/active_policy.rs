@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 
 use super::account::Accounts;
-use super::policy::{Policy, PolicyError};
+use super::policy::{Moment, Policy, PolicyError};
+use crate::emulator::clock::Clock;
 
 /// A policy, and when it came into force on the clock's timeline.
 #[derive(Debug)]
@@ -16,8 +17,14 @@ pub(crate) struct ActivePolicy {
 }
 
 impl ActivePolicy {
+    /// Returns the moment of a request that arrives now.
+    pub(crate) fn moment(&self, clock: &Clock) -> Moment {
+        let now = clock.now();
+        Moment { age: self.age(now), time: clock.shown(now) }
+    }
+
     /// Returns how long the policy has been in force.
-    pub(crate) fn age(&self, now: SystemTime) -> Duration {
+    fn age(&self, now: SystemTime) -> Duration {
         now.duration_since(self.since).unwrap_or_default()
     }
 }
@@ -50,11 +57,33 @@ impl PolicyHolder {
     ) -> Result<T, PolicyError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let active = self.get();
-        let (since, age) = active.as_ref().map_or((now, Duration::ZERO), |it| (it.since, it.age(now)));
-        let mut policy = active.map(|active| active.policy.clone()).unwrap_or_default();
-        let result = change(&mut policy, age)?;
+        let active = active.unwrap_or_else(|| Arc::new(ActivePolicy { policy: Policy::new(), since: now }));
+        self.replace(&active, now, accounts, change)
+    }
+
+    /// Changes the policy in force, which keeps its age. Returns `None` if there is none.
+    pub(crate) fn change_existing<T, E: From<PolicyError>>(
+        &self,
+        now: SystemTime,
+        accounts: &Accounts,
+        change: impl FnOnce(&mut Policy, Duration) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let active = self.get()?;
+        Some(self.replace(&active, now, accounts, change))
+    }
+
+    fn replace<T, E: From<PolicyError>>(
+        &self,
+        active: &ActivePolicy,
+        now: SystemTime,
+        accounts: &Accounts,
+        change: impl FnOnce(&mut Policy, Duration) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut policy = active.policy.clone();
+        let result = change(&mut policy, active.age(now))?;
         policy.validate()?;
-        self.store(Some(policy), since, accounts);
+        self.store(Some(policy), active.since, accounts);
         Ok(result)
     }
 

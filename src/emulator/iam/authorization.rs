@@ -65,11 +65,11 @@ pub(crate) fn check_projects(
     target: &str,
 ) -> Result<(), ApiError> {
     let Some(active) = identities.policy() else { return Ok(()) };
-    let (policy, age) = (&active.policy, active.age(identities.clock.now()));
+    let (policy, moment) = (&active.policy, active.moment(&identities.clock));
     let quota_project = headers.get(USER_PROJECT).and_then(|value| value.to_str().ok());
     if let Some(project) = quota_project {
         let allowed = policy.knows_project(project)
-            && policy.allows_on_project(principal.holder(), USE_SERVICES, project, age);
+            && policy.allows_on_project(principal.holder(), USE_SERVICES, project, moment);
         if !allowed {
             return Err(ApiError::user_project_denied(project));
         }
@@ -97,7 +97,7 @@ pub(crate) fn authorize(
 ) -> Result<Arc<Account>, ApiError> {
     let action = method.permission();
     let Some(active) = identities.policy() else { return Ok(identities.accounts.get(chain.target)) };
-    let (policy, age) = (&active.policy, active.age(identities.clock.now()));
+    let (policy, moment) = (&active.policy, active.moment(&identities.clock));
     let mut previous: Option<Arc<Account>> = None;
     for (hop, delegate) in chain.delegates.iter().enumerate() {
         let reported = match policy.ambiguities().middle_hop {
@@ -106,14 +106,14 @@ pub(crate) fn authorize(
         };
         let account = enabled_account(identities, &active, delegate, reported, hop)?;
         let holder = holder(principal, previous.as_deref());
-        if !policy.allows(holder, IMPLICIT_DELEGATION, account.email(), age) {
+        if !policy.allows(holder, IMPLICIT_DELEGATION, account.email(), moment) {
             return Err(ApiError::permission_denied(reported, hop));
         }
         previous = Some(account);
     }
     let hop = chain.delegates.len();
     let target = enabled_account(identities, &active, chain.target, action, hop)?;
-    if policy.allows(holder(principal, previous.as_deref()), action, target.email(), age) {
+    if policy.allows(holder(principal, previous.as_deref()), action, target.email(), moment) {
         Ok(target)
     } else {
         Err(ApiError::permission_denied(action, hop))
@@ -147,25 +147,4 @@ fn enabled_account(
         });
     }
     Ok(found)
-}
-
-/// Returns those of `permissions` that the principal has on an account.
-pub(crate) fn granted_permissions(
-    identities: &Identities,
-    headers: &HeaderMap,
-    name: &str,
-    mut permissions: Vec<String>,
-) -> Result<Vec<String>, ApiError> {
-    let principal = Principal::identify(identities, headers, Method::GenerateAccessToken)?;
-    let (_, account) = parse_service_account_path(name).ok_or_else(ApiError::invalid_argument)?;
-    if !is_well_formed(account) {
-        return Err(ApiError::malformed_account(account));
-    }
-    let account = identities.account(account).ok_or_else(|| ApiError::unknown_account(account))?;
-    if let Some(active) = identities.policy() {
-        let age = active.age(identities.clock.now());
-        permissions
-            .retain(|permission| active.policy.allows(principal.holder(), permission, account.email(), age));
-    }
-    Ok(permissions)
 }

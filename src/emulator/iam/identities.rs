@@ -87,6 +87,21 @@ impl Identities {
         self.policy.change(self.clock.now(), &self.accounts, change)
     }
 
+    /// Changes the policy in force. Returns `None` if there is none.
+    pub(crate) fn change_existing_policy<T, E: From<PolicyError>>(
+        &self,
+        change: impl FnOnce(&mut Policy, Duration) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        self.policy.change_existing(self.clock.now(), &self.accounts, change)
+    }
+
+    /// Forgets the keys and the access tokens of an account that was deleted.
+    pub(crate) fn forget_account(&self, account: &Arc<Account>) {
+        self.accounts.remove(account);
+        self.access_tokens.forget(account.member());
+        self.reused_tokens.clear();
+    }
+
     /// Returns the account with this e-mail address or unique id, if it exists. Without a policy, all
     /// accounts exist.
     pub(crate) fn account(&self, account: &str) -> Option<Arc<Account>> {

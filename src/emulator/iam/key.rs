@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
 use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
@@ -82,6 +82,13 @@ impl SigningKey {
         let der: Pkcs8V1Der<'_> =
             self.pair.as_der().map_err(|_| ApiError::internal("the emulator could not write an RSA key"))?;
         Ok(der.as_ref().to_vec())
+    }
+
+    /// Returns the public key as PEM.
+    pub(crate) fn public_pem(&self) -> Result<String, ApiError> {
+        let der: PublicKeyX509Der<'_> = (self.pair.public_key().as_der())
+            .map_err(|_| ApiError::internal("the emulator could not write an RSA key"))?;
+        Ok(pem("PUBLIC KEY", der.as_ref()))
     }
 
     pub(crate) fn pkcs8_pem(&self) -> Result<String, ApiError> {

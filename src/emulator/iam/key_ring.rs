@@ -23,26 +23,54 @@ struct Keys {
     current: Option<Arc<SigningKey>>,
     /// Replaced by a rotation, but still published.
     retired: Vec<Arc<SigningKey>>,
-    /// The user-managed key, which is in the key file.
-    file: Option<Arc<SigningKey>>,
+    /// The user-managed keys, which are in key files. The first one is that of the control pages.
+    of_user: Vec<Arc<SigningKey>>,
 }
 
-/// Which key of a ring.
-#[derive(Clone, Copy)]
-enum Use {
-    System,
-    File,
-}
+/// How many user-managed keys an account can have.
+const MOST_OF_USER: usize = 10;
 
 impl KeyRing {
     /// Returns the key that signs for the API. Blocks while it generates the first one.
     pub(crate) fn current(&self, now: SystemTime) -> Result<Arc<SigningKey>, ApiError> {
-        self.get_or_generate(Use::System, now)
+        self.get_or_generate(|keys| keys.current.clone(), |keys, key| keys.current = Some(key), now)
     }
 
     /// Returns the key of the key file. Blocks while it generates it.
     pub(crate) fn file(&self, now: SystemTime) -> Result<Arc<SigningKey>, ApiError> {
-        self.get_or_generate(Use::File, now)
+        self.get_or_generate(|keys| keys.of_user.first().cloned(), |keys, key| keys.of_user.push(key), now)
+    }
+
+    /// Adds a user-managed key. Returns `None` if there are as many as an account can have. Blocks while it
+    /// generates the key.
+    pub(crate) fn add_of_user(&self, now: SystemTime) -> Result<Option<Arc<SigningKey>>, ApiError> {
+        let _generating = self.generating.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.lock().of_user.len() >= MOST_OF_USER {
+            return Ok(None);
+        }
+        let key = Arc::new(SigningKey::generate(now)?);
+        self.lock().of_user.push(Arc::clone(&key));
+        Ok(Some(key))
+    }
+
+    /// Removes a user-managed key, whose signatures are invalid from then on. Returns `false` if there is none of
+    /// that id.
+    pub(crate) fn remove_of_user(&self, id: &str) -> bool {
+        let mut keys = self.lock();
+        let before = keys.of_user.len();
+        keys.of_user.retain(|key| key.id() != id);
+        keys.of_user.len() < before
+    }
+
+    /// Returns the user-managed keys.
+    pub(crate) fn of_user(&self) -> Vec<Arc<SigningKey>> {
+        self.lock().of_user.clone()
+    }
+
+    /// Returns the system-managed keys, the current one first.
+    pub(crate) fn of_system(&self) -> Vec<Arc<SigningKey>> {
+        let keys = self.lock();
+        keys.current.iter().chain(&keys.retired).cloned().collect()
     }
 
     /// Replaces the signing key. Old keys stay published. Blocks while it generates the new one.
@@ -58,7 +86,7 @@ impl KeyRing {
     /// Returns all keys whose signatures are valid, the current one first. Generates none.
     pub(crate) fn published(&self) -> Vec<Arc<SigningKey>> {
         let keys = self.lock();
-        keys.current.iter().chain(&keys.retired).chain(&keys.file).cloned().collect()
+        keys.current.iter().chain(&keys.retired).chain(&keys.of_user).cloned().collect()
     }
 
     /// Returns all published keys as a JSON Web Key Set.
@@ -81,34 +109,26 @@ impl KeyRing {
         blocking(move || work(&*ring.current(now)?)).await
     }
 
-    fn get_or_generate(&self, which: Use, now: SystemTime) -> Result<Arc<SigningKey>, ApiError> {
-        if let Some(key) = self.lock().get(which) {
+    fn get_or_generate(
+        &self,
+        get: fn(&Keys) -> Option<Arc<SigningKey>>,
+        keep: fn(&mut Keys, Arc<SigningKey>),
+        now: SystemTime,
+    ) -> Result<Arc<SigningKey>, ApiError> {
+        if let Some(key) = get(&self.lock()) {
             return Ok(key);
         }
         let _generating = self.generating.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = self.lock().get(which) {
+        if let Some(key) = get(&self.lock()) {
             return Ok(key);
         }
         let key = Arc::new(SigningKey::generate(now)?);
-        *self.lock().slot(which) = Some(Arc::clone(&key));
+        keep(&mut self.lock(), Arc::clone(&key));
         Ok(key)
     }
 
     fn lock(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Keys {
-    fn get(&mut self, which: Use) -> Option<Arc<SigningKey>> {
-        self.slot(which).clone()
-    }
-
-    fn slot(&mut self, which: Use) -> &mut Option<Arc<SigningKey>> {
-        match which {
-            Use::System => &mut self.current,
-            Use::File => &mut self.file,
-        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The policy: projects, accounts, users, and the grants between them.
 
 mod ambiguities;
+mod bindings;
 mod build;
 mod check_federation;
+mod condition;
 mod cycles;
 mod error;
 mod external_account;
@@ -12,12 +14,16 @@ mod holder;
 mod lookup;
 mod machine;
 mod member;
+pub(crate) mod permissions;
 mod read;
+mod resource;
 mod role;
+mod service_accounts;
 mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +31,12 @@ use self::ambiguities::Ambiguities;
 use self::federation::IdentityPool;
 use self::grant::Grant;
 use self::machine::MetadataServer;
+use self::service_accounts::DeletedAccount;
+use crate::emulator::json_duration;
 
 pub use self::ambiguities::{DisabledAccount, MiddleHop, ProjectInName, UnknownAccount};
+pub(crate) use self::bindings::Binding;
+pub(crate) use self::condition::Condition;
 pub use self::error::PolicyError;
 pub use self::external_account::{DEFAULT_AWS_REGION, ExternalAccount};
 pub use self::federation::IdentityProvider;
@@ -34,7 +44,9 @@ pub(crate) use self::federation::{AwsProvider, OidcProvider};
 pub(crate) use self::holder::Holder;
 pub(crate) use self::machine::Machine;
 pub use self::member::Member;
+pub(crate) use self::resource::{Moment, Resource};
 pub use self::role::Role;
+pub(crate) use self::service_accounts::AccountDetails;
 
 /// Projects, accounts, users, and the grants between them.
 ///
@@ -81,7 +93,13 @@ pub struct Policy {
     identity_pools: BTreeMap<String, IdentityPool>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     external_accounts: BTreeMap<String, ExternalAccount>,
+    /// How long grants that are made with IAM's own API take to come into force.
+    #[serde(with = "json_duration::serde_text", skip_serializing_if = "Duration::is_zero")]
+    grant_propagation: Duration,
     ambiguities: Ambiguities,
+    /// The accounts that were deleted, by their unique ids.
+    #[serde(skip)]
+    deleted: BTreeMap<String, DeletedAccount>,
     /// The first invalid member or role that was passed to a builder method.
     #[serde(skip)]
     first_error: Option<PolicyError>,
@@ -107,6 +125,10 @@ struct AccountPolicy {
     #[serde(skip_serializing_if = "Option::is_none")]
     unique_id: Option<String>,
     disabled: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    display_name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    description: String,
     /// Whether access tokens may live for up to 12 h instead of 1 h.
     long_lifetimes: bool,
     /// The scopes for which the account may act as any user.
@@ -147,6 +169,7 @@ impl fmt::Debug for Policy {
             .field("metadata_server", &self.metadata_server)
             .field("identity_pools", &self.identity_pools)
             .field("external_accounts", &self.external_accounts)
+            .field("grant_propagation", &self.grant_propagation)
             .field("ambiguities", &self.ambiguities)
             .finish_non_exhaustive()
     }

@@ -7,8 +7,8 @@ use http::{HeaderMap, header};
 use super::identities::Identities;
 use super::policy::Holder;
 use super::self_signed_jwt::SelfSignedJwt;
+use crate::emulator::called_method::CalledMethod;
 use crate::emulator::error::ApiError;
-use crate::emulator::method::Method;
 use crate::headers::API_KEY;
 use crate::scopes;
 
@@ -54,8 +54,9 @@ impl Principal {
     pub(crate) fn identify(
         identities: &Identities,
         headers: &HeaderMap,
-        method: Method,
+        method: impl Into<CalledMethod>,
     ) -> Result<Self, ApiError> {
+        let method = method.into();
         let missing = || match headers.contains_key(API_KEY) {
             true => ApiError::api_key_unsupported(method),
             false => ApiError::credentials_missing(method),
@@ -68,7 +69,7 @@ impl Principal {
         if disabled { Err(ApiError::disabled_principal(method)) } else { Ok(principal) }
     }
 
-    fn of_token(identities: &Identities, token: &str, method: Method) -> Result<Self, ApiError> {
+    fn of_token(identities: &Identities, token: &str, method: CalledMethod) -> Result<Self, ApiError> {
         if let Some(record) = identities.access_tokens.find(token) {
             if record.expires <= identities.clock.now() {
                 return Err(ApiError::expired_token(method));
@@ -91,11 +92,11 @@ impl Principal {
     }
 
     /// Checks that the token may be used for this API.
-    pub(crate) fn check_scopes(&self, method: Method) -> Result<(), ApiError> {
+    pub(crate) fn check_scopes(&self, method: impl Into<CalledMethod>) -> Result<(), ApiError> {
         let enough = self.scopes.as_ref().is_none_or(|list| {
             list.iter().any(|scope| scope == scopes::CLOUD_PLATFORM || scope == scopes::IAM)
         });
-        if enough { Ok(()) } else { Err(ApiError::scope_insufficient(method)) }
+        if enough { Ok(()) } else { Err(ApiError::scope_insufficient(method.into())) }
     }
 }
 

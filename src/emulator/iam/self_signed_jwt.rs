@@ -5,18 +5,12 @@ use std::sync::Arc;
 use super::account::Account;
 use super::identities::Identities;
 use super::jwt::{Parsed, Validity};
+use crate::emulator::called_method::CalledMethod;
 use crate::emulator::error::ApiError;
-use crate::emulator::method::Method;
 use crate::emulator::own_hosts::OwnHosts;
 
 /// The longest time between `iat` and `exp`, in seconds: 1 h.
 const LONGEST: i64 = 3600;
-
-/// The hosts of the API at Google.
-const API_HOSTS: [&str; 2] = ["iamcredentials.googleapis.com", "iamcredentials.mtls.googleapis.com"];
-
-/// The path of an audience, if it has one. gRPC libraries add the service's name.
-const API_PATHS: [&str; 2] = ["/", "/google.iam.credentials.v1.IAMCredentials"];
 
 /// A JWT that an account signed. Its claims aren't checked yet.
 #[derive(Debug)]
@@ -45,7 +39,7 @@ impl<'a> SelfSignedJwt<'a> {
     pub(super) fn scopes(
         &self,
         identities: &Identities,
-        method: Method,
+        method: CalledMethod,
     ) -> Result<Option<Arc<[String]>>, ApiError> {
         match self.jwt.validity(identities.clock.shown_unix(), LONGEST) {
             Validity::Valid => {}
@@ -55,22 +49,28 @@ impl<'a> SelfSignedJwt<'a> {
         if self.jwt.text("sub") != self.jwt.text("iss") {
             return Err(ApiError::unsupported_token(method));
         }
-        if self.is_for_this_api(&identities.own_hosts) {
+        if self.is_for(method, &identities.own_hosts) {
             return Ok(None);
         }
         self.claimed_scopes().map(Some).ok_or_else(|| ApiError::unsupported_token(method))
     }
 
-    fn is_for_this_api(&self, own_hosts: &OwnHosts) -> bool {
+    /// Returns whether the JWT names the API of the method: its host at Google, or this emulator. gRPC libraries
+    /// add the name of the interface.
+    fn is_for(&self, method: CalledMethod, own_hosts: &OwnHosts) -> bool {
         let Some(audience) = self.jwt.text("aud").and_then(|audience| audience.parse().ok()) else {
             return false;
         };
         let audience: http::Uri = audience;
+        let hosts = [method.service.to_owned(), method.service.replacen('.', ".mtls.", 1)];
         let googles = audience.scheme_str() == Some("https")
-            && audience.authority().is_some_and(|authority| API_HOSTS.contains(&authority.as_str()));
+            && audience
+                .authority()
+                .is_some_and(|authority| hosts.iter().any(|host| authority == host.as_str()));
+        let path = audience.path().strip_prefix('/').unwrap_or_default();
         (googles || own_hosts.contain_url(&audience))
             && audience.query().is_none()
-            && API_PATHS.contains(&audience.path())
+            && (path.is_empty() || path == method.interface)
     }
 
     /// Returns the scopes in the claim `scope`, if there are any.

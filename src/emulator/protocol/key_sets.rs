@@ -1,7 +1,7 @@
 //! The pages of public keys: JSON Web Key Sets, certificates, and raw numbers; and the page that says where
 //! "Google's" are.
 
-mod certificate;
+pub(super) mod certificate;
 
 use std::sync::Arc;
 

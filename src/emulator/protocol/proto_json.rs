@@ -94,8 +94,17 @@ impl Fields {
         }
     }
 
+    /// Returns a message, which is `null` if it is absent.
+    pub(crate) fn message(&mut self, name: &str) -> Result<Value, ApiError> {
+        match self.take(name)? {
+            None => Ok(Value::Null),
+            Some(Value::Object(message)) => Ok(Value::Object(message)),
+            Some(other) => Err(invalid_value(name, "a message", &other)),
+        }
+    }
+
     /// Returns an error if fields are left, because the message has no such fields. It names all of them.
-    pub(crate) fn finish(self) -> Result<(), ApiError> {
+    pub(crate) fn finish(&self) -> Result<(), ApiError> {
         let unknown =
             |name: &String| format!("{INVALID} Unknown name \"{}\": Cannot find field.", shorten(name));
         let problems: Vec<_> = self.0.keys().map(|name| ("", unknown(name))).collect();
@@ -145,7 +154,7 @@ fn snake_case(camel: &str) -> String {
 }
 
 /// Decodes base64, standard or URL-safe, with padding or without.
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     if text.contains(['-', '_']) { URL_SAFE.decode(text).ok() } else { STANDARD.decode(text).ok() }
 }
 

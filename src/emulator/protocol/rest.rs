@@ -2,15 +2,15 @@
 
 pub(crate) mod allowed_locations;
 mod messages;
-mod system_parameters;
+pub(super) mod system_parameters;
 
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use http::request::Parts;
-use http::{Request, Response, header};
+use http::{HeaderMap, Request, Response, header};
 use percent_encoding::percent_decode_str;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tonic::Code;
 
 use self::messages::Message;
@@ -20,7 +20,6 @@ use crate::emulator::api;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::api::request::RequestOptions;
 use crate::emulator::error::{ApiError, shorten};
-use crate::emulator::iam::authorization;
 use crate::emulator::journal::Protocol;
 use crate::emulator::state::EmulatorState;
 use crate::proto::{GenerateAccessTokenRequest, GenerateIdTokenRequest, SignBlobRequest, SignJwtRequest};
@@ -59,7 +58,6 @@ pub(crate) async fn handle(
         "generateIdToken" => call::<GenerateIdTokenRequest>(state, name, request).await,
         "signBlob" => call::<SignBlobRequest>(state, name, request).await,
         "signJwt" => call::<SignJwtRequest>(state, name, request).await,
-        "testIamPermissions" => test_permissions(&state, &name, request).await,
         _ => Err(unknown_verb(&verb)),
     };
     parameters.respond(result)
@@ -108,21 +106,6 @@ async fn read<Q: Message>(
     Ok(message)
 }
 
-/// Returns those of the requested permissions that the principal has on an account. At Google, this
-/// method is part of IAM's own API.
-async fn test_permissions(
-    state: &EmulatorState,
-    name: &str,
-    request: RestRequest<'_>,
-) -> Result<Value, ApiError> {
-    let RestRequest { head, body, parameters } = request;
-    let mut fields = read_fields(&head, body, parameters, &["permissions"]).await?;
-    let permissions = fields.texts("permissions")?;
-    fields.finish()?;
-    let granted = authorization::granted_permissions(&state.identities, &head.headers, name, permissions)?;
-    Ok(if granted.is_empty() { json!({}) } else { json!({ "permissions": granted }) })
-}
-
 async fn read_fields(
     head: &Parts,
     body: Body,
@@ -133,7 +116,16 @@ async fn read_fields(
         return Err(ApiError::new(Code::NotFound, "Not found: only POST is allowed here"));
     }
     parameters.check(reply_fields)?;
-    let in_header = || head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    read_body(&head.headers, body, parameters).await
+}
+
+/// Reads the fields in the body of a request.
+pub(super) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    parameters: &SystemParameters,
+) -> Result<Fields, ApiError> {
+    let in_header = || headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     if !parameters.content_type().or_else(in_header).is_none_or(is_json) {
         return Err(ApiError::new(Code::InvalidArgument, "The content type must be application/json."));
     }

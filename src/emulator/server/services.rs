@@ -20,7 +20,7 @@ use crate::emulator::faults::Transport;
 use crate::emulator::own_hosts::OwnHosts;
 use crate::emulator::protocol::rest::allowed_locations;
 use crate::emulator::protocol::{
-    external_accounts, grpc, key_sets, metadata_server, rest, sts, token_endpoint,
+    external_accounts, grpc, iam_api, key_sets, metadata_server, rest, sts, token_endpoint,
 };
 use crate::emulator::state::EmulatorState;
 use crate::headers::GRPC_CONTENT_TYPE;
@@ -109,6 +109,9 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 async fn custom_method(State(state): State<Arc<EmulatorState>>, request: Request<Body>) -> Response<Body> {
     if let Some(resource) = allowed_locations::resource(request.method(), request.uri().path()) {
         return allowed_locations::handle(state, resource, request).await;
+    }
+    if let Some(target) = iam_api::Target::find(request.method(), request.uri().path()) {
+        return iam_api::handle(state, target, request).await;
     }
     match rest::Target::from_path(request.uri().path()) {
         Some(target) => rest::handle(state, target, request).await,

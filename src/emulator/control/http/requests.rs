@@ -10,6 +10,7 @@ use serde_json::Value;
 use tonic::Code;
 
 use crate::emulator::clock::Skew;
+use crate::emulator::document::problem_of;
 use crate::emulator::error::{ApiError, GOOGLE_DOMAIN};
 use crate::emulator::faults::{DEFAULT_FAULT_MESSAGE, Fault, PlatformFault, StatusFault};
 use crate::emulator::json_duration;
@@ -182,7 +183,10 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let document = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        ApiError::invalid_field(&path, &format!("The body is invalid at {path}: {}", error.inner()))
+        ApiError::invalid_field(
+            &path,
+            &format!("The body is invalid at {path}: {}", problem_of(error.inner())),
+        )
     })?;
     reader.end().map_err(|error| ApiError::invalid_field("", &format!("The body is invalid: {error}")))?;
     Ok(document)

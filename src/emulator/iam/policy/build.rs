@@ -188,6 +188,13 @@ impl Policy {
         self
     }
 
+    /// Sets how long grants that are made with IAM's own API take to come into force. Default: 0 s.
+    #[must_use]
+    pub fn grant_propagation(mut self, propagation: Duration) -> Self {
+        self.grant_propagation = propagation;
+        self
+    }
+
     /// Sets the permission that an error names if a delegate may not be used. Default:
     /// [`MiddleHop::ImplicitDelegation`].
     #[must_use]
@@ -269,7 +276,7 @@ impl Policy {
         self.metadata_server.get_or_insert_default()
     }
 
-    fn account_mut(&mut self, email: &str) -> &mut AccountPolicy {
+    pub(super) fn account_mut(&mut self, email: &str) -> &mut AccountPolicy {
         self.service_accounts.entry(email.to_owned()).or_default()
     }
 

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::fmt;
 
+use crate::emulator::error::ApiError;
+
 /// Why a policy is invalid, and at which place.
 ///
 /// ```
@@ -50,6 +52,12 @@ impl fmt::Display for PolicyError {
 }
 
 impl std::error::Error for PolicyError {}
+
+impl From<PolicyError> for ApiError {
+    fn from(error: PolicyError) -> Self {
+        Self::invalid_field(&error.path, &error.to_string())
+    }
+}
 
 impl From<Infallible> for PolicyError {
     fn from(never: Infallible) -> Self {

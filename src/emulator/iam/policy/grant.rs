@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
+use super::condition::Condition;
 use super::holder::Holder;
 use super::member::Member;
+use super::resource::{Moment, Resource};
 use super::role::Role;
 use crate::emulator::iam::account::project_of;
 use crate::emulator::json_duration;
@@ -24,21 +26,29 @@ pub(super) struct Grant {
     /// How long the policy must have been in force before this grant comes into force.
     #[serde(with = "json_duration::serde_text", skip_serializing_if = "Duration::is_zero")]
     pub(super) propagation: Duration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) condition: Option<Condition>,
 }
 
 impl Grant {
     pub(super) fn new(propagation: Duration, member: Member, role: Role) -> Self {
-        Self { members: vec![member], role: Some(role), permissions: BTreeSet::new(), propagation }
+        Self { members: vec![member], role: Some(role), propagation, ..Self::default() }
     }
 }
 
 impl Policy {
     /// Returns whether `holder` has a permission on an account, by a grant on the account or on its
-    /// project. The policy has been in force for `age`.
-    pub(crate) fn allows(&self, holder: Holder<'_>, permission: &str, email: &str, age: Duration) -> bool {
-        let on_account = self.service_accounts.get(email).map(|account| account.grants.as_slice());
-        on_account.is_some_and(|grants| self.any_gives(grants, holder, permission, age))
-            || self.allows_on_project(holder, permission, project_of(email), age)
+    /// project.
+    pub(crate) fn allows(&self, holder: Holder<'_>, permission: &str, email: &str, moment: Moment) -> bool {
+        let on_account = Resource::Account(email);
+        self.any_gives(self.grants_on(on_account), holder, permission, on_account, moment)
+            || self.any_gives(
+                self.grants_on(Resource::Project(project_of(email))),
+                holder,
+                permission,
+                on_account,
+                moment,
+            )
     }
 
     /// Returns whether `holder` has a permission on a whole project.
@@ -47,14 +57,34 @@ impl Policy {
         holder: Holder<'_>,
         permission: &str,
         project: &str,
-        age: Duration,
+        moment: Moment,
     ) -> bool {
-        let grants = self.projects.get(project).map(|project| project.grants.as_slice());
-        grants.is_some_and(|grants| self.any_gives(grants, holder, permission, age))
+        let resource = Resource::Project(project);
+        self.any_gives(self.grants_on(resource), holder, permission, resource, moment)
     }
 
-    fn any_gives(&self, grants: &[Grant], holder: Holder<'_>, permission: &str, age: Duration) -> bool {
-        let in_force = |grant: &&Grant| grant.propagation <= age && self.contains(grant, permission);
+    /// Returns the grants on a resource itself.
+    pub(super) fn grants_on(&self, resource: Resource<'_>) -> &[Grant] {
+        let grants = match resource {
+            Resource::Account(email) => self.service_accounts.get(email).map(|account| &account.grants),
+            Resource::Project(project) => self.projects.get(project).map(|project| &project.grants),
+        };
+        grants.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn any_gives(
+        &self,
+        grants: &[Grant],
+        holder: Holder<'_>,
+        permission: &str,
+        resource: Resource<'_>,
+        moment: Moment,
+    ) -> bool {
+        let in_force = |grant: &&Grant| {
+            grant.propagation <= moment.age
+                && self.contains(grant, permission)
+                && grant.condition.as_ref().is_none_or(|condition| condition.holds(resource, moment))
+        };
         self.any_includes(grants.iter().filter(in_force).flat_map(|grant| &grant.members), holder)
     }
 

@@ -13,7 +13,8 @@ use crate::emulator::iam::federation::names;
 
 /// What an error says if a text isn't a member.
 const EXPECTED: &str = "a member is user:…, serviceAccount:…, group:…, domain:…, principal://…, \
-                        principalSet://…, allAuthenticatedUsers or allUsers";
+                        principalSet://…, deleted:…, projectOwner:…, projectEditor:…, projectViewer:…, \
+                        allAuthenticatedUsers or allUsers; for example user:alice@example.com";
 
 /// Who gets a role by a grant: an account, a user, a group, a domain, or everyone.
 ///
@@ -37,7 +38,7 @@ const EXPECTED: &str = "a member is user:…, serviceAccount:…, group:…, dom
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Member(Cow<'static, str>);
+pub struct Member(pub(super) Cow<'static, str>);
 
 impl Member {
     /// `allUsers`: everyone.
@@ -64,6 +65,11 @@ impl Member {
         format!("serviceAccount:{email}").try_into()
     }
 
+    /// Returns the service account with this valid e-mail address.
+    pub(super) fn of_account(email: &str) -> Self {
+        Self(Cow::Owned(format!("serviceAccount:{email}")))
+    }
+
     /// Returns the group with this e-mail address.
     ///
     /// # Errors
@@ -87,9 +93,9 @@ impl Member {
         &self.0
     }
 
-    /// Returns the e-mail address if the member is a service account.
+    /// Returns the e-mail address if the member is a service account of Google Cloud.
     pub(crate) fn as_service_account(&self) -> Option<&str> {
-        self.0.strip_prefix("serviceAccount:")
+        self.0.strip_prefix("serviceAccount:").filter(|email| !email.ends_with(']'))
     }
 
     /// Returns the e-mail address if the member is a group.
@@ -121,14 +127,50 @@ impl Member {
 fn is_member(text: &str) -> bool {
     match text.split_once(':') {
         None => matches!(text, "allUsers" | "allAuthenticatedUsers"),
-        Some(("serviceAccount", email)) => email.contains('@') && is_well_formed(email),
+        Some(("serviceAccount", account)) => {
+            (account.contains('@') && is_well_formed(account)) || is_kubernetes_account(account)
+        }
         Some(("user", email)) => email.contains('@') && !email.contains([' ', ':', '/']),
         Some(("group", group)) => !group.is_empty(),
         Some(("domain", domain)) => !domain.is_empty() && !domain.contains(['@', '/', ' ']),
+        Some(("deleted", rest)) => is_deleted(rest),
+        // They stand for those who have the basic roles on a project, on its buckets of Cloud Storage.
+        Some(("projectOwner" | "projectEditor" | "projectViewer", project)) => is_project(project),
         Some(("principal", rest)) => names::is_principal(rest),
         Some(("principalSet", rest)) => names::is_principal_set(rest),
         Some(_) => false,
     }
+}
+
+/// Returns whether `text` is a service account of Kubernetes: `PROJECT.svc.id.goog[NAMESPACE/NAME]`.
+fn is_kubernetes_account(text: &str) -> bool {
+    let parts = text.strip_suffix(']').and_then(|rest| rest.split_once(".svc.id.goog["));
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    parts.is_some_and(|(project, account)| {
+        let name = |name: &str| !name.is_empty() && name.bytes().all(legal);
+        is_project(project)
+            && account.split_once('/').is_some_and(|(space, account)| name(space) && name(account))
+    })
+}
+
+/// Returns whether `text` is what follows `deleted:`, such as `user:a@example.com?uid=123`.
+fn is_deleted(text: &str) -> bool {
+    if let Some(rest) = text.strip_prefix("principal:") {
+        return names::is_principal(rest);
+    }
+    let kind_and_uid = text.rsplit_once("?uid=");
+    kind_and_uid.is_some_and(|(member, uid)| {
+        let kind = member.split(':').next().unwrap_or_default();
+        ["user", "serviceAccount", "group"].contains(&kind)
+            && is_member(member)
+            && !uid.is_empty()
+            && uid.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+fn is_project(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b':');
+    !text.is_empty() && text.bytes().all(legal)
 }
 
 impl TryFrom<String> for Member {
@@ -189,48 +231,84 @@ impl fmt::Display for Member {
 mod tests {
     use super::*;
 
+    const MEMBERS: [&str; 19] = [
+        "allUsers",
+        "allAuthenticatedUsers",
+        "user:a@example.com",
+        "serviceAccount:sa@p.iam.gserviceaccount.com",
+        "serviceAccount:my-project.svc.id.goog[default/my-account]",
+        "group:g@example.com",
+        "domain:example.com",
+        "deleted:serviceAccount:sa@p.iam.gserviceaccount.com?uid=123456789012345678901",
+        "deleted:user:a@example.com?uid=1",
+        "deleted:group:g@example.com?uid=1",
+        "deleted:principal://iam.googleapis.com/locations/global/workforcePools/staff/subject/me",
+        "projectOwner:my-project",
+        "projectEditor:my-project",
+        "projectViewer:example.com:my-project",
+        "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/a/b:c",
+        "principal://iam.googleapis.com/locations/global/workforcePools/staff/subject/a@b.c",
+        "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/*",
+        "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/group/admins",
+        "principalSet://iam.googleapis.com/locations/global/workforcePools/staff/attribute.team/a/b",
+    ];
+
+    const NO_MEMBERS: [&str; 32] = [
+        "",
+        "me",
+        "user:",
+        "user:a",
+        "user:a b@c",
+        "serviceAccount:sa",
+        "serviceAccount:123",
+        "serviceAccount:p.svc.id.goog[default]",
+        "serviceAccount:p.svc.id.goog[/x]",
+        "serviceAccount:p.svc.id.goog[a/b",
+        "deleted:",
+        "deleted:user:a@example.com",
+        "deleted:user:a@example.com?uid=",
+        "deleted:user:a@example.com?uid=x",
+        "deleted:domain:example.com?uid=1",
+        "deleted:deleted:user:a@example.com?uid=1?uid=1",
+        "projectOwner:",
+        "projectOwner:a b",
+        "group:",
+        "domain:",
+        "domain:a@b",
+        "principal:",
+        "principal://",
+        "principal://iam.googleapis.com/x",
+        "principal://iam.googleapis.com/projects/p/locations/global/workloadIdentityPools/ci/subject/s",
+        "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/",
+        "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/*",
+        "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/s",
+        "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/attribute.Team/a",
+        "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/attribute.team",
+        "role:x",
+        "allusers",
+    ];
+
     #[test]
     fn a_member_has_one_of_the_known_forms() {
-        for text in [
-            "allUsers",
-            "allAuthenticatedUsers",
-            "user:a@example.com",
-            "serviceAccount:sa@p.iam.gserviceaccount.com",
-            "group:g@example.com",
-            "domain:example.com",
-            "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/a/b:c",
-            "principal://iam.googleapis.com/locations/global/workforcePools/staff/subject/a@b.c",
-            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/*",
-            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/group/admins",
-            "principalSet://iam.googleapis.com/locations/global/workforcePools/staff/attribute.team/a/b",
-        ] {
+        for text in MEMBERS {
             assert_eq!(text.parse::<Member>().unwrap().as_str(), text);
         }
-        for text in [
-            "",
-            "me",
-            "user:",
-            "user:a",
-            "user:a b@c",
-            "serviceAccount:sa",
-            "serviceAccount:123",
-            "group:",
-            "domain:",
-            "domain:a@b",
-            "principal:",
-            "principal://",
-            "principal://iam.googleapis.com/x",
-            "principal://iam.googleapis.com/projects/p/locations/global/workloadIdentityPools/ci/subject/s",
-            "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/",
-            "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/*",
-            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/s",
-            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/attribute.Team/a",
-            "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/attribute.team",
-            "role:x",
-            "allusers",
-        ] {
+        for text in NO_MEMBERS {
             let error = text.parse::<Member>().expect_err(text);
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_member_includes_nobody() {
+        for text in MEMBERS {
+            let named = text.strip_prefix("deleted:").unwrap_or(text).split("?uid=").next().unwrap();
+            let includes = text.parse::<Member>().unwrap().includes(named.into());
+            if text.starts_with("deleted:") {
+                assert!(!includes, "{text}");
+            } else if text.starts_with("user:") || text.starts_with("serviceAccount:") {
+                assert!(includes, "{text}");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::Policy;
 use super::error::PolicyError;
+use crate::emulator::document::problem_of;
 
 /// The parts of the document whose keys are names that a user chose.
 const MAPS: [&str; 8] = [
@@ -47,19 +48,6 @@ impl Policy {
     pub fn to_json(&self) -> String {
         // A policy consists of maps with text keys and plain data, so this can't fail.
         serde_json::to_string_pretty(self).unwrap_or_default()
-    }
-}
-
-/// Returns the message of serde_json's error, without the prefix of a nested [`PolicyError`], and
-/// without a value of the wrong type: it may be a token at the wrong place.
-fn problem_of(error: &serde_json::Error) -> String {
-    let problem = error.to_string().replace("invalid policy: ", "");
-    match problem.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected ")) {
-        Some((value, expected)) => {
-            let kind = value.split([' ', '`']).next().unwrap_or_default();
-            format!("expected {expected}, got a {kind}")
-        }
-        None => problem,
     }
 }
 

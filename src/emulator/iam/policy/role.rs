@@ -7,14 +7,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::error::PolicyError;
-use crate::roles::{
-    GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, IMPLICIT_DELEGATION, SERVICE_USAGE_CONSUMER, SIGN_BLOB, SIGN_JWT,
-    TOKEN_CREATOR, USE_SERVICES,
+use super::permissions::{
+    ACT_AS, CREATE_ACCOUNT, CREATE_KEY, DELETE_ACCOUNT, DELETE_KEY, DISABLE_ACCOUNT, DISABLE_SERVICE,
+    ENABLE_ACCOUNT, ENABLE_SERVICE, GET_ACCESS_TOKEN, GET_ACCOUNT, GET_ACCOUNT_POLICY, GET_KEY,
+    GET_OPEN_ID_TOKEN, GET_PROJECT, GET_PROJECT_POLICY, GET_SERVICE, IMPLICIT_DELEGATION, LIST_ACCOUNTS,
+    LIST_KEYS, SET_ACCOUNT_POLICY, SET_PROJECT_POLICY, SIGN_BLOB, SIGN_JWT, UNDELETE_ACCOUNT, UPDATE_ACCOUNT,
+    USE_SERVICES,
 };
-
-const ACT_AS: &str = "iam.serviceAccounts.actAs";
-const GET: &str = "iam.serviceAccounts.get";
-const LIST: &str = "iam.serviceAccounts.list";
+use crate::roles::{SERVICE_USAGE_CONSUMER, TOKEN_CREATOR};
 
 /// The name of a role that a grant gives: a predefined role, or a custom role of the policy.
 ///
@@ -55,6 +55,28 @@ impl Role {
     /// `roles/iam.serviceAccountViewer`: lets a principal see an account.
     pub const SERVICE_ACCOUNT_VIEWER: Self = Self::predefined("roles/iam.serviceAccountViewer");
 
+    /// `roles/iam.serviceAccountAdmin`: lets a principal manage accounts and the grants on them, but not
+    /// their keys.
+    pub const SERVICE_ACCOUNT_ADMIN: Self = Self::predefined("roles/iam.serviceAccountAdmin");
+
+    /// `roles/iam.serviceAccountKeyAdmin`: lets a principal manage the keys of accounts.
+    pub const SERVICE_ACCOUNT_KEY_ADMIN: Self = Self::predefined("roles/iam.serviceAccountKeyAdmin");
+
+    /// `roles/iam.serviceAccountCreator`: lets a principal create accounts.
+    pub const SERVICE_ACCOUNT_CREATOR: Self = Self::predefined("roles/iam.serviceAccountCreator");
+
+    /// `roles/iam.serviceAccountDeleter`: lets a principal delete accounts.
+    pub const SERVICE_ACCOUNT_DELETER: Self = Self::predefined("roles/iam.serviceAccountDeleter");
+
+    /// `roles/resourcemanager.projectIamAdmin`: lets a principal manage the grants on a project.
+    pub const PROJECT_IAM_ADMIN: Self = Self::predefined("roles/resourcemanager.projectIamAdmin");
+
+    /// `roles/iam.securityAdmin`: lets a principal manage the grants on projects and accounts.
+    pub const SECURITY_ADMIN: Self = Self::predefined("roles/iam.securityAdmin");
+
+    /// `roles/serviceusage.serviceUsageAdmin`: lets a principal enable and disable APIs.
+    pub const SERVICE_USAGE_ADMIN: Self = Self::predefined("roles/serviceusage.serviceUsageAdmin");
+
     /// `roles/serviceusage.serviceUsageConsumer`: lets a principal use a project as quota project.
     pub const SERVICE_USAGE_CONSUMER: Self = Self::predefined(SERVICE_USAGE_CONSUMER);
 
@@ -84,25 +106,131 @@ impl Role {
 }
 
 /// The predefined roles, with those of their permissions that the emulator checks.
-static PREDEFINED: [(Role, &[&str]); 9] = [
+static PREDEFINED: [(Role, &[&str]); 16] = [
     (
         Role::TOKEN_CREATOR,
-        &[GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, IMPLICIT_DELEGATION, SIGN_BLOB, SIGN_JWT, GET, LIST],
+        &[
+            GET_ACCESS_TOKEN,
+            GET_OPEN_ID_TOKEN,
+            IMPLICIT_DELEGATION,
+            SIGN_BLOB,
+            SIGN_JWT,
+            GET_ACCOUNT,
+            LIST_ACCOUNTS,
+        ],
     ),
     (Role::OPENID_TOKEN_CREATOR, &[GET_OPEN_ID_TOKEN]),
-    (Role::WORKLOAD_IDENTITY_USER, &[GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, GET, LIST]),
-    (Role::SERVICE_ACCOUNT_USER, &[ACT_AS, GET, LIST]),
-    (Role::SERVICE_USAGE_CONSUMER, &[USE_SERVICES]),
-    (Role::SERVICE_ACCOUNT_VIEWER, &[GET, LIST]),
+    (Role::WORKLOAD_IDENTITY_USER, &[GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, GET_ACCOUNT, LIST_ACCOUNTS]),
+    (Role::SERVICE_ACCOUNT_USER, &[ACT_AS, GET_ACCOUNT, LIST_ACCOUNTS]),
+    (
+        Role::SERVICE_ACCOUNT_VIEWER,
+        &[GET_ACCOUNT, GET_ACCOUNT_POLICY, LIST_ACCOUNTS, GET_KEY, LIST_KEYS, GET_PROJECT],
+    ),
+    (
+        Role::SERVICE_ACCOUNT_ADMIN,
+        &[
+            CREATE_ACCOUNT,
+            DELETE_ACCOUNT,
+            DISABLE_ACCOUNT,
+            ENABLE_ACCOUNT,
+            GET_ACCOUNT,
+            GET_ACCOUNT_POLICY,
+            LIST_ACCOUNTS,
+            SET_ACCOUNT_POLICY,
+            UNDELETE_ACCOUNT,
+            UPDATE_ACCOUNT,
+            GET_PROJECT,
+        ],
+    ),
+    (
+        Role::SERVICE_ACCOUNT_KEY_ADMIN,
+        &[CREATE_KEY, DELETE_KEY, GET_KEY, LIST_KEYS, GET_ACCOUNT, LIST_ACCOUNTS, GET_PROJECT],
+    ),
+    (Role::SERVICE_ACCOUNT_CREATOR, &[CREATE_ACCOUNT, GET_ACCOUNT, LIST_ACCOUNTS, GET_PROJECT]),
+    (Role::SERVICE_ACCOUNT_DELETER, &[DELETE_ACCOUNT, GET_ACCOUNT, LIST_ACCOUNTS, GET_PROJECT]),
+    (Role::PROJECT_IAM_ADMIN, &[GET_PROJECT, GET_PROJECT_POLICY, SET_PROJECT_POLICY]),
+    (
+        Role::SECURITY_ADMIN,
+        &[
+            GET_ACCOUNT,
+            GET_ACCOUNT_POLICY,
+            LIST_ACCOUNTS,
+            SET_ACCOUNT_POLICY,
+            LIST_KEYS,
+            GET_PROJECT,
+            GET_PROJECT_POLICY,
+            SET_PROJECT_POLICY,
+        ],
+    ),
+    (Role::SERVICE_USAGE_ADMIN, &[DISABLE_SERVICE, ENABLE_SERVICE, GET_SERVICE, USE_SERVICES]),
+    (Role::SERVICE_USAGE_CONSUMER, &[GET_SERVICE, USE_SERVICES]),
     // Users of Google report that the next three aren't enough for tokens.
-    (Role::OWNER, &[ACT_AS, GET, LIST, USE_SERVICES]),
-    (Role::EDITOR, &[ACT_AS, GET, LIST, USE_SERVICES]),
-    (Role::VIEWER, &[GET, LIST]),
+    (
+        Role::OWNER,
+        &[
+            ACT_AS,
+            CREATE_ACCOUNT,
+            DELETE_ACCOUNT,
+            DISABLE_ACCOUNT,
+            ENABLE_ACCOUNT,
+            GET_ACCOUNT,
+            GET_ACCOUNT_POLICY,
+            LIST_ACCOUNTS,
+            SET_ACCOUNT_POLICY,
+            UNDELETE_ACCOUNT,
+            UPDATE_ACCOUNT,
+            CREATE_KEY,
+            DELETE_KEY,
+            GET_KEY,
+            LIST_KEYS,
+            GET_PROJECT,
+            GET_PROJECT_POLICY,
+            SET_PROJECT_POLICY,
+            DISABLE_SERVICE,
+            ENABLE_SERVICE,
+            GET_SERVICE,
+            USE_SERVICES,
+        ],
+    ),
+    (
+        Role::EDITOR,
+        &[
+            ACT_AS,
+            CREATE_ACCOUNT,
+            DELETE_ACCOUNT,
+            DISABLE_ACCOUNT,
+            ENABLE_ACCOUNT,
+            GET_ACCOUNT,
+            GET_ACCOUNT_POLICY,
+            LIST_ACCOUNTS,
+            UNDELETE_ACCOUNT,
+            UPDATE_ACCOUNT,
+            CREATE_KEY,
+            DELETE_KEY,
+            GET_KEY,
+            LIST_KEYS,
+            GET_PROJECT,
+            GET_PROJECT_POLICY,
+            DISABLE_SERVICE,
+            ENABLE_SERVICE,
+            GET_SERVICE,
+            USE_SERVICES,
+        ],
+    ),
+    (
+        Role::VIEWER,
+        &[
+            GET_ACCOUNT,
+            GET_ACCOUNT_POLICY,
+            LIST_ACCOUNTS,
+            GET_KEY,
+            LIST_KEYS,
+            GET_PROJECT,
+            GET_PROJECT_POLICY,
+            GET_SERVICE,
+        ],
+    ),
 ];
-
-/// The permissions on service accounts that a policy may name.
-pub(super) const ACCOUNT_PERMISSIONS: [&str; 8] =
-    [GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, IMPLICIT_DELEGATION, SIGN_BLOB, SIGN_JWT, ACT_AS, GET, LIST];
 
 /// Returns the names of the predefined roles, separated by commas.
 pub(super) fn predefined_names() -> String {

@@ -7,7 +7,8 @@ use super::error::PolicyError;
 use super::grant::Grant;
 use super::machine::MetadataServer;
 use super::member::Member;
-use super::role::{ACCOUNT_PERMISSIONS, Role, predefined_names};
+use super::permissions;
+use super::role::{Role, predefined_names};
 use crate::emulator::iam::account::is_well_formed;
 
 impl Policy {
@@ -124,6 +125,9 @@ impl Policy {
             for (index, member) in grant.members.iter().enumerate() {
                 self.check_member(member, &format!("{path}.members[{index}]"))?;
             }
+            if let Some(condition) = &grant.condition {
+                condition.check(&format!("{path}.condition"))?;
+            }
             match &grant.role {
                 Some(_) if !grant.permissions.is_empty() => {
                     return Err(PolicyError::new(path, "a grant has a role or permissions, not both"));
@@ -161,11 +165,15 @@ impl Policy {
 
 fn check_permission(permission: &str, path: &str) -> Result<(), PolicyError> {
     let formed = permission.split('.').count() >= 3 && permission.split('.').all(|part| !part.is_empty());
-    let known = !permission.starts_with("iam.serviceAccounts.") || ACCOUNT_PERMISSIONS.contains(&permission);
-    if formed && known {
+    let (on, known) = match permission {
+        _ if permission.starts_with("iam.serviceAccountKeys.") => ("keys", &permissions::ON_KEYS[..]),
+        _ => ("service accounts", &permissions::ON_ACCOUNTS[..]),
+    };
+    let checked =
+        ["iam.serviceAccounts.", "iam.serviceAccountKeys."].iter().any(|of| permission.starts_with(of));
+    if formed && (!checked || known.contains(&permission)) {
         return Ok(());
     }
-    let known = ACCOUNT_PERMISSIONS.join(", ");
-    let problem = format!("unknown permission {permission:?}; those on service accounts are {known}");
-    Err(PolicyError::new(path, problem))
+    let known = known.join(", ");
+    Err(PolicyError::new(path, format!("unknown permission {permission:?}; those on {on} are {known}")))
 }

@@ -16,7 +16,7 @@ use crate::emulator::iam::key::SigningKey;
 const VALIDITY: Duration = Duration::from_secs(400 * 86_400);
 
 /// Returns a certificate in PEM that contains the public half of `key`, signed by itself.
-pub(super) fn of_key(key: &SigningKey, owner: &str) -> Result<String, ApiError> {
+pub(in crate::emulator::protocol) fn of_key(key: &SigningKey, owner: &str) -> Result<String, ApiError> {
     let failed = |_| ApiError::internal("the emulator could not generate a certificate");
     let der = PrivatePkcs8KeyDer::from(key.pkcs8_der()?);
     let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_RSA_SHA256).map_err(failed)?;

@@ -19,6 +19,8 @@ pub(super) enum Function {
     UpperAscii,
     Size,
     ToText,
+    /// Reads a time. Times are texts here, in a form that sorts by time.
+    Timestamp,
 }
 
 /// The functions that are called on a value, with the number of further arguments.
@@ -36,7 +38,8 @@ const METHODS: [(&str, Function, usize); 10] = [
 ];
 
 /// The functions that are called with their argument.
-const GLOBALS: [(&str, Function, usize); 2] = [("size", Function::Size, 1), ("string", Function::ToText, 1)];
+const GLOBALS: [(&str, Function, usize); 3] =
+    [("size", Function::Size, 1), ("string", Function::ToText, 1), ("timestamp", Function::Timestamp, 1)];
 
 impl Function {
     /// Returns the function that is called on a value, with this number of further arguments.
@@ -90,6 +93,12 @@ impl Function {
             (Self::Size, [Value::Object(map)]) => Ok(map.len().into()),
             (Self::ToText, [Value::String(text)]) => Ok(text.clone().into()),
             (Self::ToText, [value @ (Value::Bool(_) | Value::Number(_))]) => Ok(value.to_string().into()),
+            (Self::Timestamp, [Value::String(text)]) => {
+                let time: prost_types::Timestamp = text
+                    .parse()
+                    .map_err(|_| format!("{text:?} isn't a time such as 2030-01-01T00:00:00Z"))?;
+                Ok(prost_types::Timestamp { nanos: 0, ..time }.to_string().into())
+            }
             _ => Err(format!("{self:?}: an argument has the wrong type")),
         }
     }
