@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use gcp_iam_credentials::emulator::{Emulator, Method, Policy};
+use gcp_iam_credentials::emulator::{Emulator, Fault, Method, Policy};
 use gcp_iam_credentials::scopes;
 use serde_json::{Value, json};
+use tonic::Code;
 
 use crate::support::accounts::member;
 use crate::support::emulator::http;
@@ -44,6 +45,11 @@ async fn the_metadata_server_refuses_requests_without_its_header() {
     let emulator = start().await;
     let (status, headers, _) = http("GET", &url(&emulator, &account("token")), &[], "").await;
     assert_eq!((status.as_u16(), headers.contains_key(HEADER.0)), (403, true));
+    emulator
+        .faults()
+        .inject(Fault::status(Code::Unavailable).message("later").method(Method::Metadata).times(1));
+    let (status, headers, body) = http("GET", &url(&emulator, &account("token")), &[HEADER], "").await;
+    assert_eq!((status.as_u16(), headers.contains_key(HEADER.0), &body[..]), (503, true, &b"later\n"[..]));
 }
 
 /// conf: E1

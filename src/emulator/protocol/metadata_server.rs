@@ -42,12 +42,14 @@ pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
 }
 
 async fn handle(context: RequestContext, uri: Uri) -> Response<Body> {
-    let record = match context.begin(RequestSummary::of_name(Method::Metadata, uri.path())).await {
-        Ok(record) => record,
-        Err(error) => return error.into_response(),
+    let result = match context.begin(RequestSummary::of_name(Method::Metadata, uri.path())).await {
+        Ok(record) => {
+            let result = answer(&context.state, &context.headers, &uri).await;
+            record.finish(result.as_ref().err());
+            result
+        }
+        Err(fault) => Err(fault),
     };
-    let result = answer(&context.state, &context.headers, &uri).await;
-    record.finish(result.as_ref().err());
     let mut response = result
         .unwrap_or_else(|error| (error.http_status(), format!("{}\n", error.message())).into_response());
     response.headers_mut().insert(FLAVOR, HeaderValue::from_static(GOOGLE));
