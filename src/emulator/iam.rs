@@ -4,6 +4,7 @@ pub(crate) mod access_tokens;
 pub(crate) mod account;
 pub(crate) mod active_policy;
 pub(crate) mod authorization;
+mod bounded_map;
 pub(crate) mod federation;
 pub(crate) mod id_tokens;
 pub(crate) mod identities;

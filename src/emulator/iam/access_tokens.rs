@@ -1,6 +1,5 @@
 //! Access tokens. They are opaque to clients; the emulator has a record of each.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +7,7 @@ use aws_lc_rs::rand;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
+use super::bounded_map::{BoundedMap, HeapBytes};
 use crate::emulator::error::ApiError;
 
 /// The prefix of every access token. Google's have the same.
@@ -21,10 +21,6 @@ const DRAWN: usize = 128;
 
 /// How long an expired token stays known, so that it is rejected as expired and not as unknown: 1 h.
 const REMEMBERED: Duration = Duration::from_secs(3600);
-
-/// The size of the table at which expired tokens are first removed. They are removed again each time
-/// the table has doubled.
-const FIRST_SWEEP: usize = 4096;
 
 const NO_RANDOM_BYTES: &str = "the emulator could not draw random bytes";
 
@@ -41,20 +37,22 @@ pub(crate) struct Record {
     pub(crate) sets: Option<Arc<[String]>>,
 }
 
-/// All tokens that the emulator has issued.
+impl HeapBytes for Record {
+    fn heap_bytes(&self) -> usize {
+        self.principal.heap_bytes()
+            + self.scopes.heap_bytes()
+            + self.sets.as_ref().map_or(0, HeapBytes::heap_bytes)
+    }
+}
+
+/// The tokens that the emulator has issued.
 #[derive(Default)]
 pub(crate) struct AccessTokens(Mutex<Table>);
 
+#[derive(Default)]
 struct Table {
-    records: HashMap<[u8; ENTROPY], Record>,
-    sweep_at: usize,
+    records: BoundedMap<[u8; ENTROPY], Record>,
     fresh_keys: Vec<[u8; ENTROPY]>,
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self { records: HashMap::new(), sweep_at: FIRST_SWEEP, fresh_keys: Vec::new() }
-    }
 }
 
 impl AccessTokens {
@@ -66,12 +64,7 @@ impl AccessTokens {
         token.push_str("c.");
         BASE64_URL_SAFE_NO_PAD.encode_string(key, &mut token);
 
-        let mut table = self.lock();
-        if table.records.len() >= table.sweep_at {
-            table.records.retain(|_, record| record.expires + REMEMBERED > now);
-            table.sweep_at = (table.records.len() * 2).max(FIRST_SWEEP);
-        }
-        table.records.insert(key, record);
+        self.lock().records.insert(key, record, |record| record.expires + REMEMBERED <= now);
         Ok(token)
     }
 
@@ -148,15 +141,23 @@ mod tests {
         assert!(tokens.find(&token).is_none());
     }
 
+    /// conf: S10
     #[test]
-    fn tokens_that_expired_long_ago_are_removed_and_live_ones_are_kept() {
+    fn tokens_that_expired_long_ago_are_forgotten_and_then_the_oldest() {
         let (tokens, start) = (AccessTokens::default(), SystemTime::now());
-        for _ in 0..FIRST_SWEEP {
-            tokens.issue(record(start + Duration::from_secs(1)), start).unwrap();
-        }
-        let later = start + Duration::from_secs(7200);
-        let live = tokens.issue(record(later + Duration::from_secs(60)), later).unwrap();
-        assert_eq!(tokens.lock().records.len(), 1);
-        assert!(tokens.find(&live).is_some());
+        let wide = |expires| Record { scopes: vec!["s".repeat(1 << 20)].into(), ..record(expires) };
+        let second = Duration::from_secs(1);
+        let expired = tokens.issue(wide(start + second), start).unwrap();
+        // A mebibyte each.
+        let live: Vec<_> = (0..70)
+            .map(|number| {
+                let later = start + REMEMBERED + second * (2 + number);
+                tokens.issue(wide(later + REMEMBERED), later).unwrap()
+            })
+            .collect();
+        let kept = live.iter().filter(|token| tokens.find(token).is_some()).count();
+        assert!((50..64).contains(&kept), "{kept} of 64 MiB");
+        assert!(tokens.find(&expired).is_none());
+        assert!(live[70 - kept..].iter().all(|token| tokens.find(token).is_some()), "the newest ones stay");
     }
 }

@@ -1,14 +1,10 @@
 //! Refresh tokens: those of users that the policy doesn't name, and what all of them have led to.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::bounded_map::{BoundedMap, HeapBytes};
 use crate::emulator::fingerprint;
-
-/// The size of the table of access tokens at which expired ones are first removed. They are removed again
-/// each time the table has doubled.
-const FIRST_SWEEP: usize = 1024;
 
 /// The users of the refresh tokens that the emulator made, and which tokens have been revoked.
 #[derive(Default)]
@@ -16,16 +12,21 @@ pub(crate) struct RefreshTokens(Mutex<Tables>);
 
 #[derive(Default)]
 struct Tables {
-    users: HashMap<String, String>,
-    revoked: HashSet<String>,
+    users: BoundedMap<String, String>,
+    revoked: BoundedMap<String, ()>,
     /// The access tokens that refresh tokens were exchanged for.
-    issued: HashMap<String, Issued>,
-    sweep_at: usize,
+    issued: BoundedMap<String, Issued>,
 }
 
 struct Issued {
     refresh_token: String,
     expires: SystemTime,
+}
+
+impl HeapBytes for Issued {
+    fn heap_bytes(&self) -> usize {
+        self.refresh_token.heap_bytes()
+    }
 }
 
 impl RefreshTokens {
@@ -36,9 +37,12 @@ impl RefreshTokens {
         let first =
             format!("1//emulator-{}", fingerprint::hex(format!("refresh token of {user}").as_bytes(), 16));
         let later = (2_u64..).map(|number| format!("{first}-{number}"));
-        let token = std::iter::once(first.clone()).chain(later).find(|token| !tables.revoked.contains(token));
+        let token =
+            std::iter::once(first.clone()).chain(later).find(|token| !tables.revoked.contains_key(token));
         let token = token.unwrap_or(first);
-        tables.users.insert(token.clone(), user.to_owned());
+        if !tables.users.contains_key(&token) {
+            tables.users.insert(token.clone(), user.to_owned(), |_| false);
+        }
         token
     }
 
@@ -48,7 +52,7 @@ impl RefreshTokens {
     }
 
     pub(crate) fn is_revoked(&self, token: &str) -> bool {
-        self.lock().revoked.contains(token)
+        self.lock().revoked.contains_key(token)
     }
 
     /// Remembers that a refresh token was exchanged for an access token. Returns `false` if it has been revoked
@@ -61,15 +65,11 @@ impl RefreshTokens {
         now: SystemTime,
     ) -> bool {
         let mut tables = self.lock();
-        if tables.revoked.contains(refresh_token) {
+        if tables.revoked.contains_key(refresh_token) {
             return false;
         }
-        if tables.issued.len() >= tables.sweep_at.max(FIRST_SWEEP) {
-            tables.issued.retain(|_, issued| issued.expires > now);
-            tables.sweep_at = tables.issued.len() * 2;
-        }
         let issued = Issued { refresh_token: refresh_token.to_owned(), expires };
-        tables.issued.insert(access_token.to_owned(), issued);
+        tables.issued.insert(access_token.to_owned(), issued, |issued| issued.expires <= now);
         true
     }
 
@@ -81,7 +81,7 @@ impl RefreshTokens {
     /// Revokes a token, and returns the access tokens that it was exchanged for.
     pub(crate) fn revoke(&self, token: &str) -> Vec<String> {
         let mut tables = self.lock();
-        tables.revoked.insert(token.to_owned());
+        tables.revoked.insert(token.to_owned(), (), |()| false);
         let of_token = |(access_token, issued): (&String, &Issued)| {
             (issued.refresh_token == token).then(|| access_token.clone())
         };
@@ -102,8 +102,6 @@ impl RefreshTokens {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -123,15 +121,5 @@ mod tests {
         assert_eq!(tokens.user_of(&second).as_deref(), Some("a@example.com"));
         tokens.restore();
         assert_eq!(tokens.make("a@example.com"), first);
-    }
-
-    #[test]
-    fn the_table_of_access_tokens_is_bounded_by_those_that_live() {
-        let (tokens, start) = (RefreshTokens::default(), SystemTime::now());
-        for number in 0..10 * FIRST_SWEEP {
-            let now = start + Duration::from_secs(number as u64);
-            tokens.exchanged("refresh", &number.to_string(), now + Duration::from_secs(10), now);
-        }
-        assert!(tokens.lock().issued.len() <= FIRST_SWEEP + 10);
     }
 }

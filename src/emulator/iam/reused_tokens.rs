@@ -1,9 +1,9 @@
 //! Access tokens that are returned several times, as the metadata server does.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::bounded_map::BoundedMap;
 use crate::emulator::error::ApiError;
 
 /// A principal and the scopes of its token.
@@ -12,9 +12,9 @@ type Key = (Arc<str>, Arc<[String]>);
 /// An access token, and when it expires on the clock's timeline.
 pub(crate) type IssuedToken = (String, SystemTime);
 
-/// The latest token for each principal and set of scopes.
+/// The latest token for each principal and set of scopes. Clients choose the scopes, so their number is limited.
 #[derive(Default)]
-pub(crate) struct ReusedTokens(Mutex<HashMap<Key, IssuedToken>>);
+pub(crate) struct ReusedTokens(Mutex<BoundedMap<Key, IssuedToken>>);
 
 impl ReusedTokens {
     /// Returns the earlier token of the principal with these scopes, if more than `margin` of its
@@ -32,10 +32,8 @@ impl ReusedTokens {
         if let Some(token) = tokens.get(&key).filter(|(_, expires)| *expires > now + margin) {
             return Ok(token.clone());
         }
-        // Clients choose the scopes, so expired entries would accumulate.
-        tokens.retain(|_, (_, expires)| *expires > now);
         let fresh = issue()?;
-        tokens.insert(key, fresh.clone());
+        tokens.insert(key, fresh.clone(), |(_, expires)| *expires <= now);
         Ok(fresh)
     }
 
