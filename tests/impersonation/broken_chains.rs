@@ -1,6 +1,8 @@
 //! Every chain with one broken grant: the diagnosis and the advice of the errors, carried out.
 
 mod chain;
+mod gcloud;
+mod other_causes;
 
 use gcp_iam_credentials::diagnosis::{DiagnosedHop, Finding, Operation};
 use gcp_iam_credentials::emulator::{MiddleHop, Role};
@@ -32,7 +34,7 @@ impl Left {
     }
 }
 
-/// conf: A11, A12
+/// conf: A11, A12, I11
 #[tokio::test]
 async fn the_diagnosis_finds_every_broken_grant_and_its_command_fixes_the_chain() {
     for naming in NAMINGS {

@@ -9,6 +9,7 @@ use gcp_iam_credentials::source::SourceInfo;
 use gcp_iam_credentials::{Error, IamCredentialsClient, Impersonation};
 
 use super::Left;
+use super::gcloud::{self, Gcloud};
 use crate::support::accounts::member;
 use crate::support::token_source::ScriptedSource;
 
@@ -25,6 +26,8 @@ pub(super) const PERMISSIONS: [&str; 5] = [
 ];
 
 const ALICE: &str = "user:alice@example.com";
+const PROJECT: &str = "p";
+const OWNER: &str = "user:owner@example.com";
 const CUSTOM_ROLE: &str = "projects/p/roles/custom";
 
 /// The target, and the delegates before it.
@@ -46,6 +49,11 @@ impl World {
         let alice = ScriptedSource::tokens(["alice"]).with_info(info).credentials();
         let client = IamCredentialsClient::builder().credentials(alice).endpoint(emulator.endpoint());
         Self { client: client.build().unwrap(), emulator, naming }
+    }
+
+    /// Returns the owner of the project, with gcloud.
+    fn administrator(&self) -> Gcloud<'_> {
+        Gcloud::new(&self.emulator, PROJECT)
     }
 
     /// Returns a chain with this number of hops.
@@ -79,6 +87,7 @@ impl<'a> Chain<'a> {
     /// Puts a policy into force that grants Token Creator on all hops except one.
     pub(super) fn break_grant(&self, broken: usize, left: &Left) {
         let mut policy = Policy::new().token("alice", ALICE).middle_hop(self.world.naming);
+        policy = policy.token(gcloud::TOKEN, OWNER).grant_on_project(OWNER, Role::OWNER, PROJECT);
         if let Left::Custom(permissions) = left {
             policy = policy.role(CUSTOM_ROLE, permissions.iter().copied());
         }
@@ -115,20 +124,12 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Carries out a command that grants a role, and takes the grant back at the end. Returns whether
-    /// the operation works with it. It never works without it.
+    /// Carries out a command that grants a role with the requests that gcloud makes for it, and takes the grant
+    /// back at the end. Returns whether the operation works with it. It never works without it.
     pub(super) async fn is_fixed_by(&self, command: &str, operation: Operation) -> bool {
-        let words = shlex::split(command).unwrap();
-        let [gcloud, iam, accounts, add, account, member, role] = &words[..] else { panic!("{command}") };
-        assert_eq!(
-            [gcloud, iam, accounts, add],
-            ["gcloud", "iam", "service-accounts", "add-iam-policy-binding"]
-        );
-        let member = member.strip_prefix("--member=").unwrap();
-        let role = role.strip_prefix("--role=").unwrap();
         let policy = self.world.emulator.policy();
         let before = policy.get();
-        policy.grant(member, role, account).unwrap();
+        self.world.administrator().run(command).await;
         let works = self.run(operation).await.is_ok();
         policy.set(before).unwrap();
         assert!(self.run(operation).await.is_err(), "{self:?}: {command} was not needed");
