@@ -142,6 +142,13 @@ async fn a_machine_needs_no_account() {
     assert_eq!(refused.path(), "metadataServer.instance.attributes");
 }
 
+/// Waits until a request is in progress.
+async fn in_progress(emulator: &Emulator) {
+    while emulator.journal().entries().last().is_none_or(|entry| entry.outcome().is_some()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// conf: E2
 #[tokio::test]
 async fn a_request_waits_until_a_page_has_changed() {
@@ -157,23 +164,29 @@ async fn a_request_waits_until_a_page_has_changed() {
     let (etag, value) = wait("last_etag=0").await;
     assert_eq!(value, "blue", "the client has another version");
     assert_eq!(wait(&format!("last_etag={etag}&timeout_sec=0")).await, (etag.clone(), "blue".to_owned()));
-    for query in [format!("last_etag={etag}"), String::new()] {
-        let value = if query.is_empty() { "blue" } else { "green" };
-        let change = async {
-            // Waits until the request is there, so that it sees the page before the change.
-            while emulator.journal().entries().last().is_none_or(|entry| entry.outcome().is_some()) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            emulator.policy().set(with_attribute(value)).unwrap();
-        };
-        let ((_, got), ()) = tokio::join!(wait(&query), change);
-        assert_eq!(got, value);
-    }
-    let gone = async {
-        while emulator.journal().entries().last().is_none_or(|entry| entry.outcome().is_some()) {
+    let change = async {
+        in_progress(&emulator).await;
+        emulator.policy().set(with_attribute("green")).unwrap();
+    };
+    let known = format!("last_etag={etag}");
+    let ((_, value), ()) = tokio::join!(wait(&known), change);
+    assert_eq!(value, "green");
+
+    // Without an etag the request waits for a change after it has arrived, so there must be many.
+    let changes = async {
+        for number in 0.. {
             tokio::time::sleep(Duration::from_millis(5)).await;
+            emulator.policy().set(with_attribute(&number.to_string())).unwrap();
         }
+    };
+    let (_, value) = tokio::select! {
+        page = wait("") => page,
+        () = changes => unreachable!("it doesn't end"),
+    };
+    assert!(value.parse::<u32>().is_ok(), "{value}");
+
+    let gone = async {
+        in_progress(&emulator).await;
         emulator.policy().set(Policy::new()).unwrap();
     };
     let (status, ()) = tokio::join!(async { http("GET", &path(""), &[HEADER], "").await.0 }, gone);
