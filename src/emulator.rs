@@ -238,6 +238,19 @@ impl Emulator {
         Ok(format!("{json:#}"))
     }
 
+    /// Returns the credential file of a person who signed in with a workforce pool: `name` is that of an
+    /// external account of the policy.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`EmulatorError::CredentialFile`] if the policy has no such account, or if its provider isn't
+    /// in a workforce pool.
+    pub fn external_account_authorized_user_json(&self, name: &str) -> Result<String, EmulatorError> {
+        let json = self.commands.external_account_authorized_user_file(name);
+        let json = json.map_err(|error| EmulatorError::CredentialFile(error.message().to_owned()))?;
+        Ok(format!("{json:#}"))
+    }
+
     /// Returns the numeric unique id of an account.
     pub fn unique_id(&self, email: &str) -> String {
         self.commands.state().identities.accounts.get(email).unique_id().to_owned()

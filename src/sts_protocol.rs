@@ -1,12 +1,21 @@
 //! Routes and formats of Google's Security Token Service (STS), which exchanges tokens.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The path of token exchange.
 pub(crate) const TOKEN_PATH: &str = "/v1/token";
 
 /// The path of token exchange in the version before.
 pub(crate) const BETA_TOKEN_PATH: &str = "/v1beta/token";
+
+/// The path at which people who signed in with a workforce pool get tokens.
+pub(crate) const OAUTH_TOKEN_PATH: &str = "/v1/oauthtoken";
+
+/// The path that says what a token is good for.
+pub(crate) const INTROSPECT_PATH: &str = "/v1/introspect";
+
+/// The path that revokes a token.
+pub(crate) const REVOKE_PATH: &str = "/v1/revoke";
 
 /// The grant type of token exchange.
 pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -44,4 +53,27 @@ pub(crate) struct ExchangeRequest {
     pub(crate) subject_token: String,
     #[serde(alias = "subjectTokenType")]
     pub(crate) subject_token_type: String,
+    /// JSON, which some clients percent-encode.
+    pub(crate) options: String,
+}
+
+/// What a token is good for. For a token that isn't valid, all other fields are absent.
+#[derive(Serialize)]
+pub(crate) struct Introspection {
+    pub(crate) active: bool,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<TokenDescription>,
+}
+
+/// What a valid token is good for. Times are in seconds since 1970.
+#[derive(Serialize)]
+pub(crate) struct TokenDescription {
+    pub(crate) client_id: String,
+    pub(crate) exp: i64,
+    pub(crate) iat: i64,
+    pub(crate) iss: &'static str,
+    /// Separated by spaces.
+    pub(crate) scope: String,
+    pub(crate) sub: String,
+    pub(crate) username: String,
 }

@@ -5,3 +5,4 @@ mod credential_files;
 pub(crate) mod external_account_file;
 pub(crate) mod handle;
 pub(crate) mod http;
+mod sign_in_file;

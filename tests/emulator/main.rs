@@ -27,3 +27,4 @@ mod system_parameters;
 mod tls;
 mod token_pages;
 mod web_pages;
+mod workforce;

@@ -112,6 +112,17 @@ async fn each_mistake_has_its_oauth_error() {
             value!({"subjectTokenType": "urn:ietf:params:oauth:token-type:saml2"}),
             "invalid_request",
         ),
+        (
+            none.clone(),
+            value!({"subjectTokenType": "urn:ietf:params:oauth:token-type:mtls"}),
+            "invalid_request",
+        ),
+        (
+            none.clone(),
+            value!({"subjectTokenType": "urn:ietf:params:aws:token-type:aws4_request"}),
+            "invalid_request",
+        ),
+        (none.clone(), value!({"options": "x"}), "invalid_request"),
         (none.clone(), value!({"audience": "//iam.googleapis.com/x"}), "invalid_target"),
         (none.clone(), value!({"audience": off}), "invalid_target"),
         (none.clone(), value!({"subjectToken": "x"}), "invalid_grant"),

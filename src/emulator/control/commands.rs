@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::credential_files;
 use super::external_account_file::ExternalAccountFile;
+use super::sign_in_file;
 use crate::emulator::clock::{Clock, Skew};
 use crate::emulator::error::ApiError;
 use crate::emulator::faults::{ActiveFault, Fault, FaultId};
@@ -185,6 +186,16 @@ impl Commands {
         file: &ExternalAccountFile,
     ) -> Result<Value, ApiError> {
         file.to_json(&self.0, name)
+    }
+
+    /// Returns the credential file of a person who signed in with a workforce pool.
+    pub(crate) fn external_account_authorized_user_file(&self, name: &str) -> Result<Value, ApiError> {
+        sign_in_file::authorized_user(&self.0, name)
+    }
+
+    /// Returns the file that says where a person signs in.
+    pub(crate) fn login_config_file(&self, name: &str) -> Result<Value, ApiError> {
+        sign_in_file::login_config(&self.0, name)
     }
 
     /// Restores the state at the start, except that keys and refresh tokens stay valid.

@@ -8,8 +8,8 @@ use crate::emulator::iam::key_file;
 use crate::emulator::state::EmulatorState;
 
 /// The OAuth client in the files of users. The token endpoint accepts any client.
-const CLIENT_ID: &str = "emulator.apps.googleusercontent.com";
-const CLIENT_SECRET: &str = "not-a-secret";
+pub(super) const CLIENT_ID: &str = "emulator.apps.googleusercontent.com";
+pub(super) const CLIENT_SECRET: &str = "not-a-secret";
 
 /// Returns a service account's key file. Blocks while it generates the key, once per account.
 pub(super) fn service_account(state: &EmulatorState, account: &Account) -> Result<Value, ApiError> {

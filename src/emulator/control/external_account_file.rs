@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::emulator::error::ApiError;
 use crate::emulator::iam::federation::external_identity::ExternalIdentity;
-use crate::emulator::iam::federation::names::audience_of;
+use crate::emulator::iam::federation::names::{audience_of, is_workforce};
 use crate::emulator::iam::federation::platform_pages as pages;
 use crate::emulator::state::EmulatorState;
 use crate::service_account_path;
-use crate::sts_protocol::{AWS_TYPE, JWT_TYPES, TOKEN_PATH};
+use crate::sts_protocol::{AWS_TYPE, INTROSPECT_PATH, JWT_TYPES, TOKEN_PATH};
 
 /// The request to AWS that is signed.
 const VERIFICATION_URL: &str =
@@ -142,6 +142,7 @@ pub struct ExternalAccountFile {
     source: Option<SubjectTokenSource>,
     target: Option<String>,
     lifetime: Option<Duration>,
+    user_project: Option<String>,
 }
 
 impl ExternalAccountFile {
@@ -173,6 +174,13 @@ impl ExternalAccountFile {
         self
     }
 
+    /// Sets the project that pays for the exchange: only for accounts of a workforce pool. Default: none.
+    #[must_use]
+    pub fn user_project(mut self, project: &str) -> Self {
+        self.user_project = Some(project.to_owned());
+        self
+    }
+
     /// Returns the file for an account of the policy.
     pub(super) fn to_json(&self, state: &EmulatorState, account: &str) -> Result<Value, ApiError> {
         let (identity, endpoint) = (ExternalIdentity::find(&state.identities, account)?, &state.endpoint);
@@ -183,9 +191,19 @@ impl ExternalAccountFile {
             "audience": audience_of(identity.provider()?),
             "subject_token_type": if source.is_of_aws() { AWS_TYPE } else { JWT_TYPES[0] },
             "token_url": format!("{endpoint}{TOKEN_PATH}"),
+            "token_info_url": format!("{endpoint}{INTROSPECT_PATH}"),
             "credential_source": source.to_json(endpoint, account, &audience),
             "universe_domain": "googleapis.com",
         });
+        if let Some(project) = &self.user_project {
+            if !is_workforce(identity.provider()?) {
+                return Err(ApiError::invalid_field(
+                    "userProject",
+                    "only a workforce pool has a userProject",
+                ));
+            }
+            file["workforce_pool_user_project"] = project.as_str().into();
+        }
         self.add_impersonation(&mut file, endpoint)?;
         Ok(file)
     }

@@ -29,7 +29,7 @@ use crate::emulator::state::EmulatorState;
 type Reply = Result<Json, ApiError>;
 
 /// The pages and what they do, for `GET /emulator/`.
-const INDEX: [(&str, &str); 22] = [
+const INDEX: [(&str, &str); 24] = [
     ("GET /emulator/", "this page"),
     ("GET /emulator/journal", "the newest requests, with secrets hashed; ?method=SignBlob for one method"),
     ("DELETE /emulator/journal", "empties the journal"),
@@ -57,8 +57,13 @@ const INDEX: [(&str, &str); 22] = [
     (
         "GET /emulator/fixtures/external_account/{name}",
         "a credential file; ?source=url, file (and path), githubActions, azure, executable, aws or awsImdsV1, \
-         target, lifetime",
+         target, lifetime, userProject",
     ),
+    (
+        "GET /emulator/fixtures/external_account_authorized_user/{name}",
+        "the credential file of a person who signed in with a workforce pool",
+    ),
+    ("GET /emulator/fixtures/login_config/{name}", "where a person signs in, for gcloud's --login-config"),
     ("GET /emulator/external_accounts/{name}/token", "a token of the external account"),
     ("GET /emulator/ca.pem", "the certificate authority of the TLS certificate"),
     ("POST /emulator/reset", "restores the state at the start, except keys"),
@@ -78,6 +83,8 @@ pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
         .route("/fixtures/authorized_user/{email}", get(authorized_user_file))
         .route("/fixtures/impersonated_service_account", post(impersonated_file))
         .route("/fixtures/external_account/{name}", get(external_account::file))
+        .route("/fixtures/external_account_authorized_user/{name}", get(external_account::authorized_user))
+        .route("/fixtures/login_config/{name}", get(external_account::login_config))
         .route("/ca.pem", get(ca_pem))
         .route("/reset", post(reset));
     // A nested router serves its root only without the trailing slash.

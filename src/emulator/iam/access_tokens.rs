@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::bounded_map::{BoundedMap, HeapBytes};
+use super::federation::access_boundary::AccessBoundary;
 use crate::emulator::error::ApiError;
 
 /// The prefix of every access token. Google's have the same.
@@ -32,16 +33,37 @@ pub(crate) struct Record {
     pub(crate) scopes: Arc<[String]>,
     /// On the timeline of the clock.
     pub(crate) expires: SystemTime,
-    /// The sets by attribute and by group that include the principal: `principalSet://…`. Only tokens from
-    /// the STS have any.
-    pub(crate) sets: Option<Arc<[String]>>,
+    /// What only tokens from the STS have.
+    pub(crate) sts: Option<Arc<StsDetails>>,
+}
+
+/// What only tokens from the STS have.
+#[derive(Debug)]
+pub(crate) struct StsDetails {
+    /// The sets by attribute and by group that include the principal: `principalSet://…`
+    pub(crate) sets: Arc<[String]>,
+    /// On the timeline of the clock.
+    pub(crate) issued: SystemTime,
+    /// The OAuth client that the token was issued to. Empty if there was none.
+    pub(crate) client_id: String,
+    /// What the token is limited to.
+    pub(crate) boundary: Option<AccessBoundary>,
 }
 
 impl HeapBytes for Record {
     fn heap_bytes(&self) -> usize {
         self.principal.heap_bytes()
             + self.scopes.heap_bytes()
-            + self.sets.as_ref().map_or(0, HeapBytes::heap_bytes)
+            + self.sts.as_ref().map_or(0, HeapBytes::heap_bytes)
+    }
+}
+
+impl HeapBytes for Arc<StsDetails> {
+    fn heap_bytes(&self) -> usize {
+        size_of::<StsDetails>()
+            + self.sets.heap_bytes()
+            + self.client_id.heap_bytes()
+            + self.boundary.as_ref().map_or(0, |boundary| boundary.to_json().len())
     }
 }
 
@@ -126,7 +148,7 @@ mod tests {
     use super::*;
 
     fn record(expires: SystemTime) -> Record {
-        Record { principal: "serviceAccount:a@b.c".into(), scopes: Arc::default(), expires, sets: None }
+        Record { principal: "serviceAccount:a@b.c".into(), scopes: Arc::default(), expires, sts: None }
     }
 
     #[test]

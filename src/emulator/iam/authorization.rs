@@ -96,7 +96,12 @@ pub(crate) fn authorize(
     chain: &Chain<'_>,
 ) -> Result<Arc<Account>, ApiError> {
     let action = method.permission();
-    let Some(active) = identities.policy() else { return Ok(identities.accounts.get(chain.target)) };
+    let Some(active) = identities.policy() else {
+        if principal.holder().is_limited {
+            return Err(ApiError::permission_denied(action, 0));
+        }
+        return Ok(identities.accounts.get(chain.target));
+    };
     let (policy, moment) = (&active.policy, active.moment(&identities.clock));
     let mut previous: Option<Arc<Account>> = None;
     for (hop, delegate) in chain.delegates.iter().enumerate() {

@@ -76,6 +76,13 @@ impl<K: Hash + Eq + HeapBytes, V: HeapBytes> BoundedMap<K, V> {
         self.entries.insert(key, value);
     }
 
+    /// Removes an entry, and returns its value.
+    pub(crate) fn remove<Q: Hash + indexmap::Equivalent<K> + ?Sized>(&mut self, key: &Q) -> Option<V> {
+        let (key, value) = self.entries.shift_remove_entry(key)?;
+        self.bytes -= size(&key, &value);
+        Some(value)
+    }
+
     /// Keeps only the entries for which `keep` returns `true`.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
         let mut bytes = 0;

@@ -9,6 +9,7 @@ use super::account::{Account, Accounts};
 use super::active_policy::{ActivePolicy, PolicyHolder};
 use super::federation::aws::credentials::AwsIssuer;
 use super::federation::issuers::Issuers;
+use super::federation::sign_ins::SignIns;
 use super::id_tokens::{IdTokenClaims, IdTokenIssuer};
 use super::policy::{Policy, PolicyError};
 use super::refresh_tokens::RefreshTokens;
@@ -33,6 +34,8 @@ pub(crate) struct Identities {
     pub(crate) issuers: Issuers,
     /// AWS, as the emulator plays it.
     pub(crate) aws: AwsIssuer,
+    /// People who signed in with a workforce pool.
+    pub(crate) sign_ins: SignIns,
     policy: PolicyHolder,
     refresh_tokens: RefreshTokens,
     reused_tokens: ReusedTokens,
@@ -55,6 +58,7 @@ impl Identities {
             google: IdTokenIssuer::default(),
             issuers: Issuers::default(),
             aws: AwsIssuer::default(),
+            sign_ins: SignIns::default(),
             policy: PolicyHolder::default(),
             refresh_tokens: RefreshTokens::default(),
             reused_tokens: ReusedTokens::default(),
@@ -140,7 +144,7 @@ impl Identities {
     ) -> Result<IssuedToken, ApiError> {
         let now = self.clock.now();
         let expires = now + lifetime;
-        let record = Record { principal: Arc::clone(principal), scopes, expires, sets: None };
+        let record = Record { principal: Arc::clone(principal), scopes, expires, sts: None };
         Ok((self.access_tokens.issue(record, now)?, expires))
     }
 
@@ -153,8 +157,20 @@ impl Identities {
         scopes: Arc<[String]>,
         lifetime: Duration,
     ) -> Result<Option<String>, ApiError> {
-        let (token, expires) = self.issue_access_token(user, scopes, lifetime)?;
-        let now = self.clock.now();
+        let expires = self.clock.now() + lifetime;
+        let record = Record { principal: Arc::clone(user), scopes, expires, sts: None };
+        self.issue_for_refresh_token(refresh_token, record)
+    }
+
+    /// Issues an access token with this record in exchange for a refresh token. Returns `None` if that has
+    /// been revoked.
+    pub(crate) fn issue_for_refresh_token(
+        &self,
+        refresh_token: &str,
+        record: Record,
+    ) -> Result<Option<String>, ApiError> {
+        let (now, expires) = (self.clock.now(), record.expires);
+        let token = self.access_tokens.issue(record, now)?;
         if self.refresh_tokens.exchanged(refresh_token, &token, expires, now) {
             return Ok(Some(token));
         }
@@ -175,7 +191,7 @@ impl Identities {
                 let all = || [scopes::CLOUD_PLATFORM, scopes::USERINFO_EMAIL].map(str::to_owned).to_vec();
                 let scopes = fixed.scopes.clone().unwrap_or_else(all).into();
                 let principal = fixed.principal.as_str().into();
-                Record { principal, scopes, expires: now + SHOWN_LIFETIME, sets: None }
+                Record { principal, scopes, expires: now + SHOWN_LIFETIME, sts: None }
             }
         };
         let account = record.principal.strip_prefix("serviceAccount:");
@@ -189,9 +205,10 @@ impl Identities {
     pub(crate) fn revoke(&self, token: &str) -> bool {
         let now = self.clock.now();
         let was_live = self.live_token(token).is_some();
-        let refresh_token = match self.user_of(token) {
-            Some(_) => Some(token.to_owned()),
-            None => self.refresh_tokens.source_of(token).filter(|_| was_live),
+        let is_refresh_token = self.user_of(token).is_some() || self.sign_ins.session(token).is_some();
+        let refresh_token = match is_refresh_token {
+            true => Some(token.to_owned()),
+            false => self.refresh_tokens.source_of(token).filter(|_| was_live),
         };
         if !was_live && refresh_token.is_none() {
             return false;

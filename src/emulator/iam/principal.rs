@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
+use super::access_tokens::StsDetails;
 use super::identities::Identities;
 use super::policy::Holder;
 use super::self_signed_jwt::SelfSignedJwt;
@@ -22,8 +23,8 @@ pub(crate) struct Principal {
     name: Arc<str>,
     /// The scopes of its token; `None` if they aren't limited.
     scopes: Option<Arc<[String]>>,
-    /// The sets by attribute and by group that include it.
-    sets: Option<Arc<[String]>>,
+    /// What the STS says about it.
+    sts: Option<Arc<StsDetails>>,
 }
 
 impl Principal {
@@ -33,7 +34,7 @@ impl Principal {
     }
 
     fn new(name: Arc<str>, scopes: Option<Arc<[String]>>) -> Self {
-        Self { name, scopes, sets: None }
+        Self { name, scopes, sts: None }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -42,7 +43,14 @@ impl Principal {
 
     /// Returns the principal as grants see it.
     pub(crate) fn holder(&self) -> Holder<'_> {
-        Holder::new(&self.name, self.sets.as_deref().unwrap_or_default())
+        let sets = self.sts.as_ref().map(|sts| &*sts.sets).unwrap_or_default();
+        let holder = Holder::new(&self.name, sets);
+        if self.is_limited() { holder.limited() } else { holder }
+    }
+
+    /// Returns whether an access boundary limits its token to other resources than the emulator's.
+    fn is_limited(&self) -> bool {
+        self.sts.as_ref().is_some_and(|sts| sts.boundary.is_some())
     }
 
     /// Returns the e-mail address if the principal is a service account.
@@ -74,7 +82,7 @@ impl Principal {
             if record.expires <= identities.clock.now() {
                 return Err(ApiError::expired_token(method));
             }
-            return Ok(Self { name: record.principal, scopes: Some(record.scopes), sets: record.sets });
+            return Ok(Self { name: record.principal, scopes: Some(record.scopes), sts: record.sts });
         }
         if identities.google.verify(token).is_some() {
             return Err(ApiError::unsupported_token(method));

@@ -114,6 +114,7 @@ impl JournalEntry {
             Some(&self.name),
             fields.audience.as_ref(),
             fields.grant_type.as_ref(),
+            fields.options.as_ref(),
             outcome.and_then(|outcome| outcome.reason.as_ref()),
             outcome.and_then(|outcome| outcome.message.as_ref()),
         ];
@@ -146,6 +147,7 @@ pub struct RequestFields {
     pub(crate) include_email: bool,
     pub(crate) payload_len: Option<usize>,
     pub(crate) grant_type: Option<String>,
+    pub(crate) options: Option<String>,
 }
 
 impl RequestFields {
@@ -172,6 +174,11 @@ impl RequestFields {
     /// Returns the size of the payload in bytes.
     pub fn payload_len(&self) -> Option<usize> {
         self.payload_len
+    }
+
+    /// Returns the options of a token exchange: JSON, perhaps percent-encoded.
+    pub fn options(&self) -> Option<&str> {
+        self.options.as_deref()
     }
 
     /// Returns the grant type, for requests to the token endpoint.

@@ -1,6 +1,7 @@
 //! The platforms outside Google Cloud from which external accounts get their tokens.
 
 mod aws;
+mod sign_in;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,7 @@ pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
         .route(&pages::route(pages::ENVIRONMENT), get(environment))
         .route(&pages::route(pages::DISCOVERY), get(discovery))
         .route(&pages::route(pages::KEYS), get(keys))
+        .route(&pages::route(pages::AUTHORIZE), get(sign_in::authorize))
         .merge(aws::routes())
 }
 

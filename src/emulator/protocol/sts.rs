@@ -1,5 +1,11 @@
 //! The Security Token Service (STS): exchanges tokens of other platforms for access tokens.
 
+mod client;
+mod downscoping;
+mod introspection;
+mod oauth_token;
+mod options;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,6 +15,8 @@ use axum::routing::post;
 use http::{Request, Response};
 use serde_json::{Value, json};
 
+use self::client::Client;
+use self::options::Options;
 use super::oauth_body;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::api::record::JournalRecord;
@@ -20,13 +28,21 @@ use crate::emulator::journal::RequestFields;
 use crate::emulator::method::Method;
 use crate::emulator::state::EmulatorState;
 use crate::scopes::check::are_scopes;
-use crate::sts_protocol::{ACCESS_TOKEN_TYPE, BETA_TOKEN_PATH, ExchangeRequest, TOKEN_EXCHANGE, TOKEN_PATH};
+use crate::sts_protocol::{
+    ACCESS_TOKEN_TYPE, BETA_TOKEN_PATH, ExchangeRequest, INTROSPECT_PATH, OAUTH_TOKEN_PATH, REVOKE_PATH,
+    TOKEN_EXCHANGE, TOKEN_PATH,
+};
 
 /// The description of the fault that a signed request is for another provider.
 const WRONG_TARGET: &str = "The header x-goog-cloud-target-resource does not match the expected audience.";
 
 pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
-    Router::new().route(TOKEN_PATH, post(handle)).route(BETA_TOKEN_PATH, post(handle))
+    Router::new()
+        .route(TOKEN_PATH, post(handle))
+        .route(BETA_TOKEN_PATH, post(handle))
+        .route(OAUTH_TOKEN_PATH, post(oauth_token::handle))
+        .route(INTROSPECT_PATH, post(introspection::introspect))
+        .route(REVOKE_PATH, post(introspection::revoke))
 }
 
 async fn handle(context: RequestContext, request: Request<Body>) -> Response<Body> {
@@ -51,6 +67,7 @@ fn summary(request: &ExchangeRequest) -> RequestSummary<'_> {
             scopes: scopes_of(request),
             audience: Some(request.audience.clone()),
             grant_type: Some(request.grant_type.clone()),
+            options: Some(request.options.clone()).filter(|options| !options.is_empty()),
             ..RequestFields::default()
         },
     }
@@ -65,7 +82,13 @@ async fn exchange(
     request: &ExchangeRequest,
     record: &mut JournalRecord<'_>,
 ) -> Result<Value, OauthError> {
-    let kind = check_types(request)?;
+    check_types(request)?;
+    let client = Client::read(&context.headers)?.unwrap_or_default();
+    let options = Options::read(&request.options, &request.audience)?;
+    if request.subject_token_type == ACCESS_TOKEN_TYPE {
+        return downscoping::exchange(&context.state, request, client, options, record);
+    }
+    let kind = SubjectKind::from_type(&request.subject_token_type)?;
     apply_fault(context, &request.audience, record).await?;
     let identities = &context.state.identities;
     let federated = Federated::identify(identities, &request.audience, kind, &request.subject_token)?;
@@ -75,7 +98,8 @@ async fn exchange(
         return Err(OauthError::new("invalid_scope", "Invalid OAuth scope."));
     }
     let expires_in = federated.lifetime().as_secs();
-    let token = federated.issue(identities, scopes.into())?;
+    let issued = federated.record(identities, scopes.into(), &client.id, options.access_boundary);
+    let token = identities.access_tokens.issue(issued, context.state.clock.now())?;
     Ok(json!({"access_token": token, "issued_token_type": ACCESS_TOKEN_TYPE, "token_type": "Bearer",
         "expires_in": expires_in}))
 }
@@ -99,13 +123,12 @@ async fn apply_fault(
     Ok(())
 }
 
-/// Checks the types in a request, and returns that of its subject token.
-fn check_types(request: &ExchangeRequest) -> Result<SubjectKind, OauthError> {
+fn check_types(request: &ExchangeRequest) -> Result<(), OauthError> {
     if request.grant_type != TOKEN_EXCHANGE {
         return Err(OauthError::new("unsupported_grant_type", "Invalid grant_type."));
     }
     if request.requested_token_type != ACCESS_TOKEN_TYPE {
         return Err(OauthError::new("invalid_request", "Invalid requested_token_type."));
     }
-    SubjectKind::from_type(&request.subject_token_type)
+    Ok(())
 }

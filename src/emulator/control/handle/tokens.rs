@@ -24,6 +24,7 @@ pub struct VerifiedToken {
     principal: String,
     scopes: Vec<String>,
     expires_at: SystemTime,
+    access_boundary: Option<String>,
 }
 
 impl VerifiedToken {
@@ -35,6 +36,11 @@ impl VerifiedToken {
     /// Returns the scopes of the token.
     pub fn scopes(&self) -> &[String] {
         &self.scopes
+    }
+
+    /// Returns the access boundary of a downscoped token, as JSON.
+    pub fn access_boundary(&self) -> Option<&str> {
+        self.access_boundary.as_deref()
     }
 
     /// Returns when the token expires, as the emulator told its client.
@@ -49,6 +55,7 @@ pub(crate) fn verify_access_token(state: &EmulatorState, token: &str) -> Option<
         principal: record.principal.to_string(),
         scopes: record.scopes.to_vec(),
         expires_at: state.clock.shown(record.expires),
+        access_boundary: record.sts.and_then(|sts| Some(sts.boundary.as_ref()?.to_json())),
     })
 }
 

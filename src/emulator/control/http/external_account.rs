@@ -1,4 +1,4 @@
-//! The page of credential files of external accounts.
+//! The pages of credential files of external accounts.
 
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
@@ -16,6 +16,8 @@ pub(super) struct Parameters {
     path: Option<String>,
     target: Option<String>,
     lifetime: Option<String>,
+    #[serde(rename = "userProject")]
+    user_project: Option<String>,
 }
 
 /// Returns the credential file of an external account.
@@ -34,5 +36,18 @@ pub(super) async fn file(
     if let Some(lifetime) = &query.lifetime {
         file = file.lifetime(requests::duration("lifetime", lifetime)?);
     }
+    if let Some(project) = &query.user_project {
+        file = file.user_project(project);
+    }
     Ok(Json(commands.external_account_file(&name, &file)?))
+}
+
+/// Returns the credential file of a person who signed in.
+pub(super) async fn authorized_user(State(commands): State<Commands>, Path(name): Path<String>) -> Reply {
+    Ok(Json(commands.external_account_authorized_user_file(&name)?))
+}
+
+/// Returns the file that says where a person signs in.
+pub(super) async fn login_config(State(commands): State<Commands>, Path(name): Path<String>) -> Reply {
+    Ok(Json(commands.login_config_file(&name)?))
 }

@@ -53,6 +53,7 @@ pub(super) fn journal_entry(entry: &JournalEntry) -> Value {
     add("includeEmail", fields.include_email.then(|| true.into()));
     add("payloadLength", fields.payload_len.map(Value::from));
     add("grantType", fields.grant_type.clone().map(Value::from));
+    add("options", fields.options.clone().map(Value::from));
     let metadata: Vec<_> = entry.headers.iter().map(|(name, value)| json!([name, value])).collect();
     json!({
         "sequence": entry.sequence,

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::access_boundary::AccessBoundary;
 use super::aws;
 use super::mapping::FederatedPrincipal;
 use super::names::{provider_in, split_provider};
 use super::oidc::SubjectJwt;
 use crate::emulator::error::OauthError;
-use crate::emulator::iam::access_tokens::Record;
+use crate::emulator::iam::access_tokens::{Record, StsDetails};
 use crate::emulator::iam::identities::Identities;
-use crate::emulator::iam::policy::OidcProvider;
+use crate::emulator::iam::policy::{OidcProvider, Policy};
 use crate::sts_protocol::{AWS_TYPE, CERTIFICATE_TYPE, JWT_TYPES, SAML_TYPE};
 
 /// The longest lifetime of a token from the STS: 1 h.
@@ -87,6 +88,13 @@ impl Federated {
         Ok(Self { principal, lifetime })
     }
 
+    /// Returns the principal to which a provider of the policy maps these claims.
+    pub(super) fn of_claims(policy: &Policy, name: &str, claims: Value) -> Result<Self, OauthError> {
+        let found = split_provider(name).and_then(|(pool, _)| Some((pool, policy.enabled_provider(name)?)));
+        let (pool, provider) = found.ok_or_else(|| OauthError::grant("The provider is disabled."))?;
+        Ok(Self { principal: FederatedPrincipal::map(pool, provider, claims)?, lifetime: LONGEST })
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.principal.name
     }
@@ -95,16 +103,18 @@ impl Federated {
         self.lifetime
     }
 
-    /// Issues an access token of the principal.
-    pub(crate) fn issue(self, identities: &Identities, scopes: Arc<[String]>) -> Result<String, OauthError> {
-        let now = identities.clock.now();
-        let record = Record {
-            principal: self.principal.name.into(),
-            scopes,
-            expires: now + self.lifetime,
-            sets: Some(self.principal.sets.into()),
-        };
-        Ok(identities.access_tokens.issue(record, now)?)
+    /// Returns the record of an access token of the principal.
+    pub(crate) fn record(
+        self,
+        identities: &Identities,
+        scopes: Arc<[String]>,
+        client_id: &str,
+        boundary: Option<AccessBoundary>,
+    ) -> Record {
+        let issued = identities.clock.now();
+        let (sets, client_id) = (self.principal.sets.into(), client_id.to_owned());
+        let sts = Some(Arc::new(StsDetails { sets, issued, client_id, boundary }));
+        Record { principal: self.principal.name.into(), scopes, expires: issued + self.lifetime, sts }
     }
 }
 

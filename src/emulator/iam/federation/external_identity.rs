@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 use tonic::Code;
 
 use super::aws::credentials::AwsCredentials;
+use super::exchange::Federated;
 use super::names::audience_of;
 use crate::emulator::clock::unix;
-use crate::emulator::error::{ApiError, shorten};
+use crate::emulator::error::{ApiError, OauthError, shorten};
 use crate::emulator::faults::PlatformFault;
 use crate::emulator::iam::active_policy::ActivePolicy;
 use crate::emulator::iam::identities::Identities;
@@ -19,6 +20,9 @@ use crate::emulator::iam::policy::{AwsProvider, ExternalAccount, IdentityProvide
 
 /// The audience of tokens for nobody.
 const WRONG_AUDIENCE: &str = "https://wrong-audience.invalid";
+
+/// How long the claims of a person who signs in are valid, in seconds: 1 h.
+const SIGN_IN_LIFETIME: i64 = 3600;
 
 /// The subject of tokens of Kubernetes, before the namespace and the name of the account.
 const KUBERNETES_SUBJECT: &str = "system:serviceaccount:";
@@ -111,6 +115,18 @@ impl<'a> ExternalIdentity<'a> {
     /// Returns a claim of its tokens, if the policy sets it to a text.
     pub(crate) fn claim(&self, name: &str) -> Option<&str> {
         self.active.policy.find_external_account(self.name)?.claims.get(name)?.as_str()
+    }
+
+    /// Returns whether each use of a refresh token replaces it.
+    pub(crate) fn rotates_refresh_tokens(&self) -> bool {
+        self.account().is_ok_and(|(account, _)| account.rotates_refresh_tokens)
+    }
+
+    /// Returns the principal of a person who signs in.
+    pub(crate) fn sign_in(&self) -> Result<Federated, OauthError> {
+        let now = self.identities.clock.shown_unix();
+        let claims = self.claims(&self.audience()?, now, now + SIGN_IN_LIFETIME)?;
+        Federated::of_claims(&self.active.policy, self.provider()?, claims)
     }
 
     /// Issues a token.

@@ -22,6 +22,11 @@ pub(crate) fn is_pool(name: &str) -> bool {
     }
 }
 
+/// Returns whether `name` is the name of a workforce pool, or of a provider in one.
+pub(crate) fn is_workforce(name: &str) -> bool {
+    name.starts_with("locations/global/workforcePools/")
+}
+
 /// Splits the name of a provider into the name of its pool and its own id.
 pub(crate) fn split_provider(name: &str) -> Option<(&str, &str)> {
     let (pool, provider) = name.rsplit_once("/providers/")?;

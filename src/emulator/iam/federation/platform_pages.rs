@@ -32,6 +32,9 @@ pub(crate) const EXECUTABLE: &str = "executable";
 /// The variables that the platform sets, as lines.
 pub(crate) const ENVIRONMENT: &str = "environment";
 
+/// The page at which a person signs in.
+pub(crate) const AUTHORIZE: &str = "authorize";
+
 /// The configuration of the issuer.
 pub(crate) const DISCOVERY: &str = ".well-known/openid-configuration";
 

@@ -39,6 +39,10 @@ impl Policy {
                 format!("{:?} is not a provider in identityPools; {EXPECTED_PROVIDER}", account.provider);
             return Err(PolicyError::new(format!("{path}.provider"), problem));
         };
+        if account.rotates_refresh_tokens && !names::is_workforce(&account.provider) {
+            let problem = "only people of a workforce pool have refresh tokens";
+            return Err(PolicyError::new(format!("{path}.rotatesRefreshTokens"), problem));
+        }
         if provider.aws.is_some() {
             return check_aws_account(account, &path);
         }

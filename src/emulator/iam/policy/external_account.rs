@@ -40,6 +40,9 @@ pub struct ExternalAccount {
     /// Whether AWS's metadata server refuses requests without a token.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) imds_v2_only: bool,
+    /// Whether each use of a refresh token of a sign-in replaces it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) rotates_refresh_tokens: bool,
 }
 
 impl ExternalAccount {
@@ -75,6 +78,15 @@ impl ExternalAccount {
     #[must_use]
     pub fn imds_v2_only(mut self) -> Self {
         self.imds_v2_only = true;
+        self
+    }
+
+    /// Makes each use of a refresh token replace it by another one. Default: it stays valid.
+    ///
+    /// Only people of a workforce pool have refresh tokens: they sign in.
+    #[must_use]
+    pub fn rotates_refresh_tokens(mut self) -> Self {
+        self.rotates_refresh_tokens = true;
         self
     }
 

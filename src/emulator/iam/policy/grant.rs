@@ -80,6 +80,9 @@ impl Policy {
         resource: Resource<'_>,
         moment: Moment,
     ) -> bool {
+        if holder.is_limited {
+            return false;
+        }
         let in_force = |grant: &&Grant| {
             grant.propagation <= moment.age
                 && self.contains(grant, permission)

@@ -193,10 +193,6 @@ mod tests {
             (r#"{"tokens": [{"token": "t", "principal": "allUsers"}]}"#, "tokens[0].principal"),
             (r#"{"metadataServer": {"serviceAccount": "a@b.c"}}"#, "metadataServer.serviceAccount"),
             (r#"{"ambiguities": {"middleHop": "neither"}}"#, "ambiguities.middleHop"),
-            (r#"{"identityPools": {"ci": {}}}"#, r#"identityPools["ci"]"#),
-            (r#"{"externalAccounts": {"a": ["p"]}}"#, r#"externalAccounts["a"]"#),
-            (r#"{"externalAccounts": {"a/b": {"provider": "p"}}}"#, r#"externalAccounts["a/b"]"#),
-            (r#"{"externalAccounts": {"a": {"provider": "p"}}}"#, r#"externalAccounts["a"].provider"#),
         ] {
             let error = error(json);
             assert_eq!(error.path(), path, "{json}: {error}");
@@ -240,6 +236,7 @@ mod tests {
             ("aws", r#""role": "a/b""#, ".role"),
             ("aws", r#""region": """#, ".region"),
             ("oidc", r#""role": "r""#, ".role"),
+            ("oidc", r#""rotatesRefreshTokens": true"#, ".rotatesRefreshTokens"),
             ("oidc", r#""imdsV2Only": true"#, ".imdsV2Only"),
             ("real", r#""claims": {}"#, ".provider"),
         ] {
@@ -252,6 +249,14 @@ mod tests {
             );
             let error = error(&json);
             assert_eq!(error.path(), format!("externalAccounts[\"a\"]{place}"), "{error}");
+        }
+        for (json, path) in [
+            (r#"{"identityPools": {"ci": {}}}"#, r#"identityPools["ci"]"#),
+            (r#"{"externalAccounts": {"a": ["p"]}}"#, r#"externalAccounts["a"]"#),
+            (r#"{"externalAccounts": {"a/b": {"provider": "p"}}}"#, r#"externalAccounts["a/b"]"#),
+            (r#"{"externalAccounts": {"a": {"provider": "p"}}}"#, r#"externalAccounts["a"].provider"#),
+        ] {
+            assert_eq!(error(json).path(), path, "{json}");
         }
     }
 
@@ -279,7 +284,7 @@ mod tests {
     fn a_policy_written_as_json_is_read_back_unchanged() {
         let policy = Policy::new()
             .token_with_scopes("t", "user:a@example.com", ["scope"])
-            .user("a@example.com", "refresh")
+            .user("a@example.com", "hidden")
             .group("g@example.com", ["user:a@example.com"])
             .role("projects/p/roles/signer", ["iam.serviceAccounts.signBlob"])
             .grant("group:g@example.com", "projects/p/roles/signer", "sa@p.iam.gserviceaccount.com")
@@ -302,6 +307,6 @@ mod tests {
             .middle_hop(crate::emulator::MiddleHop::Action);
         assert_eq!(Policy::from_json(&policy.to_json()), Ok(policy.clone()), "{}", policy.to_json());
         let shown = format!("{policy:?}");
-        assert!(!shown.contains("refresh"), "{shown}");
+        assert!(!shown.contains("hidden"), "{shown}");
     }
 }

@@ -89,9 +89,12 @@ pub(super) fn test(mut call: Call<'_>) -> Result<Value, ApiError> {
     let mut permissions = call.fields.texts("permissions")?;
     let owner = owner(&call)?;
     call.fields.finish()?;
+    let holder = call.principal.holder();
+    if holder.is_limited {
+        permissions.clear();
+    }
     if let Some(active) = call.identities.policy() {
         let (policy, moment) = (&active.policy, active.moment(&call.identities.clock));
-        let holder = call.principal.holder();
         permissions.retain(|permission| match owner.resource() {
             Resource::Account(email) => policy.allows(holder, permission, email, moment),
             Resource::Project(project) => policy.allows_on_project(holder, permission, project, moment),
