@@ -8,10 +8,11 @@ mod query;
 mod tree;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use self::machine::{Machine, MachineAccount};
 pub(crate) use self::query::{Alt, Query, Wait};
@@ -80,6 +81,11 @@ impl Page {
 
     pub(crate) fn json(value: &Value) -> Self {
         Self { content_type: JSON, body: value.to_string() }
+    }
+
+    /// Returns the page of an access token that lives for `left`.
+    pub(crate) fn access_token(token: &str, left: Duration) -> Self {
+        Self::json(&json!({"access_token": token, "expires_in": left.as_secs(), "token_type": "Bearer"}))
     }
 
     /// Returns the value of the header `ETag`: equal pages have equal ones.
@@ -226,13 +232,13 @@ mod tests {
         assert_eq!(all["instance"], instance);
         assert_eq!(
             all["project"],
-            serde_json::json!({"attributes": {"Team": "core"}, "numericProjectId": 12, "projectId": "project"})
+            json!({"attributes": {"Team": "core"}, "numericProjectId": 12, "projectId": "project"})
         );
         assert_eq!(instance["id"].as_u64(), Some(7_000_000_000_000_000_001));
-        assert_eq!(instance["attributes"], serde_json::json!({"cluster-name": "blue"}), "chosen names stay");
-        assert_eq!(instance["licenses"], serde_json::json!([{"id": "1000204"}]));
-        let account = serde_json::json!({"aliases": ["default"], "email": EMAIL, "scopes": ["s/a", "s/b"]});
-        assert_eq!(instance["serviceAccounts"], serde_json::json!({"default": account, EMAIL: account}));
+        assert_eq!(instance["attributes"], json!({"cluster-name": "blue"}), "chosen names stay");
+        assert_eq!(instance["licenses"], json!([{"id": "1000204"}]));
+        let account = json!({"aliases": ["default"], "email": EMAIL, "scopes": ["s/a", "s/b"]});
+        assert_eq!(instance["serviceAccounts"], json!({"default": account, EMAIL: account}));
         assert_eq!(json("instance/service-accounts/default/?recursive=true"), account);
         assert_eq!(
             below("instance/service-accounts/default/?recursive=true&alt=text").unwrap(),

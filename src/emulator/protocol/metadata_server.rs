@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
-use serde_json::json;
 use tokio::time::Instant;
 use tonic::Code;
 
@@ -119,9 +118,7 @@ fn token(state: &EmulatorState, query: &Query) -> Result<Response<Body>, ApiErro
     let scopes = if query.scopes.is_empty() { machine::default_scopes() } else { query.scopes.clone() };
     let (token, expires) =
         state.identities.reuse_access_token(account.member(), scopes.into(), LIFETIME, RENEWAL_MARGIN)?;
-    let left = state.identities.time_until(expires);
-    let reply = json!({"access_token": token, "expires_in": left.as_secs(), "token_type": "Bearer"});
-    Ok(page_response(Page::json(&reply)))
+    Ok(page_response(Page::access_token(&token, state.identities.time_until(expires))))
 }
 
 async fn identity(state: &EmulatorState, query: &Query) -> Result<Response<Body>, ApiError> {
