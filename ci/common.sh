@@ -14,12 +14,13 @@ need() {
     command -v "$1" >/dev/null || cargo install --quiet --locked "$1" --version "$2"
 }
 
-# Runs a command. Shows it first, and how long it took.
+# Runs a command, and returns its status. Shows it first, and how long it took.
 run() {
-    local started=$SECONDS
+    local started=$SECONDS status=0
     echo "$ $*"
-    "$@"
+    "$@" || status=$?
     echo "# took $((SECONDS - started)) s"
+    return "$status"
 }
 
 # Prints where Cargo builds.

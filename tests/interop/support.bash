@@ -27,6 +27,7 @@ start_emulator() {
     target=$(cargo metadata --quiet --locked --no-deps --format-version 1 |
         sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
     export EMULATOR_CA=$work/ca.pem
+    : >"$log"
     "$target/debug/iamcreds" emulator --listen 127.0.0.1:0 --policy tests/interop/policy.json \
         --ca-out "$EMULATOR_CA" "$@" >"$log" &
     pids+=($!)
