@@ -222,6 +222,18 @@ async fn key_pages_may_be_cached_and_errors_may_not() {
 
 /// conf: E7
 #[tokio::test]
+async fn replies_with_tokens_and_about_them_are_not_cached() {
+    let emulator = start().await;
+    for (method, path) in
+        [("POST", "/token"), ("POST", "/revoke"), ("GET", "/tokeninfo"), ("GET", "/v1/userinfo")]
+    {
+        let (_, headers, _) = http(method, &format!("{}{path}", emulator.endpoint()), &[FORM], "").await;
+        assert!(headers["cache-control"].to_str().unwrap().contains("no-store"), "{path}");
+    }
+}
+
+/// conf: E7
+#[tokio::test]
 async fn the_discovery_document_leads_to_the_emulators_keys() {
     let emulator = start().await;
     let url = format!("{}/.well-known/openid-configuration", emulator.endpoint());

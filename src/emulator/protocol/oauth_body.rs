@@ -25,9 +25,12 @@ pub(super) async fn read<T: DeserializeOwned>(mut request: Request<Body>) -> Res
     read.ok_or_else(|| OauthError::new("invalid_request", "The body is neither a form nor JSON."))
 }
 
+/// Replies with tokens must not be cached (RFC 6749, section 5.1).
+const NOT_CACHED: HeaderValue = HeaderValue::from_static("no-cache, no-store, max-age=0, must-revalidate");
+
 /// Records how a request ended, and returns its reply.
 pub(super) fn reply(record: JournalRecord<'_>, result: Result<Value, OauthError>) -> Response<Body> {
-    match result {
+    let mut response = match result {
         Ok(body) => {
             record.finish(None);
             Json(body).into_response()
@@ -36,5 +39,7 @@ pub(super) fn reply(record: JournalRecord<'_>, result: Result<Value, OauthError>
             record.finish_with_oauth_error(error.code(), error.error, &error.description);
             error.into_response()
         }
-    }
+    };
+    response.headers_mut().insert(header::CACHE_CONTROL, NOT_CACHED);
+    response
 }
