@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Google's gcloud, unmodified, against `iamcreds emulator`: tokens and signatures, a chain of delegates, IAM's own
-# API, and a broken chain that the command of a diagnosis fixes. Prints each command with what it printed.
+# Google's gcloud, unmodified, against `iamcreds emulator`: tokens and signatures, a chain of delegates, federated
+# logins, IAM's own API, and a broken chain that the command of a diagnosis fixes. Prints each command with what it printed.
 source "$(dirname "$0")/support.bash"
 
 command -v gcloud >/dev/null || skip "no gcloud"
@@ -72,6 +72,22 @@ echo "## A federated login"
 fixture "external_account/job?target=federated@$domain" "$work/job.json"
 gc auth login --cred-file="$work/job.json"; prints "Authenticated"
 gc auth print-access-token; prints "ya29."
+fixture external_account/job "$work/federated.json"
+gc auth login --cred-file="$work/federated.json"; prints "workloadIdentityPools/ci/subject/repo:octo/shop"
+gc auth print-access-token; prints "ya29."
+gc auth print-access-token --impersonate-service-account="federated@$domain"; prints "ya29."
+fixture "external_account/worker?target=federated@$domain" "$work/aws.json"
+gc auth login --cred-file="$work/aws.json"; prints "Authenticated"
+gc auth print-access-token; prints "ya29."
+
+echo "## A person of a workforce pool"
+fixture login_config/ada "$work/login.json"
+printf '#!/bin/sh\nexec curl --silent --location --output /dev/null "$1"\n' >"$work/browser"
+chmod +x "$work/browser"
+DISPLAY=:0 BROWSER="$work/browser %s &" OAUTHLIB_INSECURE_TRANSPORT=1 \
+    gc auth login --login-config="$work/login.json"; prints "workforcePools/staff/subject/ada@example.com"
+gc auth print-access-token; prints "ya29."
+gc auth print-access-token --impersonate-service-account="federated@$domain"; prints "ya29."
 gc config set account "$admin"; prints "Updated property"
 
 echo "## Accounts"

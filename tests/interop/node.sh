@@ -14,4 +14,7 @@ npm install --prefix "$packages" --silent --no-audit --no-fund --ignore-scripts 
 
 start_emulator
 cp tests/interop/node.mjs "$packages/interop.mjs"
-NODE_EXTRA_CA_CERTS=$EMULATOR_CA node "$packages/interop.mjs"
+cp tests/interop/federation.mjs "$packages/federation.mjs"
+export NODE_EXTRA_CA_CERTS=$EMULATOR_CA
+node "$packages/interop.mjs"
+node "$packages/federation.mjs"

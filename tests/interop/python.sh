@@ -25,3 +25,4 @@ fi
 start_emulator
 export REQUESTS_CA_BUNDLE=$EMULATOR_CA GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=$EMULATOR_CA
 "$venv/bin/python" tests/interop/python.py
+"$venv/bin/python" tests/interop/federation.py
