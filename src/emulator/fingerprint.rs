@@ -6,11 +6,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 pub(crate) fn hex(data: &[u8], length: usize) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digest = digest(&SHA256, data);
-    let bytes = digest.as_ref().iter().take(length);
-    bytes
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-        .map(char::from)
-        .collect()
+    let mut text = String::with_capacity(2 * length);
+    for byte in digest.as_ref().iter().take(length) {
+        text.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]].map(char::from));
+    }
+    text
 }
 
 /// Returns the first eight bytes of the SHA-256 of `text`, as a number.

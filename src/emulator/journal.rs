@@ -148,7 +148,7 @@ mod tests {
         let entries = journal.entries();
         assert_eq!((entries.len(), entries[0].sequence), (fit, 13));
 
-        journal.update(19, |entry| entry.principal = Some("p".repeat(3 * size)));
+        journal.update(19, |entry| entry.principal = Some("p".repeat(3 * size).into()));
         assert_eq!(journal.entries().len(), fit - 3, "an entry that has grown displaces others");
         journal.add(large(2 * JOURNAL_BYTES));
         assert_eq!(journal.entries().len(), 1, "the newest entry stays, whatever its size");

@@ -1,5 +1,7 @@
 //! The journal's entry of a request in progress.
 
+use std::sync::Arc;
+
 use tonic::Code;
 
 use crate::emulator::error::ApiError;
@@ -10,7 +12,7 @@ use crate::emulator::journal::{Journal, JournalEntry, Outcome};
 pub(crate) struct JournalRecord<'a> {
     journal: &'a Journal,
     sequence: u64,
-    principal: Option<String>,
+    principal: Option<Arc<str>>,
     by_fault: bool,
     finished: bool,
 }
@@ -20,8 +22,8 @@ impl<'a> JournalRecord<'a> {
         Self { journal, sequence, principal: None, by_fault: false, finished: false }
     }
 
-    pub(crate) fn set_principal(&mut self, principal: &str) {
-        self.principal = Some(principal.to_owned());
+    pub(crate) fn set_principal(&mut self, principal: &Arc<str>) {
+        self.principal = Some(Arc::clone(principal));
     }
 
     pub(super) fn set_by_fault(&mut self) {
@@ -86,6 +88,6 @@ fn log(entry: &JournalEntry) {
     let JournalEntry { method, name, principal, outcome: Some(outcome), .. } = entry else { return };
     let Outcome { code, reason, hop, by_fault, .. } = outcome;
     tracing::info!(
-        %method, name, principal, ?code, reason, hop, fault = by_fault, "a request to the emulator"
+        %method, name, principal = principal.as_deref(), ?code, reason, hop, fault = by_fault, "a request to the emulator"
     );
 }

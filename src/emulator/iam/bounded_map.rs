@@ -63,17 +63,19 @@ impl<K: Hash + Eq + HeapBytes, V: HeapBytes> BoundedMap<K, V> {
     /// according to `is_over`. If the rest is still too large, removes the oldest ones until an eighth of the
     /// limit is free. The newest entry always stays.
     pub(crate) fn insert(&mut self, key: K, value: V, is_over: impl Fn(&V) -> bool) {
-        let size = size(&key, &value);
-        if let Some(old) = self.entries.shift_remove(&key) {
-            self.bytes -= self::size(&key, &old);
-        }
+        let key_bytes = size_of::<K>() + key.heap_bytes();
+        let size = key_bytes + size_of::<V>() + value.heap_bytes();
         if self.bytes + size > self.sweep_at {
             self.retain(|_, value| !is_over(value));
             self.make_room(size);
             self.sweep_at = self.bytes.saturating_mul(2).clamp(FIRST_SWEEP.min(self.limit), self.limit);
         }
         self.bytes += size;
-        self.entries.insert(key, value);
+        let (index, old) = self.entries.insert_full(key, value);
+        if let Some(old) = old {
+            self.bytes -= key_bytes + size_of::<V>() + old.heap_bytes();
+            self.entries.move_index(index, self.entries.len() - 1);
+        }
     }
 
     /// Removes an entry, and returns its value.

@@ -1,7 +1,9 @@
 //! What the journal says about one request.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderName;
 use tonic::Code;
 
 use crate::emulator::method::Method;
@@ -33,11 +35,11 @@ pub struct JournalEntry {
     pub(crate) method: Method,
     pub(crate) protocol: Protocol,
     pub(crate) connection: u64,
-    pub(crate) principal: Option<String>,
+    pub(crate) principal: Option<Arc<str>>,
     pub(crate) name: String,
     pub(crate) delegates: Vec<String>,
     pub(crate) fields: RequestFields,
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(HeaderName, String)>,
     pub(crate) outcome: Option<Outcome>,
 }
 
@@ -90,8 +92,8 @@ impl JournalEntry {
         &self.fields
     }
 
-    /// Returns all headers in the order of arrival, with names in lower case.
-    pub fn headers(&self) -> &[(String, String)] {
+    /// Returns all headers in the order of arrival. A name with several values comes several times.
+    pub fn headers(&self) -> &[(HeaderName, String)] {
         &self.headers
     }
 
@@ -110,20 +112,22 @@ impl JournalEntry {
         let fields = &self.fields;
         let outcome = self.outcome.as_ref();
         let texts = [
-            self.principal.as_ref(),
-            Some(&self.name),
-            fields.audience.as_ref(),
-            fields.grant_type.as_ref(),
-            fields.options.as_ref(),
-            outcome.and_then(|outcome| outcome.reason.as_ref()),
-            outcome.and_then(|outcome| outcome.message.as_ref()),
+            self.principal.as_deref(),
+            Some(self.name.as_str()),
+            fields.audience.as_deref(),
+            fields.grant_type.as_deref(),
+            fields.options.as_deref(),
+            outcome.and_then(|outcome| outcome.reason.as_deref()),
+            outcome.and_then(|outcome| outcome.message.as_deref()),
         ];
         let of_list = |list: &[String]| list.iter().map(|text| size_of::<String>() + text.len()).sum();
-        let of_headers =
-            self.headers.iter().map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len());
+        let of_headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| size_of::<(HeaderName, String)>() + name.as_str().len() + value.len());
         let lists: [usize; 3] = [of_list(&self.delegates), of_list(&fields.scopes), of_headers.sum()];
         size_of::<Self>()
-            + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            + texts.into_iter().flatten().map(str::len).sum::<usize>()
             + lists.into_iter().sum::<usize>()
     }
 }

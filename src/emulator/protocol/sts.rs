@@ -92,7 +92,7 @@ async fn exchange(
     apply_fault(context, &request.audience, record).await?;
     let identities = &context.state.identities;
     let federated = Federated::identify(identities, &request.audience, kind, &request.subject_token)?;
-    record.set_principal(federated.name());
+    record.set_principal(&federated.name().into());
     let scopes = scopes_of(request);
     if scopes.is_empty() || !are_scopes(&scopes) {
         return Err(OauthError::new("invalid_scope", "Invalid OAuth scope."));

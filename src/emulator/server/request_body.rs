@@ -11,8 +11,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
-use pin_project_lite::pin_project;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tonic::Code;
 
 use super::content_encoding::ContentEncoding;
@@ -85,18 +84,16 @@ impl TooSlow {
 /// Returns a body that breaks off after [`BODY_TIMEOUT`], and whether it did so.
 pub(super) fn timed(body: Body) -> (Body, TooSlow) {
     let too_slow = TooSlow::default();
-    let sleep = tokio::time::sleep(BODY_TIMEOUT);
-    (Body::new(TimedBody { body, sleep, too_slow: too_slow.clone() }), too_slow)
+    let deadline = Instant::now() + BODY_TIMEOUT;
+    (Body::new(TimedBody { body, deadline, sleep: None, too_slow: too_slow.clone() }), too_slow)
 }
 
-pin_project! {
-    struct TimedBody {
-        #[pin]
-        body: Body,
-        #[pin]
-        sleep: Sleep,
-        too_slow: TooSlow,
-    }
+/// A body with a deadline. Most bodies arrive together with the head, and need no timer.
+struct TimedBody {
+    body: Body,
+    deadline: Instant,
+    sleep: Option<Pin<Box<Sleep>>>,
+    too_slow: TooSlow,
 }
 
 impl http_body::Body for TimedBody {
@@ -104,15 +101,16 @@ impl http_body::Body for TimedBody {
     type Error = axum::Error;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = self.project();
-        if let Poll::Ready(frame) = this.body.poll_frame(context) {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             return Poll::Ready(frame);
         }
-        this.sleep.poll(context).map(|()| {
-            this.too_slow.0.store(true, Ordering::Relaxed);
+        let deadline = self.deadline;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        sleep.as_mut().poll(context).map(|()| {
+            self.too_slow.0.store(true, Ordering::Relaxed);
             Some(Err(axum::Error::new("the body did not arrive in time")))
         })
     }

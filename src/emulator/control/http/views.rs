@@ -54,7 +54,7 @@ pub(super) fn journal_entry(entry: &JournalEntry) -> Value {
     add("payloadLength", fields.payload_len.map(Value::from));
     add("grantType", fields.grant_type.clone().map(Value::from));
     add("options", fields.options.clone().map(Value::from));
-    let metadata: Vec<_> = entry.headers.iter().map(|(name, value)| json!([name, value])).collect();
+    let metadata: Vec<_> = entry.headers.iter().map(|(name, value)| json!([name.as_str(), value])).collect();
     json!({
         "sequence": entry.sequence,
         "receivedAt": timestamp(entry.received_at),

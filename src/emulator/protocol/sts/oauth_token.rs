@@ -102,7 +102,7 @@ fn access_token(
 ) -> Result<Value, OauthError> {
     let identities = &context.state.identities;
     let federated = ExternalIdentity::find(identities, &session.account)?.sign_in()?;
-    record.set_principal(federated.name());
+    record.set_principal(&federated.name().into());
     let expires_in = federated.lifetime().as_secs();
     let issued = federated.record(identities, session.scopes.clone(), &session.client_id, None);
     let token = identities.issue_for_refresh_token(refresh_token, issued)?.ok_or_else(expired)?;
