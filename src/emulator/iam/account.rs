@@ -1,9 +1,10 @@
 //! Service accounts: their names and their keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::bounded_map::{BoundedMap, HeapBytes, MAP_BYTES};
 use super::key_ring::KeyRing;
 use crate::emulator::fingerprint;
 
@@ -56,7 +57,17 @@ impl fmt::Debug for Account {
     }
 }
 
-/// All accounts so far: those of the policies, and without a policy those that requests have named.
+impl HeapBytes for Arc<Account> {
+    fn heap_bytes(&self) -> usize {
+        ACCOUNT_BYTES + self.email.len()
+    }
+}
+
+/// About how much memory an account takes with its key, besides its name.
+const ACCOUNT_BYTES: usize = 2048;
+
+/// The accounts: those of the policy, and those that earlier policies, and without a policy requests, have named.
+/// Only the newest of the others stay, as many as take [`MAP_BYTES`].
 #[derive(Debug, Default)]
 pub(crate) struct Accounts(RwLock<Tables>);
 
@@ -65,7 +76,13 @@ struct Tables {
     by_email: HashMap<Arc<str>, Arc<Account>>,
     by_id: HashMap<Arc<str>, Arc<Account>>,
     /// Those that were deleted, by unique id: they get their keys back when they are restored.
-    deleted: HashMap<Arc<str>, Arc<Account>>,
+    deleted: BoundedMap<Arc<str>, Arc<Account>>,
+    /// The addresses of the policy's accounts.
+    named: HashSet<Arc<str>>,
+    /// The addresses of other accounts, the oldest first. Some may have been named or deleted meanwhile.
+    unnamed: VecDeque<Arc<str>>,
+    /// The size of the accounts in `unnamed`.
+    unnamed_bytes: usize,
 }
 
 impl Accounts {
@@ -88,23 +105,17 @@ impl Accounts {
         }
     }
 
-    /// Creates the account, or changes its unique id. It keeps its keys. An account that was deleted is restored
-    /// if it has that unique id.
-    pub(crate) fn declare(&self, email: &str, unique_id: &str) {
-        let known = self.find(email);
-        if known.as_ref().is_some_and(|account| account.unique_id() == unique_id) {
-            return;
-        }
-        let mut account = Account::new(email, unique_id.to_owned());
+    /// Creates the accounts of a policy, or changes their unique ids. They keep their keys. An account that was
+    /// deleted is restored if it has that unique id.
+    pub(crate) fn declare<'a>(&self, accounts: impl IntoIterator<Item = (&'a str, String)>) {
         let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let deleted = tables.deleted.remove(unique_id).filter(|account| account.email() == email);
-        if let Some(known) = known {
-            tables.by_id.remove(known.unique_id());
-            account.keys = Arc::clone(&known.keys);
+        let named = accounts.into_iter().map(|(email, unique_id)| tables.declare(email, unique_id)).collect();
+        let before = std::mem::replace(&mut tables.named, named);
+        for email in before {
+            if !tables.named.contains(&email) {
+                tables.add_unnamed(email);
+            }
         }
-        let account = deleted.unwrap_or_else(|| Arc::new(account));
-        tables.by_email.insert(Arc::clone(&account.email), Arc::clone(&account));
-        tables.by_id.insert(Arc::clone(&account.unique_id), account);
     }
 
     /// Removes a deleted account. A new account of the same name gets new keys.
@@ -112,7 +123,8 @@ impl Accounts {
         let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
         tables.by_email.remove(account.email());
         tables.by_id.remove(account.unique_id());
-        tables.deleted.insert(Arc::clone(&account.unique_id), Arc::clone(account));
+        tables.deleted.insert(Arc::clone(&account.unique_id), Arc::clone(account), |_| false);
+        tables.named.remove(account.email());
     }
 
     /// Returns the addresses of all accounts so far, in order.
@@ -130,9 +142,48 @@ impl Accounts {
             return Arc::clone(found);
         }
         let account = Arc::new(Account::new(email, unique_id));
-        tables.by_email.insert(Arc::clone(&account.email), Arc::clone(&account));
-        tables.by_id.insert(Arc::clone(&account.unique_id), Arc::clone(&account));
+        tables.insert(&account);
+        tables.add_unnamed(Arc::clone(&account.email));
         account
+    }
+}
+
+impl Tables {
+    /// Creates an account, or changes its unique id. Returns its address.
+    fn declare(&mut self, email: &str, unique_id: String) -> Arc<str> {
+        let known = self.by_email.get(email).or_else(|| self.by_id.get(email)).cloned();
+        if let Some(account) = known.as_ref().filter(|account| account.unique_id() == unique_id) {
+            return Arc::clone(&account.email);
+        }
+        let deleted = self.deleted.remove(unique_id.as_str()).filter(|account| account.email() == email);
+        let mut account = Account::new(email, unique_id);
+        if let Some(known) = known {
+            self.by_id.remove(known.unique_id());
+            account.keys = Arc::clone(&known.keys);
+        }
+        let account = deleted.unwrap_or_else(|| Arc::new(account));
+        self.insert(&account);
+        Arc::clone(&account.email)
+    }
+
+    fn insert(&mut self, account: &Arc<Account>) {
+        self.by_email.insert(Arc::clone(&account.email), Arc::clone(account));
+        self.by_id.insert(Arc::clone(&account.unique_id), Arc::clone(account));
+    }
+
+    /// Adds the address of an account that isn't the policy's, and forgets the oldest ones if there are too many.
+    fn add_unnamed(&mut self, email: Arc<str>) {
+        self.unnamed_bytes += ACCOUNT_BYTES + email.len();
+        self.unnamed.push_back(email);
+        while self.unnamed_bytes > MAP_BYTES && self.unnamed.len() > 1 {
+            let Some(oldest) = self.unnamed.pop_front() else { return };
+            self.unnamed_bytes -= ACCOUNT_BYTES + oldest.len();
+            if !self.named.contains(&oldest)
+                && let Some(account) = self.by_email.remove(&oldest)
+            {
+                self.by_id.remove(account.unique_id());
+            }
+        }
     }
 }
 
@@ -197,6 +248,39 @@ mod tests {
         let made = accounts.get("115512345678901234567");
         assert_eq!(made.unique_id(), "115512345678901234567");
         assert_eq!(accounts.get(made.email()).unique_id(), "115512345678901234567");
+    }
+
+    /// conf: S10
+    #[test]
+    fn the_oldest_accounts_that_no_policy_names_are_forgotten_and_the_policys_never() {
+        let accounts = Accounts::default();
+        let email = |number: usize| format!("sa-{number:06}@p.iam.gserviceaccount.com");
+        let policy = |numbers: std::ops::Range<usize>| {
+            let emails: Vec<_> = numbers.map(email).collect();
+            accounts.declare(emails.iter().map(|email| (email.as_str(), unique_id_of(email))));
+        };
+        let kept = MAP_BYTES / (ACCOUNT_BYTES + email(0).len());
+        // Named by a request, by a policy, and by a policy before it.
+        accounts.get(&email(0));
+        policy(10..20);
+        policy(0..10);
+        let of_policy = accounts.find(&email(0)).unwrap();
+        for number in 20..20 + kept {
+            accounts.get(&email(number));
+        }
+        assert!(Arc::ptr_eq(&accounts.find(&email(0)).unwrap(), &of_policy), "the policy's accounts stay");
+        assert!((10..20).all(|number| accounts.find(&email(number)).is_none()), "these were the oldest");
+        assert!(accounts.find(&email(20)).is_some() && accounts.find(&email(19 + kept)).is_some());
+        assert_eq!(accounts.emails().len(), kept + 10);
+        accounts.get(&email(20 + kept));
+        assert!(accounts.find(&email(20)).is_none() && accounts.find(&unique_id_of(&email(20))).is_none());
+
+        // Other policies, one after the other.
+        (0..kept).step_by(kept / 3).for_each(|start| policy(start..start + kept / 3));
+        let tables = accounts.0.read().unwrap();
+        assert!(tables.by_email.len() <= kept + kept / 3, "{}", tables.by_email.len());
+        assert_eq!(tables.by_email.len(), tables.by_id.len());
+        assert!(tables.unnamed.len() <= kept);
     }
 
     #[test]

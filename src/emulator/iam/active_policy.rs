@@ -89,9 +89,7 @@ impl PolicyHolder {
 
     fn store(&self, policy: Option<Policy>, since: SystemTime, accounts: &Accounts) {
         // A request that finds the policy must find its accounts too.
-        for (email, unique_id) in policy.iter().flat_map(Policy::accounts) {
-            accounts.declare(email, &unique_id);
-        }
+        accounts.declare(policy.iter().flat_map(Policy::accounts));
         self.active.store(policy.map(|policy| Arc::new(ActivePolicy { policy, since })));
     }
 }
