@@ -1,8 +1,11 @@
 //! Requests of web pages in a browser: Google's APIs are open to all pages, everything else is closed.
 
+use std::time::Duration;
+
 use gcp_iam_credentials::emulator::{Emulator, Fault};
 use gcp_iam_credentials::service_account_path;
 use http::HeaderMap;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 
 use crate::support::emulator::{EMAIL, http, start};
@@ -97,4 +100,23 @@ async fn a_foreign_web_page_can_neither_use_the_metadata_server_nor_change_the_p
     assert_eq!((status.as_u16(), text(&reply, "access-control-allow-origin").as_str()), (200, ""));
     let (status, ..) = http("GET", &url(&emulator, &token), &[flavor], "").await;
     assert_eq!(status, 200);
+}
+
+/// conf: S8
+#[tokio::test]
+async fn a_preflight_with_a_body_keeps_its_connection() {
+    let emulator = start().await;
+    let mut socket = tokio::net::TcpStream::connect(emulator.address()).await.unwrap();
+    for number in 0..10 {
+        let head = b"OPTIONS /token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n";
+        socket.write_all(head).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        socket.write_all(b"{}").await.unwrap();
+        let mut reply = Vec::new();
+        while !reply.ends_with(b"\r\n\r\n") {
+            let byte = socket.read_u8().await.unwrap_or_else(|error| panic!("request {number}: {error}"));
+            reply.push(byte);
+        }
+        assert!(reply.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&reply));
+    }
 }

@@ -62,7 +62,10 @@ impl Services {
             return error.into_response();
         }
         if let Some(reply) = cors::preflight(&head) {
-            return reply;
+            // Unread, the rest of the body would end the connection.
+            return request_body::read(&head.headers, body)
+                .await
+                .map_or_else(ApiError::into_response, |_| reply);
         }
         let reader = cors::Reader::of(&head);
         head.extensions.insert(transport.clone());
