@@ -16,6 +16,7 @@ mod groups;
 mod grpc;
 mod iam_api;
 mod key_pages;
+mod large_policies;
 mod lifecycle;
 mod metadata_server;
 mod oauth;

@@ -7,6 +7,7 @@ mod check_federation;
 mod condition;
 mod cycles;
 mod error;
+mod examples;
 mod external_account;
 mod federation;
 mod grant;
@@ -32,7 +33,7 @@ use self::federation::IdentityPool;
 use self::grant::Grant;
 use self::machine::MetadataServer;
 use self::service_accounts::DeletedAccount;
-use crate::emulator::json_duration;
+use crate::emulator::{document, json_duration};
 
 pub use self::ambiguities::{DisabledAccount, MiddleHop, ProjectInName, UnknownAccount};
 pub(crate) use self::bindings::Binding;
@@ -73,29 +74,30 @@ pub(crate) use self::service_accounts::AccountDetails;
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Policy {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "document::objects_by_name", skip_serializing_if = "BTreeMap::is_empty")]
     projects: BTreeMap<String, ProjectPolicy>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "document::objects_by_name", skip_serializing_if = "BTreeMap::is_empty")]
     service_accounts: BTreeMap<String, AccountPolicy>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "document::objects_by_name", skip_serializing_if = "BTreeMap::is_empty")]
     users: BTreeMap<String, User>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     groups: BTreeMap<String, Vec<Member>>,
     /// Custom roles and their permissions.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     roles: BTreeMap<Role, BTreeSet<String>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "document::objects", skip_serializing_if = "Vec::is_empty")]
     tokens: Vec<FixedToken>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "document::optional_object", skip_serializing_if = "Option::is_none")]
     metadata_server: Option<MetadataServer>,
     /// Workload identity pools and workforce pools, by their full names.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "document::objects_by_name", skip_serializing_if = "BTreeMap::is_empty")]
     identity_pools: BTreeMap<String, IdentityPool>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "document::objects_by_name", skip_serializing_if = "BTreeMap::is_empty")]
     external_accounts: BTreeMap<String, ExternalAccount>,
     /// How long grants that are made with IAM's own API take to come into force.
     #[serde(with = "json_duration::serde_text", skip_serializing_if = "Duration::is_zero")]
     grant_propagation: Duration,
+    #[serde(deserialize_with = "document::object")]
     ambiguities: Ambiguities,
     /// The accounts that were deleted, by their unique ids.
     #[serde(skip)]
@@ -114,7 +116,7 @@ struct ProjectPolicy {
     #[serde(skip_serializing_if = "Option::is_none")]
     organization: Option<u64>,
     api_disabled: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "document::objects", skip_serializing_if = "Vec::is_empty")]
     grants: Vec<Grant>,
 }
 
@@ -134,7 +136,7 @@ struct AccountPolicy {
     /// The scopes for which the account may act as any user.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     domain_wide_delegation: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "document::objects", skip_serializing_if = "Vec::is_empty")]
     grants: Vec<Grant>,
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tonic::Code;
 
 use crate::emulator::clock::Skew;
-use crate::emulator::document::problem_of;
+use crate::emulator::document::{Object, problem_of};
 use crate::emulator::error::{ApiError, GOOGLE_DOMAIN};
 use crate::emulator::faults::{DEFAULT_FAULT_MESSAGE, Fault, PlatformFault, StatusFault};
 use crate::emulator::json_duration;
@@ -173,22 +173,49 @@ pub(super) struct ImpersonatedDocument {
     pub(super) delegates: Vec<String>,
 }
 
+/// The body of a request.
+pub(super) trait Document: DeserializeOwned {
+    /// A valid body, for errors.
+    const EXAMPLE: &'static str;
+}
+
+impl Document for FaultDocument {
+    const EXAMPLE: &'static str =
+        r#"{"effect": "status", "code": "UNAVAILABLE", "method": "SignBlob", "times": 2}"#;
+}
+
+impl Document for ClockDocument {
+    const EXAMPLE: &'static str = r#"{"advance": "3600s"}"#;
+}
+
+impl Document for GrantDocument {
+    const EXAMPLE: &'static str = r#"{"member": "user:alice@example.com", "role": "roles/iam.serviceAccountTokenCreator", "serviceAccount": "sa@p.iam.gserviceaccount.com"}"#;
+}
+
+impl Document for CheckDocument {
+    const EXAMPLE: &'static str = r#"{"principal": "user:alice@example.com", "serviceAccount": "sa@p.iam.gserviceaccount.com", "method": "SignBlob"}"#;
+}
+
+impl Document for ImpersonatedDocument {
+    const EXAMPLE: &'static str =
+        r#"{"source": {"type": "service_account"}, "target": "sa@p.iam.gserviceaccount.com"}"#;
+}
+
 /// Reads the body of a request. The content type doesn't matter, because `curl -d`
 /// sends that of a form.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // serde would accept a list as the fields in order.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(ApiError::invalid_field("", "The body must be a JSON object."));
-    }
+pub(super) fn read<T: Document>(body: &[u8]) -> Result<T, ApiError> {
+    let invalid = |path: &str, problem: &str| {
+        let place = if path.is_empty() { String::new() } else { format!(" at {path}") };
+        let example = T::EXAMPLE;
+        let text = format!("The body is invalid{place}: {problem}\nfix: send, for example, {example}");
+        ApiError::invalid_field(path, &text)
+    };
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let document = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let Object(document) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        ApiError::invalid_field(
-            &path,
-            &format!("The body is invalid at {path}: {}", problem_of(error.inner())),
-        )
+        invalid(if path == "." { "" } else { &path }, &problem_of(error.inner()))
     })?;
-    reader.end().map_err(|error| ApiError::invalid_field("", &format!("The body is invalid: {error}")))?;
+    reader.end().map_err(|error| invalid("", &error.to_string()))?;
     Ok(document)
 }
 
@@ -201,4 +228,36 @@ pub(super) fn method(text: &str) -> Result<Method, ApiError> {
 pub(super) fn duration(field: &str, text: &str) -> Result<Duration, ApiError> {
     json_duration::parse_non_negative(text)
         .ok_or_else(|| ApiError::invalid_field(field, json_duration::EXPECTED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks that the example is valid, and that an error names the place, what was expected, and the example.
+    fn check<T: Document>(wrong: &str, place: &str, expected: &str) {
+        assert!(read::<T>(T::EXAMPLE.as_bytes()).is_ok(), "{}", T::EXAMPLE);
+        let Err(error) = read::<T>(wrong.as_bytes()) else { panic!("{wrong} is accepted") };
+        let fix = format!("\nfix: send, for example, {}", T::EXAMPLE);
+        for part in [place, expected, &fix] {
+            assert!(error.message().contains(part), "{wrong}: {}", error.message());
+        }
+    }
+
+    /// conf: I12
+    #[test]
+    fn an_invalid_document_is_refused_with_its_place_and_an_example() {
+        check::<FaultDocument>(
+            r#"{"effect": "hang", "times": "2"}"#,
+            "at times",
+            "expected a number, got a string",
+        );
+        check::<FaultDocument>(r#"{"effct": "hang"}"#, "at effct", "unknown field `effct`");
+        check::<FaultDocument>(r#"["hang"]"#, "invalid: ", "expected an object, got a list");
+        check::<ClockDocument>(r#"{"advance": 60}"#, "at advance", "expected a string, got a number");
+        check::<GrantDocument>("{}", "invalid: ", "missing field `member`");
+        check::<CheckDocument>(r#"{"delegates": [1]}"#, "at delegates[0]", "expected a string");
+        check::<ImpersonatedDocument>("{", "invalid", "EOF");
+        check::<ImpersonatedDocument>("", "invalid", "EOF");
+    }
 }

@@ -3,9 +3,12 @@
 use std::convert::Infallible;
 use std::fmt;
 
+use super::examples::example_at;
 use crate::emulator::error::ApiError;
 
 /// Why a policy is invalid, and at which place.
+///
+/// Its text also has an example of what is expected there.
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::Policy;
@@ -36,6 +39,12 @@ impl PolicyError {
         &self.path
     }
 
+    /// Returns the same problem, whose place is inside `outer`.
+    pub(super) fn inside(self, outer: &str) -> Self {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        Self { path: format!("{outer}{dot}{}", self.path), ..self }
+    }
+
     /// Returns the same problem at `path`.
     pub(crate) fn at(self, path: impl Into<String>) -> Self {
         Self { path: path.into(), ..self }
@@ -45,8 +54,12 @@ impl PolicyError {
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.path.as_str() {
-            "" => write!(f, "invalid policy: {}", self.problem),
-            path => write!(f, "invalid policy at {path}: {}", self.problem),
+            "" => write!(f, "invalid policy: {}", self.problem)?,
+            path => write!(f, "invalid policy at {path}: {}", self.problem)?,
+        }
+        match example_at(&self.path) {
+            Some(example) => write!(f, "\nfix: write, for example, {example}"),
+            None => Ok(()),
         }
     }
 }

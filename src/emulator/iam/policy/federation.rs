@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Policy;
+use crate::emulator::document;
 use crate::emulator::iam::federation::names::split_provider;
 
 /// The mapping of a provider for OpenID Connect that has none.
@@ -26,6 +27,7 @@ const AWS_MAPPING: [(&str, &str); 2] = [
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct IdentityPool {
     pub(super) disabled: bool,
+    #[serde(deserialize_with = "document::objects_by_name")]
     pub(super) providers: BTreeMap<String, IdentityProvider>,
 }
 
@@ -53,9 +55,9 @@ pub(super) struct IdentityPool {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct IdentityProvider {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "document::optional_object", skip_serializing_if = "Option::is_none")]
     pub(crate) oidc: Option<OidcProvider>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "document::optional_object", skip_serializing_if = "Option::is_none")]
     pub(crate) aws: Option<AwsProvider>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) attribute_mapping: BTreeMap<String, String>,

@@ -12,7 +12,7 @@ use super::member::Member;
 use super::resource::{Moment, Resource};
 use super::role::Role;
 use crate::emulator::iam::account::project_of;
-use crate::emulator::json_duration;
+use crate::emulator::{document, json_duration};
 
 /// Grants a role or permissions to some members.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub(super) struct Grant {
     /// How long the policy must have been in force before this grant comes into force.
     #[serde(with = "json_duration::serde_text", skip_serializing_if = "Duration::is_zero")]
     pub(super) propagation: Duration,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "document::optional_object", skip_serializing_if = "Option::is_none")]
     pub(super) condition: Option<Condition>,
 }
 

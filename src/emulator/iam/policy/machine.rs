@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::PolicyError;
+use crate::emulator::document;
 
 /// Whose tokens the metadata server returns, and what it says about the machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ use super::error::PolicyError;
 pub(super) struct MetadataServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) service_account: Option<String>,
-    #[serde(default, skip_serializing_if = "Machine::is_default")]
+    #[serde(deserialize_with = "document::object", default, skip_serializing_if = "Machine::is_default")]
     pub(super) instance: Machine,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) project_attributes: BTreeMap<String, String>,

@@ -1,11 +1,10 @@
 //! Reads `policy.json`.
 
-use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use super::Policy;
 use super::error::PolicyError;
-use crate::emulator::document::problem_of;
+use crate::emulator::document::{Object, problem_of};
 
 /// The parts of the document whose keys are names that a user chose.
 const MAPS: [&str; 8] = [
@@ -31,15 +30,10 @@ impl Policy {
     ///
     /// Returns a [`PolicyError`], with the place in the document, if the text isn't a valid policy.
     pub fn from_json(text: &str) -> Result<Self, PolicyError> {
-        // serde would accept an empty list as an object without members.
-        if text.trim_start().starts_with('[') {
-            return Err(PolicyError::new("", "expected an object, got a list"));
-        }
         let mut reader = serde_json::Deserializer::from_str(text);
-        let policy: Self = serde_path_to_error::deserialize(&mut reader)
+        let Object(policy): Object<Self> = serde_path_to_error::deserialize(&mut reader)
             .map_err(|error| PolicyError::new(path_text(error.path()), problem_of(error.inner())))?;
         reader.end().map_err(|error| PolicyError::new("", error.to_string()))?;
-        check_shape(text)?;
         policy.validate()?;
         Ok(policy)
     }
@@ -71,55 +65,10 @@ fn path_text(path: &Path) -> String {
     text
 }
 
-/// Refuses lists in the place of objects, because serde would accept them as the fields in order.
-fn check_shape(text: &str) -> Result<(), PolicyError> {
-    let document: Value =
-        serde_json::from_str(text).map_err(|error| PolicyError::new("", error.to_string()))?;
-    object(&document, "")?;
-    for part in ["projects", "serviceAccounts", "users", "externalAccounts"] {
-        for (name, entry) in document[part].as_object().into_iter().flatten() {
-            let path = format!("{part}[{name:?}]");
-            object(entry, &path)?;
-            objects(&entry["grants"], &format!("{path}.grants"))?;
-        }
-    }
-    objects(&document["tokens"], "tokens")?;
-    check_pools(&document["identityPools"])?;
-    if let Some(machine) = document["metadataServer"].get("instance") {
-        object(machine, "metadataServer.instance")?;
-    }
-    ["metadataServer", "ambiguities"].into_iter().try_for_each(|part| match document.get(part) {
-        Some(entry) if !entry.is_null() => object(entry, part),
-        _ => Ok(()),
-    })
-}
-
-fn check_pools(pools: &Value) -> Result<(), PolicyError> {
-    for (name, pool) in pools.as_object().into_iter().flatten() {
-        let path = format!("identityPools[{name:?}]");
-        object(pool, &path)?;
-        for (id, provider) in pool["providers"].as_object().into_iter().flatten() {
-            let path = format!("{path}.providers[{id:?}]");
-            object(provider, &path)?;
-            for kind in ["oidc", "aws"].into_iter().filter(|kind| !provider[*kind].is_null()) {
-                object(&provider[kind], &format!("{path}.{kind}"))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn object(value: &Value, path: &str) -> Result<(), PolicyError> {
-    if value.is_object() { Ok(()) } else { Err(PolicyError::new(path, "expected an object")) }
-}
-
-fn objects(list: &Value, path: &str) -> Result<(), PolicyError> {
-    let mut list = list.as_array().into_iter().flatten().enumerate();
-    list.try_for_each(|(index, entry)| object(entry, &format!("{path}[{index}]")))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn error(json: &str) -> PolicyError {
@@ -197,7 +146,51 @@ mod tests {
             let error = error(json);
             assert_eq!(error.path(), path, "{json}: {error}");
             assert!(error.to_string().contains(path), "{error}");
+            let has_example = error.to_string().contains("\nfix: write, for example, ");
+            assert!(has_example || path.is_empty() || path == "projets", "{error}");
         }
+    }
+
+    /// conf: I12
+    #[test]
+    fn no_object_may_be_a_list() {
+        let full = r#"{
+            "projects": {"p": {"number": 7, "grants": [{"members": ["allUsers"], "role": "roles/viewer"}]}},
+            "serviceAccounts": {"sa@p.q": {"grants": [{"members": ["allUsers"], "role": "roles/viewer",
+                "condition": {"expression": "true", "title": "always"}}]}},
+            "users": {"a@b.c": {"refreshToken": "r"}}, "groups": {"g@b.c": ["allUsers"]},
+            "roles": {"projects/p/roles/r": ["a.b.c"]}, "tokens": [{"token": "t", "principal": "user:a@b.c"}],
+            "metadataServer": {"serviceAccount": "sa@p.q", "instance": {"name": "n", "attributes": {"a": "b"}},
+                "projectAttributes": {"a": "b"}},
+            "identityPools": {"projects/1/locations/global/workloadIdentityPools/ci": {"providers": {
+                "a": {"aws": {"accountId": "123456789012"}},
+                "o": {"oidc": {"issuerUri": "https://i"}, "attributeMapping": {"google.subject": "'x'"}}}}},
+            "externalAccounts": {"job": {"provider":
+                "projects/1/locations/global/workloadIdentityPools/ci/providers/o"}},
+            "ambiguities": {"middleHop": "action"}}"#;
+        Policy::from_json(full).unwrap();
+        let mut document: Value = serde_json::from_str(full).unwrap();
+        let mut replaced = 0;
+        while replace_object(&mut document, &mut replaced.clone()) {
+            let error = error(&document.to_string()).to_string();
+            assert!(error.contains("expected") && error.contains("got a list"), "{document}: {error}");
+            document = serde_json::from_str(full).unwrap();
+            replaced += 1;
+        }
+        assert_eq!(replaced, 28);
+    }
+
+    /// Replaces the object of this number by the list of its values. Returns `false` if there aren't so many.
+    fn replace_object(value: &mut Value, number: &mut usize) -> bool {
+        if let Value::Object(object) = value {
+            if *number == 0 {
+                *value = object.values().cloned().collect::<Vec<_>>().into();
+                return true;
+            }
+            *number -= 1;
+            return object.values_mut().any(|value| replace_object(value, number));
+        }
+        value.as_array_mut().into_iter().flatten().any(|value| replace_object(value, number))
     }
 
     #[test]

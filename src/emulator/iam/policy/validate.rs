@@ -1,14 +1,14 @@
 //! Checks what the types can't express: references, unique ids, cycles of groups.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
-use super::Policy;
 use super::error::PolicyError;
 use super::grant::Grant;
 use super::machine::MetadataServer;
 use super::member::Member;
 use super::permissions;
 use super::role::{Role, predefined_names};
+use super::{AccountPolicy, FixedToken, Policy};
 use crate::emulator::iam::account::is_well_formed;
 
 impl Policy {
@@ -31,42 +31,50 @@ impl Policy {
         self.check_metadata_server()
     }
 
+    // Places are written when there is an error: most policies are valid, and some are large.
+
     fn check_accounts(&self) -> Result<(), PolicyError> {
-        let mut ids = BTreeSet::new();
-        for (email, account) in &self.service_accounts {
-            let path = format!("serviceAccounts[{email:?}]");
-            if !email.contains('@') || !is_well_formed(email) {
-                return Err(PolicyError::new(path, "expected the e-mail address of a service account"));
-            }
-            if let Some(id) = &account.unique_id {
-                let path = format!("{path}.uniqueId");
-                if id.is_empty() || id.len() > 30 || !id.bytes().all(|b| b.is_ascii_digit()) {
-                    return Err(PolicyError::new(path, format!("expected 1 to 30 digits, got {id:?}")));
-                }
-                if !ids.insert(id) {
-                    return Err(PolicyError::new(path, "another account has this unique id"));
-                }
-            }
-            self.check_grants(&account.grants, &path)?;
+        let mut ids = HashSet::new();
+        self.service_accounts.iter().try_for_each(|(email, account)| {
+            let inside = |error: PolicyError| error.inside(&format!("serviceAccounts[{email:?}]"));
+            self.check_account(email, account, &mut ids).map_err(inside)
+        })
+    }
+
+    fn check_account<'p>(
+        &self,
+        email: &str,
+        account: &'p AccountPolicy,
+        ids: &mut HashSet<&'p str>,
+    ) -> Result<(), PolicyError> {
+        if !email.contains('@') || !is_well_formed(email) {
+            return Err(PolicyError::new("", "expected the e-mail address of a service account"));
         }
-        Ok(())
+        if let Some(id) = &account.unique_id {
+            if id.is_empty() || id.len() > 30 || !id.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(PolicyError::new("uniqueId", format!("expected 1 to 30 digits, got {id:?}")));
+            }
+            if !ids.insert(id) {
+                return Err(PolicyError::new("uniqueId", "another account has this unique id"));
+            }
+        }
+        self.check_grants(&account.grants)
     }
 
     fn check_projects(&self) -> Result<(), PolicyError> {
-        for (name, project) in &self.projects {
-            let path = format!("projects[{name:?}]");
-            if name.is_empty() || name.contains(['/', '@', ' ']) {
-                return Err(PolicyError::new(path, "expected a project id"));
-            }
-            self.check_grants(&project.grants, &path)?;
-        }
-        Ok(())
+        self.projects.iter().try_for_each(|(name, project)| {
+            let checked = match name.is_empty() || name.contains(['/', '@', ' ']) {
+                true => Err(PolicyError::new("", "expected a project id")),
+                false => self.check_grants(&project.grants),
+            };
+            checked.map_err(|error| error.inside(&format!("projects[{name:?}]")))
+        })
     }
 
     fn check_groups(&self) -> Result<(), PolicyError> {
         for (group, members) in &self.groups {
             for (index, member) in members.iter().enumerate() {
-                self.check_member(member, &format!("groups[{group:?}][{index}]"))?;
+                self.check_member(member).map_err(|error| error.at(format!("groups[{group:?}][{index}]")))?;
             }
         }
         self.check_cycles()
@@ -84,26 +92,24 @@ impl Policy {
     }
 
     fn check_tokens(&self) -> Result<(), PolicyError> {
-        let mut seen = BTreeSet::new();
-        for (index, fixed) in self.tokens.iter().enumerate() {
-            let path = format!("tokens[{index}]");
-            if fixed.token.is_empty() || !fixed.token.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err(PolicyError::new(
-                    format!("{path}.token"),
-                    "a token consists of visible ASCII without spaces",
-                ));
-            }
-            if !seen.insert(&fixed.token) {
-                return Err(PolicyError::new(format!("{path}.token"), "another entry has this token"));
-            }
-            let path = format!("{path}.principal");
-            if !fixed.principal.is_principal() {
-                let problem = "a principal is user:…, serviceAccount:… or principal://…";
-                return Err(PolicyError::new(path, problem));
-            }
-            self.check_member(&fixed.principal, &path)?;
+        let mut seen = HashSet::new();
+        self.tokens.iter().enumerate().try_for_each(|(index, fixed)| {
+            self.check_token(fixed, &mut seen).map_err(|error| error.inside(&format!("tokens[{index}]")))
+        })
+    }
+
+    fn check_token<'p>(&self, fixed: &'p FixedToken, seen: &mut HashSet<&'p str>) -> Result<(), PolicyError> {
+        if fixed.token.is_empty() || !fixed.token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(PolicyError::new("token", "a token consists of visible ASCII without spaces"));
         }
-        Ok(())
+        if !seen.insert(&fixed.token) {
+            return Err(PolicyError::new("token", "another entry has this token"));
+        }
+        if !fixed.principal.is_principal() {
+            let problem = "a principal is user:…, serviceAccount:… or principal://…";
+            return Err(PolicyError::new("principal", problem));
+        }
+        self.check_member(&fixed.principal).map_err(|error| error.at("principal"))
     }
 
     fn check_metadata_server(&self) -> Result<(), PolicyError> {
@@ -116,50 +122,50 @@ impl Policy {
         }
     }
 
-    fn check_grants(&self, grants: &[Grant], path: &str) -> Result<(), PolicyError> {
-        for (index, grant) in grants.iter().enumerate() {
-            let path = format!("{path}.grants[{index}]");
-            if grant.members.is_empty() {
-                return Err(PolicyError::new(format!("{path}.members"), "a grant needs members"));
-            }
-            for (index, member) in grant.members.iter().enumerate() {
-                self.check_member(member, &format!("{path}.members[{index}]"))?;
-            }
-            if let Some(condition) = &grant.condition {
-                condition.check(&format!("{path}.condition"))?;
-            }
-            match &grant.role {
-                Some(_) if !grant.permissions.is_empty() => {
-                    return Err(PolicyError::new(path, "a grant has a role or permissions, not both"));
-                }
-                Some(role) => self.check_role(role, &format!("{path}.role"))?,
-                None if grant.permissions.is_empty() => {
-                    return Err(PolicyError::new(path, "a grant needs a role or permissions"));
-                }
-                None => grant.permissions.iter().try_for_each(|permission| {
-                    check_permission(permission, &format!("{path}.permissions"))
-                })?,
-            }
-        }
-        Ok(())
+    fn check_grants(&self, grants: &[Grant]) -> Result<(), PolicyError> {
+        grants.iter().enumerate().try_for_each(|(index, grant)| {
+            self.check_grant(grant).map_err(|error| error.inside(&format!("grants[{index}]")))
+        })
     }
 
-    fn check_role(&self, role: &Role, path: &str) -> Result<(), PolicyError> {
+    fn check_grant(&self, grant: &Grant) -> Result<(), PolicyError> {
+        if grant.members.is_empty() {
+            return Err(PolicyError::new("members", "a grant needs members"));
+        }
+        for (index, member) in grant.members.iter().enumerate() {
+            self.check_member(member).map_err(|error| error.at(format!("members[{index}]")))?;
+        }
+        if let Some(condition) = &grant.condition {
+            condition.check("condition")?;
+        }
+        match &grant.role {
+            Some(_) if !grant.permissions.is_empty() => {
+                Err(PolicyError::new("", "a grant has a role or permissions, not both"))
+            }
+            Some(role) => self.check_role(role),
+            None if grant.permissions.is_empty() => {
+                Err(PolicyError::new("", "a grant needs a role or permissions"))
+            }
+            None => grant.permissions.iter().try_for_each(|name| check_permission(name, "permissions")),
+        }
+    }
+
+    fn check_role(&self, role: &Role) -> Result<(), PolicyError> {
         if role.predefined_permissions().is_some() || self.roles.contains_key(role) {
             return Ok(());
         }
         let known = predefined_names();
         let problem = format!("unknown role {:?}; known are {known} and those in roles", role.as_str());
-        Err(PolicyError::new(path, problem))
+        Err(PolicyError::new("role", problem))
     }
 
-    fn check_member(&self, member: &Member, path: &str) -> Result<(), PolicyError> {
+    fn check_member(&self, member: &Member) -> Result<(), PolicyError> {
         let problem = match (member.as_service_account(), member.as_group()) {
             (Some(email), _) if !self.knows(email) => "this account is not among serviceAccounts",
             (_, Some(group)) if !self.groups.contains_key(group) => "this group is not among groups",
             _ => return Ok(()),
         };
-        Err(PolicyError::new(path, format!("{:?}: {problem}", member.as_str())))
+        Err(PolicyError::new("", format!("{:?}: {problem}", member.as_str())))
     }
 }
 
