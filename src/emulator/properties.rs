@@ -2,6 +2,7 @@
 
 mod assertion;
 mod control;
+mod federation;
 mod in_memory;
 mod metadata;
 mod policy;
@@ -10,6 +11,7 @@ mod rest;
 
 pub use self::assertion::assertions;
 pub use self::control::control_documents;
+pub use self::federation::{federated_tokens, token_exchanges};
 pub use self::metadata::metadata_pages;
 pub use self::policy::policies;
 pub use self::query::rest_queries;

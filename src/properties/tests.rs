@@ -34,6 +34,7 @@ targets! {
     claims,
     control_documents,
     credential_files,
+    federated_tokens,
     grpc_timeouts,
     hosts,
     id_tokens,
@@ -46,6 +47,7 @@ targets! {
     rest_queries,
     scopes,
     statuses,
+    token_exchanges,
     token_replies,
 }
 

@@ -81,6 +81,33 @@ async fn forms(scene: &Scene, endpoint: &str, assertion: &str, refresh_token: &s
         let (_, reply) = text("POST", &format!("{endpoint}/token"), &form, body).await;
         scene.shown.text("reply of the token endpoint", reply);
     }
+    let exchange = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&requested_token_type=\
+                    urn:ietf:params:oauth:token-type:access_token&audience=//iam.googleapis.com/x&scope=openid";
+    let client = format!("client_id=a&client_secret={payload}");
+    for (page, body) in [
+        (
+            "token",
+            format!(
+                "{exchange}&subject_token={payload}&subject_token_type=urn:ietf:params:oauth:token-type:jwt"
+            ),
+        ),
+        (
+            "token",
+            format!(
+                "{exchange}&subject_token={payload}&subject_token_type=urn:ietf:params:oauth:token-type:access_token"
+            ),
+        ),
+        (
+            "oauthtoken",
+            format!("grant_type=authorization_code&{client}&code={payload}&code_verifier={payload}"),
+        ),
+        ("oauthtoken", format!("grant_type=refresh_token&{client}&refresh_token={refresh_token}")),
+        ("introspect", format!("token={payload}")),
+        ("revoke", format!("token={refresh_token}")),
+    ] {
+        let (_, reply) = text("POST", &format!("{endpoint}/v1/{page}"), &form, body).await;
+        scene.shown.text("reply of the STS", reply);
+    }
 }
 
 /// Sends requests with secrets in their queries.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::ApiError;
+use crate::printable::printable;
 
 /// An OAuth error, for the body and the status of a reply.
 #[derive(Clone, Debug)]
@@ -15,12 +16,14 @@ pub(crate) struct OauthError {
 }
 
 impl OauthError {
-    pub(crate) fn new(error: &'static str, description: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error, description: description.into() }
+    /// Returns an error whose description is in one line: it may contain a client's text.
+    pub(crate) fn new(error: &'static str, description: impl AsRef<str>) -> Self {
+        let description = printable(description.as_ref()).into_owned();
+        Self { status: StatusCode::BAD_REQUEST, error, description }
     }
 
     /// An invalid grant, with the error `invalid_grant`.
-    pub(crate) fn grant(description: impl Into<String>) -> Self {
+    pub(crate) fn grant(description: impl AsRef<str>) -> Self {
         Self::new("invalid_grant", description)
     }
 

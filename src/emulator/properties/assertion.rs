@@ -89,7 +89,7 @@ fn is_own_endpoint(audience: &str) -> bool {
 }
 
 /// Replaces each `@` and number by the seconds since 1970 of that many seconds from now.
-fn with_instants(text: &str, now: i64) -> String {
+pub(super) fn with_instants(text: &str, now: i64) -> String {
     let mut pieces = text.split('@');
     let mut claims = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
+use http::request::Builder;
 use http::{Request, StatusCode};
 use serde_json::Value;
 
@@ -36,14 +37,32 @@ impl InMemory {
         Self { state, services, runtime: runtime.unwrap_or_else(|error| panic!("no runtime: {error}")) }
     }
 
-    /// Sends a request of this content type, if its method and its path are legal.
+    /// Sends a request of this content type with a bearer token, if its method and its path are legal.
     pub(super) fn send(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Option<Reply> {
-        let request = Request::builder()
+        let bearer = Request::builder().header("authorization", "Bearer hidden-bearer");
+        self.send_with(bearer, method, path, content_type, body)
+    }
+
+    /// Posts JSON without a token.
+    pub(super) fn post(&self, path: &str, body: &Value) -> Reply {
+        let body = body.to_string();
+        let reply = self.send_with(Request::builder(), "POST", path, "application/json", body.as_bytes());
+        reply.unwrap_or_else(|| panic!("the request is legal"))
+    }
+
+    fn send_with(
+        &self,
+        head: Builder,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Option<Reply> {
+        let request = head
             .method(method)
             .uri(path)
             .header("host", "127.0.0.1:1")
             .header("content-type", content_type)
-            .header("authorization", "Bearer hidden-bearer")
             .header("metadata-flavor", "Google")
             .body(Body::from(body.to_vec()))
             .ok()

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{Request, Response};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::client::Client;
 use crate::emulator::api::context::{RequestContext, RequestSummary};
@@ -11,7 +12,6 @@ use crate::emulator::clock::unix;
 use crate::emulator::error::OauthError;
 use crate::emulator::method::Method;
 use crate::emulator::protocol::oauth_body;
-use crate::emulator::reply::Json;
 use crate::emulator::state::EmulatorState;
 use crate::sts_protocol::{Introspection, TokenDescription};
 
@@ -27,45 +27,38 @@ struct TokenForm {
 
 /// Says what a token from the STS is good for.
 pub(super) async fn introspect(context: RequestContext, request: Request<Body>) -> Response<Body> {
-    match read(&context, Method::TokenInfo, request).await {
-        Ok(token) => Json(describe(&context.state, &token)).into_response(),
-        Err(error) => error.into_response(),
-    }
+    let record = match context.begin(RequestSummary::of_name(Method::TokenInfo, "")).await {
+        Ok(record) => record,
+        Err(error) => return OauthError::from(error).into_response(),
+    };
+    let token = token_in(&context, request).await;
+    oauth_body::reply(record, token.map(|token| describe(&context.state, &token)))
 }
 
 /// Ends a token. A token that isn't valid is as good as ended (RFC 7009).
 pub(super) async fn revoke(context: RequestContext, request: Request<Body>) -> Response<Body> {
-    match read(&context, Method::Revoke, request).await {
-        Ok(token) => {
-            context.state.identities.revoke(&token);
-            ().into_response()
-        }
-        Err(error) => error.into_response(),
-    }
-}
-
-/// Returns the token that a request is about, after recording the request and applying the fault in force.
-async fn read(
-    context: &RequestContext,
-    method: Method,
-    request: Request<Body>,
-) -> Result<String, OauthError> {
-    let record = context.begin(RequestSummary::of_name(method, "")).await?;
-    let token = match Client::read(&context.headers) {
-        Ok(_) => oauth_body::read(request).await.and_then(|TokenForm { token }| match token.is_empty() {
-            true => Err(OauthError::new("invalid_request", "Missing required parameter: token")),
-            false => Ok(token),
-        }),
-        Err(error) => Err(error),
+    let record = match context.begin(RequestSummary::of_name(Method::Revoke, "")).await {
+        Ok(record) => record,
+        Err(error) => return OauthError::from(error).into_response(),
     };
-    match &token {
-        Ok(_) => record.finish(None),
-        Err(error) => record.finish_with_oauth_error(error.code(), error.error, &error.description),
-    }
-    token
+    let revoked = token_in(&context, request).await.map(|token| {
+        context.state.identities.revoke(&token);
+        json!({})
+    });
+    oauth_body::reply(record, revoked)
 }
 
-fn describe(state: &EmulatorState, token: &str) -> serde_json::Value {
+/// Returns the token that a request is about.
+async fn token_in(context: &RequestContext, request: Request<Body>) -> Result<String, OauthError> {
+    Client::read(&context.headers)?;
+    let TokenForm { token } = oauth_body::read(request).await?;
+    if token.is_empty() {
+        return Err(OauthError::new("invalid_request", "Missing required parameter: token"));
+    }
+    Ok(token)
+}
+
+fn describe(state: &EmulatorState, token: &str) -> Value {
     let record = state.identities.live_token(token);
     let token = record.and_then(|record| {
         let details = record.sts.as_ref()?;

@@ -15,7 +15,6 @@ use crate::emulator::iam::federation::sign_ins::Session;
 use crate::emulator::journal::RequestFields;
 use crate::emulator::method::Method;
 use crate::emulator::protocol::oauth_body;
-use crate::emulator::reply::Json;
 
 /// A request for tokens.
 #[derive(Default, Deserialize)]
@@ -42,16 +41,8 @@ pub(super) async fn handle(context: RequestContext, request: Request<Body>) -> R
         Ok(record) => record,
         Err(error) => return OauthError::from(error).into_response(),
     };
-    match grant(&context, form, &mut record) {
-        Ok(reply) => {
-            record.finish(None);
-            Json(reply).into_response()
-        }
-        Err(error) => {
-            record.finish_with_oauth_error(error.code(), error.error, &error.description);
-            error.into_response()
-        }
-    }
+    let result = grant(&context, form, &mut record);
+    oauth_body::reply(record, result)
 }
 
 fn grant(

@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::emulator::error::OauthError;
+use crate::emulator::error::{OauthError, shorten};
 use crate::emulator::iam::federation::access_boundary::AccessBoundary;
 use crate::emulator::iam::federation::names::{is_workforce, provider_in};
 
@@ -47,7 +47,8 @@ impl Options {
         if !decoded.starts_with('{') {
             return Err(invalid("they aren't a JSON object."));
         }
-        let options: Self = serde_json::from_str(&decoded).map_err(|error| invalid(&format!("{error}.")))?;
+        let options: Self = serde_json::from_str(&decoded)
+            .map_err(|error| invalid(&format!("{}.", shorten(&error.to_string()))))?;
         if let Some(project) = &options.user_project {
             if !provider_in(audience).is_some_and(is_workforce) {
                 return Err(invalid("only a workforce pool has a userProject."));
