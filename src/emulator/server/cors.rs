@@ -12,11 +12,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response};
 
 /// The paths of the services that answer every web page.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 11] = [
     "/.well-known/openid-configuration",
     "/revoke",
     "/token",
     "/tokeninfo",
+    "/userinfo/v2/me",
     "/v1/introspect",
     "/v1/oauthtoken",
     "/v1/revoke",
