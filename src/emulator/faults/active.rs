@@ -6,6 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::{Fault, FaultId, PlatformFault};
 use crate::emulator::method::Method;
 
+/// How many faults can be in force. The oldest one ends if there are more.
+const MOST_FAULTS: usize = 1000;
+
 /// The faults in force.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveFaults {
@@ -31,6 +34,9 @@ impl ActiveFaults {
     pub(crate) fn inject(&self, fault: Fault) -> FaultId {
         let id = FaultId::from_number(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let mut list = self.lock();
+        if list.len() >= MOST_FAULTS {
+            list.remove(0);
+        }
         list.push(ActiveFault { id, fault, applied: 0, progress: 0.0 });
         self.any.store(true, Ordering::Release);
         id
@@ -148,5 +154,13 @@ mod tests {
         assert!(faults.clear(id));
         assert!(!faults.clear(id));
         assert!(faults.apply_to(Method::SignBlob, "a@b.c").is_none());
+    }
+    /// conf: S10
+    #[test]
+    fn the_newest_faults_stay_in_force() {
+        let faults = ActiveFaults::default();
+        let ids: Vec<_> = (0..=MOST_FAULTS).map(|_| faults.inject(Fault::hang())).collect();
+        let listed: Vec<_> = faults.list().iter().map(|fault| fault.id).collect();
+        assert_eq!(listed, ids[1..]);
     }
 }

@@ -30,6 +30,9 @@ struct Keys {
 /// How many user-managed keys an account can have.
 const MOST_OF_USER: usize = 10;
 
+/// How many keys stay published after a rotation. The oldest goes first.
+const MOST_RETIRED: usize = 10;
+
 impl KeyRing {
     /// Returns the key that signs for the API. Blocks while it generates the first one.
     pub(crate) fn current(&self, now: SystemTime) -> Result<Arc<SigningKey>, ApiError> {
@@ -73,13 +76,15 @@ impl KeyRing {
         keys.current.iter().chain(&keys.retired).cloned().collect()
     }
 
-    /// Replaces the signing key. Old keys stay published. Blocks while it generates the new one.
+    /// Replaces the signing key. The newest old keys stay published. Blocks while it generates the new one.
     pub(crate) fn rotate(&self, now: SystemTime) -> Result<Arc<SigningKey>, ApiError> {
         let _generating = self.generating.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = Arc::new(SigningKey::generate(now)?);
         let mut keys = self.lock();
         let old = keys.current.replace(Arc::clone(&fresh));
         keys.retired.extend(old);
+        let oldest = keys.retired.len().saturating_sub(MOST_RETIRED);
+        keys.retired.drain(..oldest);
         Ok(fresh)
     }
 
@@ -159,5 +164,13 @@ mod tests {
         assert_eq!(ring.file(now).unwrap().id(), file.id());
         let published: Vec<_> = ring.published().iter().map(|key| key.id().to_owned()).collect();
         assert_eq!(published, [second.id(), first.id(), file.id()]);
+
+        for _ in 0..MOST_RETIRED {
+            ring.rotate(now).unwrap();
+        }
+        let published = ring.of_system();
+        assert_eq!(published.len(), MOST_RETIRED + 1);
+        let is_published = |key: &SigningKey| published.iter().any(|other| other.id() == key.id());
+        assert!(is_published(&second) && !is_published(&first), "only the newest old keys stay");
     }
 }
