@@ -12,8 +12,8 @@ mod tests;
 pub use crate::adc::properties::credential_files;
 pub use crate::client::properties::{replies, statuses};
 pub use crate::emulator::properties::{
-    assertions, control_documents, federated_tokens, metadata_pages, policies, rest_bodies, rest_queries,
-    token_exchanges,
+    assertions, control_documents, federated_tokens, iam_api_requests, metadata_pages, policies, rest_bodies,
+    rest_queries, token_exchanges,
 };
 pub use crate::error::properties::printed_commands;
 pub use crate::grpc_timeout::properties::grpc_timeouts;

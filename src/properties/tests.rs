@@ -37,6 +37,7 @@ targets! {
     federated_tokens,
     grpc_timeouts,
     hosts,
+    iam_api_requests,
     id_tokens,
     metadata_pages,
     names,

@@ -16,6 +16,8 @@ mod lookup;
 mod machine;
 mod member;
 pub(crate) mod permissions;
+#[cfg(test)]
+mod random_changes;
 mod read;
 mod resource;
 mod role;

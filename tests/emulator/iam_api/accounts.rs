@@ -184,6 +184,10 @@ async fn without_a_policy_what_would_have_no_effect_is_refused() {
     assert_eq!(ask("POST", ACCOUNTS, json!({"accountId": "another"})).await.0, 409);
     assert_eq!(ask("POST", &of_builder(":enable"), json!({})).await.0, 200);
     assert_eq!(ask("POST", &of_builder(":getIamPolicy"), json!({})).await.0, 200);
+    for project in ["-", "a%20b", "x@y"] {
+        let path = format!("v1/projects/{project}/serviceAccounts");
+        assert_eq!(ask("POST", &path, json!({"accountId": "another"})).await.0, 400, "{project}");
+    }
     for (method, path, body) in [
         ("POST", of_builder(":setIamPolicy"), json!({"policy": {}})),
         ("POST", of_builder(":disable"), json!({})),

@@ -16,11 +16,16 @@ pub(crate) struct AccountDetails {
     pub(crate) description: String,
 }
 
+/// How many deleted accounts can be restored. The oldest ones are forgotten.
+const MOST_DELETED: usize = 1000;
+
 /// An account that was deleted, and can be restored.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct DeletedAccount {
     email: String,
     account: AccountPolicy,
+    /// Greater than that of all accounts that were deleted before.
+    number: u64,
 }
 
 impl Policy {
@@ -74,9 +79,10 @@ impl Policy {
     /// get them.
     pub(crate) fn delete_account(&mut self, email: &str, unique_id: &str) {
         let Some(account) = self.service_accounts.remove(email) else { return };
+        self.put_away(email, unique_id, account);
         let member = format!("serviceAccount:{email}");
-        let gone = deleted_member(email, unique_id);
-        self.rename_members(&member, &gone);
+        // The account can have grants on itself, so this comes after it was put away.
+        self.rename_members(&member, &deleted_member(email, unique_id));
         for members in self.groups.values_mut() {
             members.retain(|existing| existing.as_str() != member);
         }
@@ -84,14 +90,22 @@ impl Policy {
         if let Some(server) = &mut self.metadata_server {
             server.service_account.take_if(|account| account == email);
         }
-        self.deleted.insert(unique_id.to_owned(), DeletedAccount { email: email.to_owned(), account });
+    }
+
+    fn put_away(&mut self, email: &str, unique_id: &str, account: AccountPolicy) {
+        let number = self.deleted.values().map(|deleted| deleted.number + 1).max().unwrap_or_default();
+        self.deleted
+            .insert(unique_id.to_owned(), DeletedAccount { email: email.to_owned(), account, number });
+        if self.deleted.len() > MOST_DELETED {
+            self.deleted.retain(|_, deleted| deleted.number + MOST_DELETED as u64 > number);
+        }
     }
 
     /// Restores a deleted account with its grants and returns its address. Returns `None` if there is none, or
     /// if there is a new account of the same name.
     pub(crate) fn undelete_account(&mut self, unique_id: &str) -> Option<String> {
         let deleted = self.deleted.get(unique_id).filter(|deleted| !self.knows(&deleted.email))?;
-        let DeletedAccount { email, mut account } = deleted.clone();
+        let DeletedAccount { email, mut account, .. } = deleted.clone();
         self.deleted.remove(unique_id);
         account.unique_id = Some(unique_id.to_owned());
         self.service_accounts.insert(email.clone(), account);
@@ -136,4 +150,25 @@ impl Policy {
 
 fn deleted_member(email: &str, unique_id: &str) -> Member {
     Member(Cow::Owned(format!("deleted:serviceAccount:{email}?uid={unique_id}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_deleted_accounts_are_kept() {
+        let mut policy = Policy::new();
+        let email = "sa@p.iam.gserviceaccount.com";
+        let mut ids = Vec::new();
+        for _ in 0..MOST_DELETED + 5 {
+            policy.create_account(email, AccountDetails::default());
+            let id = policy.accounts().next().unwrap().1;
+            policy.delete_account(email, &id);
+            ids.push(id);
+        }
+        assert_eq!(policy.deleted.len(), MOST_DELETED);
+        assert!(ids[5..].iter().all(|id| policy.deleted_email(id) == Some(email)));
+        assert_eq!(policy.undelete_account(&ids[4]), None);
+    }
 }

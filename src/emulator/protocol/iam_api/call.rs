@@ -17,7 +17,7 @@ use crate::emulator::protocol::proto_json::Fields;
 use crate::emulator::state::EmulatorState;
 
 /// In place of a project: the one that the account belongs to.
-const ANY_PROJECT: &str = "-";
+pub(super) const ANY_PROJECT: &str = "-";
 
 /// One call of a method. The caller's permission isn't checked yet.
 pub(super) struct Call<'a> {

@@ -7,11 +7,11 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::Call;
+use super::call::{ANY_PROJECT, Call};
 use super::empty;
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::fingerprint;
-use crate::emulator::iam::account::{Account, project_of};
+use crate::emulator::iam::account::{Account, is_well_formed, project_of};
 use crate::emulator::iam::identities::Identities;
 use crate::emulator::iam::policy::{AccountDetails, Policy, Resource};
 
@@ -89,6 +89,10 @@ pub(super) fn create(mut call: Call<'_>) -> Result<Value, ApiError> {
     check_id(&id)?;
     check_details(&details)?;
     let email = format!("{id}@{project}.iam.gserviceaccount.com");
+    if project == ANY_PROJECT || !is_well_formed(&email) {
+        let problem = format!("An account is created in a project, got {:?}.", shorten(&project));
+        return Err(ApiError::invalid_field("name", &problem));
+    }
     let exists = || ApiError::account_exists(&id, &project);
     let identities = call.identities;
     let created = identities.change_existing_policy(|policy, _| {
