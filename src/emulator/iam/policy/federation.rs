@@ -38,7 +38,7 @@ pub(super) struct IdentityPool {
 /// `jwks`.
 ///
 /// ```
-/// use gcp_iam_credentials::emulator::{IdentityProvider, Policy};
+/// use gcp_iam_credentials::emulator::{IdentityProvider, Policy, Role};
 ///
 /// let pool = "projects/1/locations/global/workloadIdentityPools/ci";
 /// let github = IdentityProvider::oidc("https://token.actions.githubusercontent.com")
@@ -48,7 +48,7 @@ pub(super) struct IdentityPool {
 /// let shop = format!("principalSet://iam.googleapis.com/{pool}/attribute.repository/octo/shop");
 /// let policy = Policy::new()
 ///     .identity_provider(&format!("{pool}/providers/github"), github)
-///     .grant(shop, "roles/iam.workloadIdentityUser", "deployer@p.iam.gserviceaccount.com");
+///     .grant(shop, Role::WORKLOAD_IDENTITY_USER, "deployer@p.iam.gserviceaccount.com");
 /// policy.validate()?;
 /// # Ok::<(), gcp_iam_credentials::emulator::PolicyError>(())
 /// ```

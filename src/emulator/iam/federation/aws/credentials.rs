@@ -1,6 +1,5 @@
 //! Security credentials of AWS, and the tokens of its metadata server (IMDSv2).
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -13,6 +12,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use crate::emulator::clock::unix;
 use crate::emulator::error::ApiError;
 use crate::emulator::fingerprint;
+use crate::emulator::iam::bounded_map::{BoundedMap, HeapBytes};
 
 /// How long credentials are valid: 6 h.
 const LIFETIME: Duration = Duration::from_secs(6 * 3600);
@@ -43,10 +43,17 @@ impl fmt::Debug for AwsCredentials {
     }
 }
 
+impl HeapBytes for AwsCredentials {
+    fn heap_bytes(&self) -> usize {
+        let texts = [&self.account, &self.access_key_id, &self.secret_access_key, &self.session_token];
+        texts.into_iter().map(HeapBytes::heap_bytes).sum()
+    }
+}
+
 /// All credentials that the emulator has issued as AWS, and the key of its metadata server.
 #[derive(Debug)]
 pub(crate) struct AwsIssuer {
-    by_access_key: Mutex<HashMap<String, AwsCredentials>>,
+    by_access_key: Mutex<BoundedMap<String, AwsCredentials>>,
     session_key: hmac::Key,
 }
 
@@ -70,11 +77,10 @@ impl AwsIssuer {
         let mut table = self.lock();
         let usable =
             |found: &&AwsCredentials| found.account == account && found.expires > now + RENEWAL_MARGIN;
-        if let Some(found) = table.values().find(usable) {
+        if let Some(found) = table.iter().map(|(_, found)| found).find(usable) {
             return Ok(found.clone());
         }
-        table.retain(|_, old| old.expires + REMEMBERED > now);
-        Ok(add(&mut table, fresh(account, now, now + LIFETIME)?))
+        Ok(add(&mut table, fresh(account, now, now + LIFETIME)?, now))
     }
 
     /// Returns credentials of an external account that expired a moment ago.
@@ -83,7 +89,7 @@ impl AwsIssuer {
         account: &str,
         now: SystemTime,
     ) -> Result<AwsCredentials, ApiError> {
-        Ok(add(&mut self.lock(), fresh(account, now - LIFETIME, now)?))
+        Ok(add(&mut self.lock(), fresh(account, now - LIFETIME, now)?, now))
     }
 
     /// Returns a token for requests to the metadata server of an external account.
@@ -101,7 +107,7 @@ impl AwsIssuer {
             && hmac::verify(&self.session_key, session_text(account, expires).as_bytes(), &tag).is_ok()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, AwsCredentials>> {
+    fn lock(&self) -> MutexGuard<'_, BoundedMap<String, AwsCredentials>> {
         self.by_access_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -110,8 +116,13 @@ fn session_text(account: &str, expires: &str) -> String {
     format!("{expires} {account}")
 }
 
-fn add(table: &mut HashMap<String, AwsCredentials>, credentials: AwsCredentials) -> AwsCredentials {
-    table.insert(credentials.access_key_id.clone(), credentials.clone());
+fn add(
+    table: &mut BoundedMap<String, AwsCredentials>,
+    credentials: AwsCredentials,
+    now: SystemTime,
+) -> AwsCredentials {
+    table.retain(|_, old| old.expires + REMEMBERED > now);
+    table.insert(credentials.access_key_id.clone(), credentials.clone(), |_| false);
     credentials
 }
 
@@ -146,8 +157,9 @@ mod tests {
         assert_eq!(issuer.credentials("a", start).unwrap().access_key_id, first.access_key_id);
         let late = first.expires - RENEWAL_MARGIN;
         assert_ne!(issuer.credentials("a", late).unwrap().access_key_id, first.access_key_id);
-        issuer.credentials("c", first.expires + REMEMBERED).unwrap();
+        issuer.expired_credentials("c", first.expires + REMEMBERED).unwrap();
         assert!(issuer.find(&first.access_key_id).is_none(), "the table is bounded");
+        assert_eq!(issuer.lock().iter().count(), 2, "the one of the late request, and the last one");
         assert!(!format!("{first:?}").contains(&first.secret_access_key));
     }
 
