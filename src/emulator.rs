@@ -238,6 +238,18 @@ impl Emulator {
         Ok(format!("{json:#}"))
     }
 
+    /// Returns a token that the platform of an external account of the policy issues, for an hour and for the
+    /// account's provider. A test writes it to the file of [`SubjectTokenSource::File`]. Faults of the platform
+    /// apply, except for their delays.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`EmulatorError::Key`] if the policy has no such account, if it is of AWS, or if no key can be
+    /// generated.
+    pub async fn external_account_token(&self, name: &str) -> Result<String, EmulatorError> {
+        Ok(self.commands.external_account_token(name).await?)
+    }
+
     /// Returns the credential file of a person who signed in with a workforce pool: `name` is that of an
     /// external account of the policy.
     ///

@@ -214,6 +214,15 @@ async fn a_credential_file_is_checked_before_it_is_made() {
     {
         assert_eq!(text("GET", &fixture(query), &[], "").await.0, 400, "{query}");
     }
+    let projected = SubjectTokenSource::File("/run/token".to_owned());
+    let file = file_of(&emulator, "pod", &ExternalAccountFile::new().source(projected));
+    assert_eq!(file["credential_source"]["file"], "/run/token");
+    let token = emulator.external_account_token("pod").await.unwrap();
+    assert_eq!(exchange(&file, &token).await.0, 200);
+    emulator.faults().inject(Fault::platform(PlatformFault::StaleToken).times(1));
+    let stale = emulator.external_account_token("pod").await.unwrap();
+    assert_eq!(exchange(&file, &stale).await.0, 400);
+    assert!(emulator.external_account_token("nobody").await.is_err());
     let nobody = emulator.external_account_json("nobody", &ExternalAccountFile::new()).unwrap_err();
     assert!(nobody.to_string().contains("externalAccounts"), "{nobody}");
 }

@@ -11,9 +11,12 @@ use super::external_account_file::ExternalAccountFile;
 use super::sign_in_file;
 use crate::emulator::clock::{Clock, Skew};
 use crate::emulator::error::ApiError;
-use crate::emulator::faults::{ActiveFault, Fault, FaultId};
+use crate::emulator::faults::{ActiveFault, Fault, FaultId, PlatformFault};
 use crate::emulator::iam::account::Account;
 use crate::emulator::iam::authorization::{self, Chain};
+use crate::emulator::iam::federation::external_identity::{
+    ExternalIdentity, KUBERNETES_LIFETIME, WantedToken,
+};
 use crate::emulator::iam::key_ring::{KeyRing, blocking};
 use crate::emulator::iam::policy::{Member, Policy, PolicyError, Role};
 use crate::emulator::iam::principal::Principal;
@@ -186,6 +189,16 @@ impl Commands {
         file: &ExternalAccountFile,
     ) -> Result<Value, ApiError> {
         file.to_json(&self.0, name)
+    }
+
+    /// Returns a token of an external account, with the fault of its platform in force.
+    pub(crate) async fn external_account_token(&self, name: &str) -> Result<String, ApiError> {
+        let identity = ExternalIdentity::find(&self.0.identities, name)?;
+        let kinds = PlatformFault::OF_TOKENS;
+        let fault = self.0.faults.apply_platform(&kinds, Method::ExternalAccount, name);
+        let fault = fault.and_then(|fault| fault.platform_fault());
+        let wanted = WantedToken { audience: None, lifetime: KUBERNETES_LIFETIME, fault };
+        Ok(identity.issue(&wanted).await?.token)
     }
 
     /// Returns the credential file of a person who signed in with a workforce pool.

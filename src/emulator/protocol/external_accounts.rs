@@ -20,7 +20,9 @@ use crate::emulator::api::context::{RequestContext, RequestSummary};
 use crate::emulator::api::record::JournalRecord;
 use crate::emulator::error::{ApiError, OauthError};
 use crate::emulator::faults::PlatformFault;
-use crate::emulator::iam::federation::external_identity::{ExternalIdentity, SubjectToken, WantedToken};
+use crate::emulator::iam::federation::external_identity::{
+    ExternalIdentity, KUBERNETES_LIFETIME, SubjectToken, WantedToken,
+};
 use crate::emulator::iam::federation::platform_pages as pages;
 use crate::emulator::journal::RequestFields;
 use crate::emulator::method::Method;
@@ -30,9 +32,6 @@ use crate::sts_protocol::JWT_TYPES;
 
 /// How long tokens of GitHub Actions are valid: 5 min.
 const GITHUB_LIFETIME: Duration = Duration::from_secs(300);
-
-/// How long tokens of Kubernetes are valid: 1 h.
-const KUBERNETES_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// How long tokens of Azure are valid: 24 h.
 const AZURE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -214,10 +213,9 @@ async fn issue_with_faults(
     lifetime: Duration,
     record: &mut JournalRecord<'_>,
 ) -> Result<SubjectToken, ApiError> {
-    const FAULTS: [PlatformFault; 3] =
-        [PlatformFault::StaleToken, PlatformFault::WrongAudience, PlatformFault::RotatedKey];
     let identity = ExternalIdentity::find(&context.state.identities, name)?;
-    let fault = context.apply_platform_fault(&FAULTS, Method::ExternalAccount, name, record).await;
+    let fault =
+        context.apply_platform_fault(&PlatformFault::OF_TOKENS, Method::ExternalAccount, name, record).await;
     identity.issue(&WantedToken { audience, lifetime, fault }).await
 }
 

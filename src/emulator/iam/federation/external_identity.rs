@@ -18,6 +18,9 @@ use crate::emulator::iam::jwt;
 use crate::emulator::iam::key_ring::KeyRing;
 use crate::emulator::iam::policy::{AwsProvider, ExternalAccount, IdentityProvider, OidcProvider};
 
+/// How long tokens of Kubernetes are valid: 1 h.
+pub(crate) const KUBERNETES_LIFETIME: Duration = Duration::from_secs(3600);
+
 /// The audience of tokens for nobody.
 const WRONG_AUDIENCE: &str = "https://wrong-audience.invalid";
 
