@@ -48,9 +48,11 @@ pub fn service_account_path(project: &str, account: &str) -> String {
 /// assert_eq!(parse_service_account_path("projects/p/topics/t"), None);
 /// ```
 pub fn parse_service_account_path(path: &str) -> Option<(&str, &str)> {
-    let (project, account) = path.strip_prefix(PROJECTS)?.split_once(SERVICE_ACCOUNTS)?;
-    let whole = |part: &str| !part.is_empty() && !part.contains('/');
-    (whole(project) && whole(account)).then_some((project, account))
+    let rest = path.strip_prefix(PROJECTS)?;
+    let (project, _) = rest.split_once('/')?;
+    let account = rest[project.len()..].strip_prefix(SERVICE_ACCOUNTS)?;
+    let is_whole = !project.is_empty() && !account.is_empty() && !account.contains('/');
+    is_whole.then_some((project, account))
 }
 
 /// Returns the account in a resource name, or the whole text if it isn't a resource name.

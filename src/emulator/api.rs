@@ -5,8 +5,6 @@ mod methods;
 pub(crate) mod record;
 pub(crate) mod request;
 
-use crate::name::account_in;
-
 use self::context::{RequestContext, RequestSummary};
 use self::record::JournalRecord;
 use self::request::{ApiRequest, RequestOptions};
@@ -37,7 +35,7 @@ async fn perform<Q: ApiRequest>(
     request: Q,
     record: &mut JournalRecord<'_>,
 ) -> Result<Q::Reply, ApiError> {
-    context.apply_fault(Q::METHOD, account_in(request.name()), record).await?;
+    context.apply_fault(Q::METHOD, request.name(), record).await?;
     let identities = &context.state.identities;
     let principal = Principal::identify(identities, &context.headers, Q::METHOD)?;
     record.set_principal(principal.name());

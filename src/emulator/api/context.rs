@@ -80,10 +80,10 @@ impl RequestContext {
     pub(crate) async fn apply_fault(
         &self,
         method: Method,
-        account: &str,
+        name: &str,
         record: &mut JournalRecord<'_>,
     ) -> Result<(), ApiError> {
-        let Some(fault) = self.state.faults.apply_to(method, account) else { return Ok(()) };
+        let Some(fault) = self.state.faults.apply_to(method, name) else { return Ok(()) };
         record.set_by_fault();
         let delay = fault.delay_before();
         if !delay.is_zero() {

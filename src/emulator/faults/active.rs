@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Fault, FaultId, PlatformFault};
 use crate::emulator::method::Method;
+use crate::name::account_in;
 
 /// How many faults can be in force. The oldest one ends if there are more.
 const MOST_FAULTS: usize = 1000;
@@ -63,9 +64,10 @@ impl ActiveFaults {
         self.lock().clone()
     }
 
-    /// Returns the fault that applies to a request, and counts it: the oldest one that matches.
-    pub(crate) fn apply_to(&self, method: Method, account: &str) -> Option<Fault> {
-        self.apply(method, account, |fault| fault.platform_fault().is_none())
+    /// Returns the fault that applies to a request, and counts it: the oldest one that matches. `name` is the
+    /// account, or its resource name.
+    pub(crate) fn apply_to(&self, method: Method, name: &str) -> Option<Fault> {
+        self.apply(method, name, |fault| fault.platform_fault().is_none())
     }
 
     /// Returns the fault of a platform that applies to a request, and counts it: the oldest one among
@@ -74,15 +76,16 @@ impl ActiveFaults {
         &self,
         kinds: &[PlatformFault],
         method: Method,
-        account: &str,
+        name: &str,
     ) -> Option<Fault> {
-        self.apply(method, account, |fault| fault.platform_fault().is_some_and(|it| kinds.contains(&it)))
+        self.apply(method, name, |fault| fault.platform_fault().is_some_and(|it| kinds.contains(&it)))
     }
 
-    fn apply(&self, method: Method, account: &str, is_wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
+    fn apply(&self, method: Method, name: &str, is_wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
+        let account = account_in(name);
         let mut list = self.lock();
         let index = list
             .iter_mut()
@@ -151,6 +154,7 @@ mod tests {
         assert!(faults.apply_to(Method::SignJwt, "a@b.c").is_none());
         assert!(faults.apply_to(Method::SignBlob, "other@b.c").is_none());
         assert!(faults.apply_to(Method::SignBlob, "a@b.c").is_some());
+        assert!(faults.apply_to(Method::SignBlob, "projects/-/serviceAccounts/a@b.c").is_some());
         assert!(faults.clear(id));
         assert!(!faults.clear(id));
         assert!(faults.apply_to(Method::SignBlob, "a@b.c").is_none());

@@ -75,18 +75,27 @@ pub(crate) struct AccessTokens(Mutex<Table>);
 struct Table {
     records: BoundedMap<[u8; ENTROPY], Record>,
     fresh_keys: Vec<[u8; ENTROPY]>,
+    /// The scopes of the newest token.
+    last_scopes: Arc<[String]>,
 }
 
 impl AccessTokens {
     /// Returns a new token with this record.
-    pub(crate) fn issue(&self, record: Record, now: SystemTime) -> Result<String, ApiError> {
+    pub(crate) fn issue(&self, mut record: Record, now: SystemTime) -> Result<String, ApiError> {
         let key = self.fresh_key()?;
         let mut token = String::with_capacity(PREFIX.len() + 2 + ENTROPY * 4 / 3);
         token.push_str(PREFIX);
         token.push_str("c.");
         BASE64_URL_SAFE_NO_PAD.encode_string(key, &mut token);
 
-        self.lock().records.insert(key, record, |record| record.expires + REMEMBERED <= now);
+        let mut table = self.lock();
+        // Most tokens have the same scopes, so most records need no memory for their own.
+        if table.last_scopes == record.scopes {
+            record.scopes = Arc::clone(&table.last_scopes);
+        } else {
+            table.last_scopes = Arc::clone(&record.scopes);
+        }
+        table.records.insert(key, record, |record| record.expires + REMEMBERED <= now);
         Ok(token)
     }
 
