@@ -66,14 +66,15 @@ pub(crate) fn check_projects(
 ) -> Result<(), ApiError> {
     let Some(active) = identities.policy() else { return Ok(()) };
     let (policy, moment) = (&active.policy, active.moment(&identities.clock));
-    let quota_project = headers.get(USER_PROJECT).and_then(|value| value.to_str().ok());
-    if let Some(project) = quota_project {
-        let allowed = policy.knows_project(project)
-            && policy.allows_on_project(principal.holder(), USE_SERVICES, project, moment);
-        if !allowed {
-            return Err(ApiError::user_project_denied(project));
-        }
-    }
+    let named = headers.get(USER_PROJECT).and_then(|value| value.to_str().ok());
+    let quota_project = named.map(|named| {
+        // It is named by its id or its number.
+        let id = policy
+            .project_id(named)
+            .filter(|project| policy.allows_on_project(principal.holder(), USE_SERVICES, project, moment));
+        id.ok_or_else(|| ApiError::user_project_denied(named))
+    });
+    let quota_project = quota_project.transpose()?;
     let of_target = || identities.accounts.find(target).map(|account| account.project().to_owned());
     let consumer =
         quota_project.or_else(|| principal.account().map(project_of)).map(str::to_owned).or_else(of_target);

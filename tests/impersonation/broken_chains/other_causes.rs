@@ -78,3 +78,15 @@ async fn the_commands_enable_the_api_and_allow_the_quota_project() {
         }
     }
 }
+
+/// conf: I10
+#[tokio::test]
+async fn a_quota_project_is_named_by_its_number_too() {
+    let document = policy().api_disabled("quota").to_json();
+    let document = document.replacen(r#""quota": {"#, r#""quota": {"number": 421234567890,"#, 1);
+    let emulator = Emulator::builder().policy(Policy::from_json(&document).unwrap()).start().await.unwrap();
+    let commands = fix(&emulator, &alice(&emulator, Some("421234567890"))).await;
+    assert!(commands[0].starts_with("gcloud projects add-iam-policy-binding 421234567890 "), "{commands:?}");
+    assert!(commands[1].ends_with(" --project=421234567890"), "{commands:?}");
+    assert_eq!(commands.len(), 2);
+}
