@@ -72,6 +72,16 @@ async fn the_transcripts_in_the_documentation_are_accurate() {
 }
 
 #[test]
+fn the_policies_in_the_documentation_are_valid() {
+    let blocks = PAGE.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let policies: Vec<&str> = blocks.filter(|block| block.contains("\"identityPools\"")).collect();
+    assert!(policies.len() >= 3, "{policies:?}");
+    for policy in policies {
+        Policy::from_json(policy).unwrap_or_else(|error| panic!("{error}: {policy}"));
+    }
+}
+
+#[test]
 fn an_ellipsis_in_a_transcript_matches_any_text() {
     for (shown, actual, like) in [
         ("a", "a", true),

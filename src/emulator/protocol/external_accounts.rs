@@ -98,24 +98,24 @@ async fn azure(
     Path(name): Path<String>,
     Query(query): Query<Parameters>,
 ) -> Response<Body> {
-    let has_header = context.headers.get("metadata").is_some_and(|value| value.as_bytes() == b"true");
-    let has_header = has_header || context.headers.get("metadata").is_some_and(|value| value == "True");
-    let resource = query.resource.filter(|resource| !resource.is_empty());
-    let Some(resource) = resource.filter(|_| has_header) else {
-        let problem = if has_header {
-            "Required query variable 'resource' is missing"
-        } else {
-            "Required metadata header not specified"
-        };
-        let error = OauthError::new("invalid_request", problem);
-        let fields = RequestSummary::of_name(Method::ExternalAccount, &name);
-        context.record(fields).finish_with_oauth_error(error.code(), error.error, problem);
-        return error.into_response();
+    let metadata = context.headers.get("metadata");
+    if !metadata.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
+        return refuse_as_azure(&context, &name, "Required metadata header not specified");
+    }
+    let Some(resource) = query.resource.filter(|resource| !resource.is_empty()) else {
+        return refuse_as_azure(&context, &name, "Required query variable 'resource' is missing");
     };
     let issued = issue(&context, &name, Some(&resource), AZURE_LIFETIME).await;
     let identity = ExternalIdentity::find(&context.state.identities, &name);
     let client = identity.ok().and_then(|it| it.claim("appid").map(str::to_owned));
     issued.map(|issued| Json(azure_reply(&issued, &resource, client.as_deref()))).into_response()
+}
+
+fn refuse_as_azure(context: &RequestContext, name: &str, problem: &str) -> Response<Body> {
+    let error = OauthError::new("invalid_request", problem);
+    let record = context.record(RequestSummary::of_name(Method::ExternalAccount, name));
+    record.finish_with_oauth_error(error.code(), error.error, problem);
+    error.into_response()
 }
 
 /// Returns Azure's reply, in which all numbers are texts.

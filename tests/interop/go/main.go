@@ -170,6 +170,45 @@ func checkGrpc(key []byte) {
 	fmt.Println("go: gRPC over TLS with a self-signed JWT; details of a refusal")
 }
 
+// checkExternalAccounts gets an impersonated token for external accounts. Debian's package is of 2022: it accepts
+// only Google's hosts for tokens, and only AWS's own metadata server. So AWS's credentials come from the environment.
+func checkExternalAccounts() {
+	file := must(os.CreateTemp("", "token"))
+	defer os.Remove(file.Name())
+	must(file.Write(control("external_accounts/job/token")))
+	check(file.Close() == nil, "the file can't be written")
+	must(0, os.Setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1"))
+	for _, source := range []string{"url", "file&path=" + file.Name(), "githubActions", "azure", "executable"} {
+		impersonateFrom("external_account/job?source=" + source)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(control("external_accounts/worker/environment"))), "\n") {
+		name, value, _ := strings.Cut(line, "=")
+		must(0, os.Setenv(name, value))
+	}
+	var aws map[string]any
+	check(json.Unmarshal(control("fixtures/external_account/worker?target="+email("federated")), &aws) == nil, "no JSON")
+	source := aws["credential_source"].(map[string]any)
+	for _, url := range []string{"url", "region_url", "imdsv2_session_token_url"} {
+		delete(source, url)
+	}
+	accessToken(must(json.Marshal(aws)))
+	fmt.Println("go: external accounts by url, file, GitHub Actions, Azure, executable, AWS's environment")
+}
+
+func impersonateFrom(fixture string) {
+	accessToken(control("fixtures/" + fixture + "&target=" + email("federated")))
+}
+
+func accessToken(file []byte) {
+	googles := strings.NewReplacer(
+		emulator+"/v1/token", "https://sts.googleapis.com/v1/token",
+		emulator+"/v1/projects", "https://iamcredentials.googleapis.com/v1/projects",
+	).Replace(string(file))
+	found := must(google.CredentialsFromJSON(ctx, []byte(googles), scope))
+	token := must(found.TokenSource.Token())
+	check(strings.HasPrefix(token.AccessToken, "ya29."), "%s", token.AccessToken)
+}
+
 func main() {
 	leadGoogleHere()
 	key := control("fixtures/service_account/" + email("source"))
@@ -177,4 +216,5 @@ func main() {
 	checkKeyFile(key)
 	checkImpersonation(key)
 	checkGrpc(key)
+	checkExternalAccounts()
 }

@@ -39,10 +39,12 @@ impl Options {
         if text.len() > LONGEST {
             return Err(invalid("they are too long."));
         }
-        let decoded = match text.starts_with('{') {
-            true => text.into(),
-            false => percent_decode_str(text).decode_utf8().map_err(|_| invalid("they aren't UTF-8."))?,
-        };
+        let mut decoded = text.to_owned();
+        if !text.starts_with('{') {
+            let spaced = text.replace('+', " ");
+            let utf8 = percent_decode_str(&spaced).decode_utf8();
+            decoded = utf8.map_err(|_| invalid("they aren't UTF-8."))?.into_owned();
+        }
         // serde would accept a list as the fields in order.
         if !decoded.starts_with('{') {
             return Err(invalid("they aren't a JSON object."));

@@ -116,14 +116,14 @@ impl SignedRequest {
     }
 }
 
-/// Reads the JSON, which clients percent-encode once, and some twice.
+/// Reads the JSON, which clients percent-encode once, and some twice. Go writes a space as `+`.
 fn deserialize(token: &str) -> Option<Serialized> {
     let mut text = token.to_owned();
     for _ in 0..2 {
         if text.starts_with('{') {
             break;
         }
-        text = percent_decode_str(&text).decode_utf8().ok()?.into_owned();
+        text = percent_decode_str(&text.replace('+', " ")).decode_utf8().ok()?.into_owned();
     }
     serde_json::from_str(&text).ok()
 }
