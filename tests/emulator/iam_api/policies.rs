@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use gcp_iam_credentials::emulator::{Method, Policy, Role};
+use gcp_iam_credentials::service_account_path;
 use serde_json::{Value, json};
 
 use super::{ALICE, TARGET, TARGET_PATH, World};
+use crate::support::emulator::{EMAIL, json as send, jwt_of_key_file, now, start};
 
 const CREATOR: &str = "roles/iam.serviceAccountTokenCreator";
 
@@ -267,4 +269,27 @@ async fn anyone_may_ask_for_their_own_permissions() {
     let path = "v1/projects/interop:testIamPermissions";
     assert_eq!(world.send("alice", "POST", path, &asked).await, (200, json!({})));
     assert_eq!(world.ask("POST", path, &asked).await, asked);
+}
+
+/// conf: A18, I5
+#[tokio::test]
+async fn a_self_signed_jwt_is_for_the_api_that_it_names() {
+    let emulator = start().await;
+    let bearer = |audience: &str| {
+        let claims = json!({"iss": EMAIL, "sub": EMAIL, "aud": audience, "iat": now(), "exp": now() + 600});
+        format!("Bearer {}", jwt_of_key_file(&emulator, &claims.to_string()))
+    };
+    let status = async |method: &str, verb: &str, bearer: String| {
+        let url = format!("{}/v1/{}{verb}", emulator.endpoint(), service_account_path("-", EMAIL));
+        send(method, &url, &[("authorization", &bearer)], "").await.0
+    };
+    for (audience, iam, credentials) in [
+        ("https://iam.googleapis.com/", 200, 401),
+        ("https://iam.mtls.googleapis.com/google.iam.admin.v1.IAM", 200, 401),
+        ("https://iamcredentials.googleapis.com/", 401, 200),
+        ("https://cloudresourcemanager.googleapis.com/", 401, 401),
+    ] {
+        assert_eq!(status("GET", "", bearer(audience)).await, iam, "{audience}");
+        assert_eq!(status("POST", ":signBlob", bearer(audience)).await, credentials, "{audience}");
+    }
 }

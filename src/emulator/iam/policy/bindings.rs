@@ -1,6 +1,7 @@
 //! Grants in the form of IAM's own policies: bindings of a role to members.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -92,16 +93,20 @@ impl Policy {
             }));
         }
         *self.grants_mut(resource) = grants;
+        self.forget_unused_roles();
         Ok(())
     }
 
     /// Checks that the roles and members of bindings exist.
     fn check_bindings(&self, bindings: &[Binding]) -> Result<(), PolicyError> {
+        // Needed only for accounts that the policy doesn't know.
+        let projects = LazyCell::new(|| self.project_ids());
         for (index, binding) in bindings.iter().enumerate() {
             let path = format!("policy.bindings[{index}]");
             self.check_bound_role(&binding.role, &format!("{path}.role"))?;
             for (index, member) in binding.members.iter().enumerate() {
-                self.check_bound_member(member, &format!("{path}.members[{index}]"))?;
+                self.check_bound_member(member, |project| projects.contains(project))
+                    .map_err(|error| error.at(format!("{path}.members[{index}]")))?;
             }
             if let Some(condition) = &binding.condition {
                 condition.check(&format!("{path}.condition"))?;
@@ -124,15 +129,25 @@ impl Policy {
     }
 
     /// Accounts of projects that the policy doesn't know are Google's, or exist somewhere else.
-    fn check_bound_member(&self, member: &Member, path: &str) -> Result<(), PolicyError> {
+    fn check_bound_member(
+        &self,
+        member: &Member,
+        is_known_project: impl Fn(&str) -> bool,
+    ) -> Result<(), PolicyError> {
         let problem = match (member.as_service_account(), member.as_group()) {
-            (Some(email), _) if !self.knows(email) && self.knows_project(project_of(email)) => {
+            (Some(email), _) if !self.knows(email) && is_known_project(project_of(email)) => {
                 "service account"
             }
             (_, Some(group)) if !self.groups.contains_key(group) => "group",
             _ => return Ok(()),
         };
-        Err(PolicyError::new(path, format!("{:?}: this {problem} does not exist", member.as_str())))
+        Err(PolicyError::new("", format!("{:?}: this {problem} does not exist", member.as_str())))
+    }
+
+    /// Returns the ids of the projects that the policy names, or has accounts of.
+    fn project_ids(&self) -> HashSet<&str> {
+        let of_accounts = self.service_accounts.keys().map(|email| project_of(email));
+        self.projects.keys().map(String::as_str).chain(of_accounts).collect()
     }
 
     /// Adds what a binding names and the policy doesn't know, but could exist.
@@ -143,6 +158,20 @@ impl Policy {
         for email in members.filter_map(Member::as_service_account) {
             self.account_mut(email);
         }
+    }
+
+    /// Forgets the roles of other services that bindings no longer name.
+    fn forget_unused_roles(&mut self) {
+        let is_foreign = |role: &Role, permissions: &BTreeSet<String>| {
+            role.as_str().starts_with("roles/") && permissions.is_empty()
+        };
+        if !self.roles.iter().any(|(role, permissions)| is_foreign(role, permissions)) {
+            return;
+        }
+        let mut roles = std::mem::take(&mut self.roles);
+        let used: HashSet<&Role> = self.all_grants().filter_map(|grant| grant.role.as_ref()).collect();
+        roles.retain(|role, permissions| !is_foreign(role, permissions) || used.contains(role));
+        self.roles = roles;
     }
 
     pub(super) fn grants_mut(&mut self, resource: Resource<'_>) -> &mut Vec<Grant> {
@@ -169,6 +198,7 @@ fn propagations(grants: &[Grant]) -> HashMap<Held<'_>, Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::emulator::iam::policy::AccountDetails;
 
     const EMAIL: &str = "sa@p.iam.gserviceaccount.com";
     const ALICE: &str = "user:alice@example.com";
@@ -238,5 +268,25 @@ mod tests {
         policy.set_bindings(on_account(), vec![foreign.clone()], Duration::ZERO).unwrap();
         assert_eq!(policy.bindings(on_account()), [foreign]);
         policy.validate().unwrap();
+    }
+
+    #[test]
+    fn roles_of_other_services_are_kept_as_long_as_they_are_named() {
+        let mut policy = Policy::new().role("projects/p/roles/mine", [""; 0]).account(EMAIL);
+        let set = |policy: &mut Policy, role: &str| {
+            policy.set_bindings(on_account(), vec![binding(role, &[ALICE])], Duration::ZERO).unwrap();
+            policy.roles.keys().map(|role| role.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        for number in 0..10 {
+            let role = format!("roles/run.role{number}");
+            assert_eq!(set(&mut policy, &role), ["projects/p/roles/mine", &role]);
+        }
+        policy.delete_account(EMAIL, "1");
+        policy.create_account(EMAIL, AccountDetails::default());
+        set(&mut policy, "roles/viewer");
+        policy.delete_account(EMAIL, "2");
+        policy.undelete_account("1").unwrap();
+        policy.validate().unwrap();
+        assert_eq!(policy.bindings(on_account()), [binding("roles/run.role9", &[ALICE])]);
     }
 }

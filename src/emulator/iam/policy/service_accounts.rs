@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::grant::Grant;
 use super::member::Member;
 use super::{AccountPolicy, Policy};
 use crate::emulator::iam::account::{project_number_of, project_of, unique_id_of};
@@ -135,11 +136,19 @@ impl Policy {
         self.projects.keys().map(String::as_str).chain(of_accounts).find(by_number)
     }
 
+    /// Returns all grants, also those on deleted accounts.
+    pub(super) fn all_grants(&self) -> impl Iterator<Item = &Grant> {
+        let on_accounts = self.service_accounts.values().map(|account| &account.grants);
+        let on_projects = self.projects.values().map(|project| &project.grants);
+        let deleted = self.deleted.values().map(|deleted| &deleted.account.grants);
+        on_accounts.chain(on_projects).chain(deleted).flatten()
+    }
+
     fn rename_members(&mut self, old: &str, new: &Member) {
         let on_accounts = self.service_accounts.values_mut().map(|account| &mut account.grants);
         let on_projects = self.projects.values_mut().map(|project| &mut project.grants);
-        let mut deleted = self.deleted.values_mut().map(|deleted| &mut deleted.account.grants);
-        let grants = on_accounts.chain(on_projects).chain(deleted.by_ref()).flatten();
+        let deleted = self.deleted.values_mut().map(|deleted| &mut deleted.account.grants);
+        let grants = on_accounts.chain(on_projects).chain(deleted).flatten();
         for member in grants.flat_map(|grant| &mut grant.members) {
             if member.as_str() == old {
                 *member = new.clone();
