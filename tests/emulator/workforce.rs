@@ -152,6 +152,13 @@ async fn refresh_tokens_rotate_if_the_policy_says_so_and_files_lead_to_them() {
     assert_eq!(json("POST", url, &[FORM], refresh(&first["refresh_token"])).await.0, 400, "it was replaced");
     assert_eq!(json("POST", url, &[FORM], refresh(&tokens["refresh_token"])).await.0, 200);
 
+    let usable = file();
+    let revoke = format!("token={}", usable["refresh_token"].as_str().unwrap());
+    assert_eq!(json("POST", usable["revoke_url"].as_str().unwrap(), &[FORM], revoke).await.0, 200);
+    let (status, reply) = json("POST", url, &[FORM], refresh(&usable["refresh_token"])).await;
+    assert_eq!(status, 400, "a revoked token isn't rotated: {reply}");
+    assert_ne!(file()["refresh_token"], usable["refresh_token"]);
+
     let config = format!("{}/emulator/fixtures/login_config/ada", emulator.endpoint());
     let (_, config) = json("GET", &config, &[], "").await;
     assert_eq!(config["audience"], first["audience"]);
@@ -161,6 +168,11 @@ async fn refresh_tokens_rotate_if_the_policy_says_so_and_files_lead_to_them() {
         emulator.external_account_json("ada", &workforce).unwrap().contains("workforce_pool_user_project")
     );
     assert!(emulator.external_account_json("job", &workforce).is_err());
+
+    let last = file();
+    emulator.policy().set(Policy::new()).unwrap();
+    let (status, reply) = json("POST", url, &[FORM], refresh(&last["refresh_token"])).await;
+    assert_eq!((status, &reply["error"]), (400, &"invalid_grant".into()), "the account is gone: {reply}");
 }
 
 /// conf: X6

@@ -124,9 +124,10 @@ impl SignIns {
         self.lock().sessions.get(refresh_token).cloned()
     }
 
-    /// Ends the session of a refresh token.
-    pub(crate) fn end(&self, refresh_token: &str) {
-        self.lock().sessions.remove(refresh_token);
+    /// Replaces a refresh token. Returns `None` if it has no session, because another request was faster.
+    pub(crate) fn rotate(&self, refresh_token: &str) -> Result<Option<String>, ApiError> {
+        let session = self.lock().sessions.remove(refresh_token);
+        session.map(|session| self.new_refresh_token(session)).transpose()
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -161,14 +162,16 @@ mod tests {
     }
 
     #[test]
-    fn a_session_has_one_usual_refresh_token_until_it_ends() {
+    fn a_session_has_one_usual_refresh_token_until_it_is_replaced() {
         let sign_ins = SignIns::default();
         let first = sign_ins.new_refresh_token(session("first")).unwrap();
         assert_eq!(sign_ins.usual_refresh_token(session("first"), |_| true).unwrap(), first);
         assert_ne!(sign_ins.usual_refresh_token(session("first"), |_| false).unwrap(), first);
         assert_ne!(sign_ins.usual_refresh_token(session("second"), |_| true).unwrap(), first);
         assert_eq!(sign_ins.session(&first), Some(session("first")));
-        sign_ins.end(&first);
+        let rotated = sign_ins.rotate(&first).unwrap().unwrap();
         assert_eq!(sign_ins.session(&first), None);
+        assert_eq!(sign_ins.session(&rotated), Some(session("first")));
+        assert_eq!(sign_ins.rotate(&first).unwrap(), None, "only one of two requests replaces it");
     }
 }

@@ -67,21 +67,31 @@ fn grant(
             reply["refresh_token"] = refresh_token.into();
             Ok(reply)
         }
-        "refresh_token" => {
-            let session = sign_ins.session(&form.refresh_token).filter(|it| it.client_id == form.client_id);
-            let session = session.ok_or_else(expired)?;
-            if !ExternalIdentity::find(identities, &session.account)?.rotates_refresh_tokens() {
-                return access_token(context, &session, &form.refresh_token, record);
-            }
-            let refresh_token = sign_ins.new_refresh_token(session.clone())?;
-            let mut reply = access_token(context, &session, &refresh_token, record)?;
-            sign_ins.end(&form.refresh_token);
-            reply["refresh_token"] = refresh_token.into();
-            Ok(reply)
-        }
+        "refresh_token" => refresh(context, &form, record),
         "" => Err(OauthError::new("invalid_request", "Missing required parameter: grant_type")),
         _ => Err(OauthError::new("unsupported_grant_type", "Invalid grant_type")),
     }
+}
+
+fn refresh(
+    context: &RequestContext,
+    form: &TokenForm,
+    record: &mut JournalRecord<'_>,
+) -> Result<Value, OauthError> {
+    let identities = &context.state.identities;
+    let session = identities.sign_ins.session(&form.refresh_token);
+    let session = session.filter(|session| session.client_id == form.client_id);
+    let session = session.filter(|_| !identities.is_revoked(&form.refresh_token)).ok_or_else(expired)?;
+    let identity = ExternalIdentity::find(identities, &session.account).map_err(|_| expired())?;
+    if !identity.rotates_refresh_tokens() {
+        return access_token(context, &session, &form.refresh_token, record);
+    }
+    // A person who gets no token keeps the old refresh token.
+    identity.sign_in()?;
+    let refresh_token = identities.sign_ins.rotate(&form.refresh_token)?.ok_or_else(expired)?;
+    let mut reply = access_token(context, &session, &refresh_token, record)?;
+    reply["refresh_token"] = refresh_token.into();
+    Ok(reply)
 }
 
 /// Issues an access token of a session.
@@ -92,7 +102,8 @@ fn access_token(
     record: &mut JournalRecord<'_>,
 ) -> Result<Value, OauthError> {
     let identities = &context.state.identities;
-    let federated = ExternalIdentity::find(identities, &session.account)?.sign_in()?;
+    let identity = ExternalIdentity::find(identities, &session.account).map_err(|_| expired())?;
+    let federated = identity.sign_in()?;
     record.set_principal(&federated.name().into());
     let expires_in = federated.lifetime().as_secs();
     let issued = federated.record(identities, session.scopes.clone(), &session.client_id, None);
@@ -101,6 +112,7 @@ fn access_token(
         "scope": session.scopes.join(" ")}))
 }
 
+/// The error also if the policy no longer has the account.
 fn expired() -> OauthError {
     OauthError::grant("Token has been expired or revoked.")
 }
