@@ -39,7 +39,7 @@ struct Primes {
     searching: usize,
     /// How many threads wait for a pair.
     waiting: usize,
-    /// Whether a search has failed since the last pair was missing.
+    /// Whether a search has failed that somebody waits for.
     failed: bool,
 }
 
@@ -60,17 +60,12 @@ impl KeyPool {
     pub(crate) fn take(&'static self) -> Result<KeyPair, Unspecified> {
         let mut primes = self.lock();
         let (one, other) = loop {
-            let pair = primes.next_pair();
-            primes.waiting += usize::from(pair.is_none());
-            self.search(&mut primes)?;
-            if let Some(pair) = pair {
+            if let Some(pair) = primes.next_pair() {
+                // If there is no thread for the search, whoever needs the primes tries again.
+                let _ = self.search(&mut primes);
                 break pair;
             }
-            primes = self.changed.wait(primes).unwrap_or_else(PoisonError::into_inner);
-            primes.waiting -= 1;
-            if std::mem::take(&mut primes.failed) {
-                return Err(Unspecified);
-            }
+            primes = self.wait_for_primes(primes)?;
         };
         drop(primes);
         prime_pair::key(&one, &other)
@@ -78,20 +73,32 @@ impl KeyPool {
 
     /// Starts to search for primes in the background if few pairs are unused. Returns at once.
     pub(crate) fn prepare(&'static self) {
-        // If there is no thread for it, `take` tries again.
+        // If there is no thread for the search, whoever needs the primes tries again.
         let _ = self.search(&mut self.lock());
     }
 
-    /// Starts as many threads as are wanted. Fails if somebody waits and there is no thread.
+    /// Waits until a search has found primes.
+    fn wait_for_primes<'a>(
+        &'static self,
+        mut primes: MutexGuard<'a, Primes>,
+    ) -> Result<MutexGuard<'a, Primes>, Unspecified> {
+        primes.waiting += 1;
+        let started = self.search(&mut primes);
+        if started.is_ok() {
+            primes = self.changed.wait(primes).unwrap_or_else(PoisonError::into_inner);
+        }
+        primes.waiting -= 1;
+        started?;
+        if std::mem::take(&mut primes.failed) { Err(Unspecified) } else { Ok(primes) }
+    }
+
+    /// Starts as many threads as are wanted. Fails if no thread searches then, although one is wanted.
     fn search(&'static self, primes: &mut Primes) -> Result<(), Unspecified> {
         while primes.searching < primes.wanted_threads() {
             let name = "iam-emulator-primes".to_owned();
             match thread::Builder::new().name(name).spawn(|| self.search_while_wanted()) {
                 Ok(_) => primes.searching += 1,
-                Err(_) if primes.waiting > 0 && primes.searching == 0 => {
-                    primes.waiting -= 1;
-                    return Err(Unspecified);
-                }
+                Err(_) if primes.searching == 0 => return Err(Unspecified),
                 Err(_) => return Ok(()),
             }
         }
@@ -102,7 +109,7 @@ impl KeyPool {
         loop {
             let found = find_primes();
             let mut primes = self.lock();
-            primes.failed |= found.is_err();
+            primes.failed |= found.is_err() && primes.waiting > 0;
             let failed = found.map(|found| primes.add(found)).is_err();
             self.changed.notify_all();
             if failed || primes.searching > primes.wanted_threads() {
