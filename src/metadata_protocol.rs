@@ -272,6 +272,24 @@ mod tests {
     }
 
     #[test]
+    fn folders_above_the_root_are_pages_and_nothing_else_is() {
+        assert_eq!(above_root("/"), Some(Page::text("computeMetadata/\n")));
+        assert_eq!(above_root("/computeMetadata/"), Some(Page::text("v1/\n")));
+        assert_eq!(above_root("/computeMetadata/v1/"), None);
+    }
+
+    #[test]
+    fn a_machine_tells_its_licenses_only_if_they_are_wanted() {
+        let mut claims = json!({"compute_engine": {
+            "instance_creation_timestamp": 1_600_000_000, "instance_id": "7000000000000000001",
+            "instance_name": "vm-1", "project_id": "project", "project_number": 12, "zone": "europe-west1-b",
+        }});
+        assert_eq!(machine().claims(false), claims);
+        claims["compute_engine"]["license_id"] = json!(["1000204"]);
+        assert_eq!(machine().claims(true), claims);
+    }
+
+    #[test]
     fn equal_pages_have_equal_etags() {
         assert_eq!(Page::text("a").etag(), Page::text("a").etag());
         assert_ne!(Page::text("a").etag(), Page::text("b").etag());
