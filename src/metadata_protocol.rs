@@ -28,7 +28,7 @@ pub(crate) const GOOGLE: &str = "Google";
 pub(crate) const SERVER: &str = "Metadata Server for VM";
 
 /// The content type of pages for people.
-pub(crate) const TEXT: &str = "application/text";
+pub(crate) const TEXT: &str = "text/plain";
 
 /// The content type of JSON.
 pub(crate) const JSON: &str = "application/json";
@@ -38,6 +38,9 @@ const ROOT: &str = "/computeMetadata/v1";
 
 /// The paths of folders above the root, with what they contain. They need no header: libraries probe them.
 const ABOVE_ROOT: [(&str, &str); 2] = [("/", "computeMetadata/\n"), ("/computeMetadata/", "v1/\n")];
+
+/// A folder below the root that is returned without the slash at its end, too: Node's gcp-metadata probes it.
+const PROBED: &str = "/instance";
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +126,7 @@ pub(crate) fn find(tree: &Node, path: &str, query: &Query) -> Result<Resource, R
     match node {
         Node::Token => Ok(Resource::Token),
         Node::Identity => Ok(Resource::Identity),
-        Node::Folder(_) if !below.ends_with('/') => Ok(Resource::Moved(format!("{path}/"))),
+        Node::Folder(_) if !below.ends_with('/') && below != PROBED => Ok(Resource::Moved(format!("{path}/"))),
         node => Ok(Resource::Page(node.page(query))),
     }
 }
@@ -174,7 +177,8 @@ mod tests {
     #[test]
     fn folders_end_with_a_slash_and_values_do_not() {
         assert_eq!(get(ROOT).unwrap(), format!("-> {ROOT}/"));
-        assert_eq!(below("instance").unwrap(), format!("-> {ROOT}/instance/"));
+        assert_eq!(below("instance"), below("instance/"), "libraries probe it");
+        assert_eq!(below("project").unwrap(), format!("-> {ROOT}/project/"));
         assert_eq!(
             below("instance/service-accounts/default").unwrap(),
             format!("-> {ROOT}/instance/service-accounts/default/")

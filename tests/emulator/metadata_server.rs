@@ -77,9 +77,11 @@ async fn the_metadata_server_describes_the_machine_and_its_account() {
 #[tokio::test]
 async fn a_folder_without_its_slash_has_moved_and_libraries_probe_the_folders_above() {
     let emulator = start().await;
-    let (status, headers, _) = http("GET", &url(&emulator, "instance?recursive=true"), &[HEADER], "").await;
+    let (status, headers, _) = http("GET", &url(&emulator, "project?recursive=true"), &[HEADER], "").await;
     assert_eq!((status.as_u16(), &headers[HEADER.0]), (301, &"Google".parse().unwrap()));
-    assert_eq!(headers["location"], "/computeMetadata/v1/instance/?recursive=true");
+    assert_eq!(headers["location"], "/computeMetadata/v1/project/?recursive=true");
+    let (status, headers, _) = http("GET", &url(&emulator, "instance"), &[HEADER], "").await;
+    assert_eq!((status.as_u16(), &headers["content-type"]), (200, &"text/plain".parse().unwrap()));
     for (path, expected) in [("/", 200), ("/computeMetadata", 301), ("/computeMetadata/", 200)] {
         let (status, headers, _) = http("GET", &format!("{}{path}", emulator.endpoint()), &[], "").await;
         assert_eq!((status.as_u16(), headers.contains_key(HEADER.0)), (expected, true), "{path}");
@@ -90,7 +92,7 @@ async fn a_folder_without_its_slash_has_moved_and_libraries_probe_the_folders_ab
             http("GET", &url(&emulator, &format!("instance/id?{query}")), &[HEADER], "").await;
         assert_eq!(status, expected, "{query}: {body:?}");
     }
-    assert_eq!(emulator.journal().of_method(Method::Metadata).len(), 7, "each request is in the journal");
+    assert_eq!(emulator.journal().of_method(Method::Metadata).len(), 8, "each request is in the journal");
 }
 
 /// Returns a policy whose machine has this attribute.
