@@ -126,7 +126,9 @@ pub(crate) fn find(tree: &Node, path: &str, query: &Query) -> Result<Resource, R
     match node {
         Node::Token => Ok(Resource::Token),
         Node::Identity => Ok(Resource::Identity),
-        Node::Folder(_) if !below.ends_with('/') && below != PROBED => Ok(Resource::Moved(format!("{path}/"))),
+        Node::Folder(_) if !below.ends_with('/') && below != PROBED => {
+            Ok(Resource::Moved(format!("{path}/")))
+        }
         node => Ok(Resource::Page(node.page(query))),
     }
 }
