@@ -1,8 +1,5 @@
 //! The keys of service accounts.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use gcp_iam_credentials::Credentials;
 use serde_json::{Value, json};
 
 use super::{TARGET_PATH, World};
@@ -11,18 +8,23 @@ fn keys(of: &str) -> String {
     format!("v1/{TARGET_PATH}/keys{of}")
 }
 
+#[cfg(feature = "credential-files")]
 fn decoded(value: &Value) -> String {
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+
     String::from_utf8(BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap()).unwrap()
 }
 
 /// conf: I9
+#[cfg(feature = "credential-files")]
 #[tokio::test]
 async fn a_created_key_works_until_it_is_deleted() {
     let world = World::start().await;
     let created =
         world.ask("POST", &keys(""), &json!({"privateKeyType": "TYPE_GOOGLE_CREDENTIALS_FILE"})).await;
     let file = decoded(&created["privateKeyData"]);
-    let fetch = || async { Credentials::from_json(&file).unwrap().token().await };
+    let fetch = || async { gcp_iam_credentials::Credentials::from_json(&file).unwrap().token().await };
     fetch().await.unwrap();
 
     let list = world.ask("GET", &keys("?keyTypes=USER_MANAGED"), &Value::Null).await;
