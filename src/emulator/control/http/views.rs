@@ -61,7 +61,7 @@ pub(super) fn journal_entry(entry: &JournalEntry) -> Value {
         "method": entry.method.as_str(),
         "protocol": match entry.protocol { Protocol::Grpc => "grpc", Protocol::Rest => "rest" },
         "connection": entry.connection,
-        "principal": entry.principal,
+        "principal": entry.principal.as_deref(),
         "request": request,
         "metadata": metadata,
         "outcome": entry.outcome.as_ref().map(outcome),
