@@ -17,7 +17,7 @@ use crate::sts_protocol::{AWS_TYPE, INTROSPECT_PATH, JWT_TYPES, TOKEN_PATH};
 const VERIFICATION_URL: &str =
     "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15";
 
-/// Where a credential file of an external account says that its tokens come from.
+/// The source of the tokens in a credential file of an external account.
 ///
 /// ```
 /// use gcp_iam_credentials::emulator::SubjectTokenSource;

@@ -94,7 +94,7 @@ impl Policy {
     fn contains(&self, grant: &Grant, permission: &str) -> bool {
         grant.permissions.contains(permission)
             || grant.role.as_ref().is_some_and(|role| match role.predefined_permissions() {
-                Some(permissions) => permissions.contains(&permission),
+                Some(groups) => groups.iter().any(|group| group.contains(&permission)),
                 None => self.roles.get(role).is_some_and(|permissions| permissions.contains(permission)),
             })
     }

@@ -29,7 +29,30 @@ pub(crate) const DISABLE_SERVICE: &str = "serviceusage.services.disable";
 pub(crate) const ENABLE_SERVICE: &str = "serviceusage.services.enable";
 pub(crate) const GET_SERVICE: &str = "serviceusage.services.get";
 
-/// The permissions on service accounts that a policy may name.
+/// The permissions to act as a service account without its key.
+pub(super) const ON_TOKENS: [&str; 5] =
+    [GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, IMPLICIT_DELEGATION, SIGN_BLOB, SIGN_JWT];
+
+/// The permissions to manage service accounts, without those that decide who else may.
+pub(super) const MANAGE_ACCOUNTS: [&str; 9] = [
+    CREATE_ACCOUNT,
+    DELETE_ACCOUNT,
+    DISABLE_ACCOUNT,
+    ENABLE_ACCOUNT,
+    GET_ACCOUNT,
+    GET_ACCOUNT_POLICY,
+    LIST_ACCOUNTS,
+    UNDELETE_ACCOUNT,
+    UPDATE_ACCOUNT,
+];
+
+/// The permissions on the keys of service accounts.
+pub(super) const ON_KEYS: [&str; 4] = [CREATE_KEY, DELETE_KEY, GET_KEY, LIST_KEYS];
+
+/// The permissions on the APIs of a project.
+pub(super) const ON_SERVICES: [&str; 4] = [DISABLE_SERVICE, ENABLE_SERVICE, GET_SERVICE, USE_SERVICES];
+
+/// The permissions on service accounts that a policy may name, in the order in which errors list them.
 pub(super) const ON_ACCOUNTS: [&str; 16] = [
     GET_ACCESS_TOKEN,
     GET_OPEN_ID_TOKEN,
@@ -48,6 +71,3 @@ pub(super) const ON_ACCOUNTS: [&str; 16] = [
     UNDELETE_ACCOUNT,
     UPDATE_ACCOUNT,
 ];
-
-/// The permissions on the keys of service accounts that a policy may name.
-pub(super) const ON_KEYS: [&str; 4] = [CREATE_KEY, DELETE_KEY, GET_KEY, LIST_KEYS];

@@ -8,11 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::PolicyError;
 use super::permissions::{
-    ACT_AS, CREATE_ACCOUNT, CREATE_KEY, DELETE_ACCOUNT, DELETE_KEY, DISABLE_ACCOUNT, DISABLE_SERVICE,
-    ENABLE_ACCOUNT, ENABLE_SERVICE, GET_ACCESS_TOKEN, GET_ACCOUNT, GET_ACCOUNT_POLICY, GET_KEY,
-    GET_OPEN_ID_TOKEN, GET_PROJECT, GET_PROJECT_POLICY, GET_SERVICE, IMPLICIT_DELEGATION, LIST_ACCOUNTS,
-    LIST_KEYS, SET_ACCOUNT_POLICY, SET_PROJECT_POLICY, SIGN_BLOB, SIGN_JWT, UNDELETE_ACCOUNT, UPDATE_ACCOUNT,
-    USE_SERVICES,
+    ACT_AS, CREATE_ACCOUNT, DELETE_ACCOUNT, GET_ACCESS_TOKEN, GET_ACCOUNT, GET_ACCOUNT_POLICY, GET_KEY,
+    GET_OPEN_ID_TOKEN, GET_PROJECT, GET_PROJECT_POLICY, GET_SERVICE, LIST_ACCOUNTS, LIST_KEYS,
+    MANAGE_ACCOUNTS, ON_KEYS, ON_SERVICES, ON_TOKENS, SET_ACCOUNT_POLICY, SET_PROJECT_POLICY, USE_SERVICES,
 };
 use crate::roles::{SERVICE_USAGE_CONSUMER, TOKEN_CREATOR};
 
@@ -98,136 +96,53 @@ impl Role {
         &self.0
     }
 
-    /// Returns those permissions of a predefined role that the emulator checks.
-    pub(crate) fn predefined_permissions(&self) -> Option<&'static [&'static str]> {
+    /// Returns those permissions of a predefined role that the emulator checks, in groups.
+    pub(crate) fn predefined_permissions(&self) -> Option<&'static [&'static [&'static str]]> {
         let (_, permissions) = PREDEFINED.iter().find(|(role, _)| role == self)?;
         Some(permissions)
     }
 }
 
-/// The predefined roles, with those of their permissions that the emulator checks.
-static PREDEFINED: [(Role, &[&str]); 16] = [
-    (
-        Role::TOKEN_CREATOR,
-        &[
-            GET_ACCESS_TOKEN,
-            GET_OPEN_ID_TOKEN,
-            IMPLICIT_DELEGATION,
-            SIGN_BLOB,
-            SIGN_JWT,
-            GET_ACCOUNT,
-            LIST_ACCOUNTS,
-        ],
-    ),
-    (Role::OPENID_TOKEN_CREATOR, &[GET_OPEN_ID_TOKEN]),
-    (Role::WORKLOAD_IDENTITY_USER, &[GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, GET_ACCOUNT, LIST_ACCOUNTS]),
-    (Role::SERVICE_ACCOUNT_USER, &[ACT_AS, GET_ACCOUNT, LIST_ACCOUNTS]),
+/// The predefined roles, with those of their permissions that the emulator checks, in groups.
+static PREDEFINED: [(Role, &[&[&str]]); 16] = [
+    (Role::TOKEN_CREATOR, &[&ON_TOKENS, &[GET_ACCOUNT, LIST_ACCOUNTS]]),
+    (Role::OPENID_TOKEN_CREATOR, &[&[GET_OPEN_ID_TOKEN]]),
+    (Role::WORKLOAD_IDENTITY_USER, &[&[GET_ACCESS_TOKEN, GET_OPEN_ID_TOKEN, GET_ACCOUNT, LIST_ACCOUNTS]]),
+    (Role::SERVICE_ACCOUNT_USER, &[&[ACT_AS, GET_ACCOUNT, LIST_ACCOUNTS]]),
     (
         Role::SERVICE_ACCOUNT_VIEWER,
-        &[GET_ACCOUNT, GET_ACCOUNT_POLICY, LIST_ACCOUNTS, GET_KEY, LIST_KEYS, GET_PROJECT],
+        &[&[GET_ACCOUNT, GET_ACCOUNT_POLICY, LIST_ACCOUNTS, GET_KEY, LIST_KEYS, GET_PROJECT]],
     ),
-    (
-        Role::SERVICE_ACCOUNT_ADMIN,
-        &[
-            CREATE_ACCOUNT,
-            DELETE_ACCOUNT,
-            DISABLE_ACCOUNT,
-            ENABLE_ACCOUNT,
-            GET_ACCOUNT,
-            GET_ACCOUNT_POLICY,
-            LIST_ACCOUNTS,
-            SET_ACCOUNT_POLICY,
-            UNDELETE_ACCOUNT,
-            UPDATE_ACCOUNT,
-            GET_PROJECT,
-        ],
-    ),
-    (
-        Role::SERVICE_ACCOUNT_KEY_ADMIN,
-        &[CREATE_KEY, DELETE_KEY, GET_KEY, LIST_KEYS, GET_ACCOUNT, LIST_ACCOUNTS, GET_PROJECT],
-    ),
-    (Role::SERVICE_ACCOUNT_CREATOR, &[CREATE_ACCOUNT, GET_ACCOUNT, LIST_ACCOUNTS, GET_PROJECT]),
-    (Role::SERVICE_ACCOUNT_DELETER, &[DELETE_ACCOUNT, GET_ACCOUNT, LIST_ACCOUNTS, GET_PROJECT]),
-    (Role::PROJECT_IAM_ADMIN, &[GET_PROJECT, GET_PROJECT_POLICY, SET_PROJECT_POLICY]),
+    (Role::SERVICE_ACCOUNT_ADMIN, &[&MANAGE_ACCOUNTS, &[SET_ACCOUNT_POLICY, GET_PROJECT]]),
+    (Role::SERVICE_ACCOUNT_KEY_ADMIN, &[&ON_KEYS, &[GET_ACCOUNT, LIST_ACCOUNTS, GET_PROJECT]]),
+    (Role::SERVICE_ACCOUNT_CREATOR, &[&[CREATE_ACCOUNT, GET_ACCOUNT, LIST_ACCOUNTS, GET_PROJECT]]),
+    (Role::SERVICE_ACCOUNT_DELETER, &[&[DELETE_ACCOUNT, GET_ACCOUNT, LIST_ACCOUNTS, GET_PROJECT]]),
+    (Role::PROJECT_IAM_ADMIN, &[&[GET_PROJECT, GET_PROJECT_POLICY, SET_PROJECT_POLICY]]),
     (
         Role::SECURITY_ADMIN,
         &[
-            GET_ACCOUNT,
-            GET_ACCOUNT_POLICY,
-            LIST_ACCOUNTS,
-            SET_ACCOUNT_POLICY,
-            LIST_KEYS,
-            GET_PROJECT,
-            GET_PROJECT_POLICY,
-            SET_PROJECT_POLICY,
+            &[GET_ACCOUNT, GET_ACCOUNT_POLICY, LIST_ACCOUNTS, SET_ACCOUNT_POLICY, LIST_KEYS],
+            &[GET_PROJECT, GET_PROJECT_POLICY, SET_PROJECT_POLICY],
         ],
     ),
-    (Role::SERVICE_USAGE_ADMIN, &[DISABLE_SERVICE, ENABLE_SERVICE, GET_SERVICE, USE_SERVICES]),
-    (Role::SERVICE_USAGE_CONSUMER, &[GET_SERVICE, USE_SERVICES]),
+    (Role::SERVICE_USAGE_ADMIN, &[&ON_SERVICES]),
+    (Role::SERVICE_USAGE_CONSUMER, &[&[GET_SERVICE, USE_SERVICES]]),
     // Users of Google report that the next three aren't enough for tokens.
     (
         Role::OWNER,
         &[
-            ACT_AS,
-            CREATE_ACCOUNT,
-            DELETE_ACCOUNT,
-            DISABLE_ACCOUNT,
-            ENABLE_ACCOUNT,
-            GET_ACCOUNT,
-            GET_ACCOUNT_POLICY,
-            LIST_ACCOUNTS,
-            SET_ACCOUNT_POLICY,
-            UNDELETE_ACCOUNT,
-            UPDATE_ACCOUNT,
-            CREATE_KEY,
-            DELETE_KEY,
-            GET_KEY,
-            LIST_KEYS,
-            GET_PROJECT,
-            GET_PROJECT_POLICY,
-            SET_PROJECT_POLICY,
-            DISABLE_SERVICE,
-            ENABLE_SERVICE,
-            GET_SERVICE,
-            USE_SERVICES,
+            &MANAGE_ACCOUNTS,
+            &ON_KEYS,
+            &ON_SERVICES,
+            &[ACT_AS, SET_ACCOUNT_POLICY, GET_PROJECT, GET_PROJECT_POLICY, SET_PROJECT_POLICY],
         ],
     ),
-    (
-        Role::EDITOR,
-        &[
-            ACT_AS,
-            CREATE_ACCOUNT,
-            DELETE_ACCOUNT,
-            DISABLE_ACCOUNT,
-            ENABLE_ACCOUNT,
-            GET_ACCOUNT,
-            GET_ACCOUNT_POLICY,
-            LIST_ACCOUNTS,
-            UNDELETE_ACCOUNT,
-            UPDATE_ACCOUNT,
-            CREATE_KEY,
-            DELETE_KEY,
-            GET_KEY,
-            LIST_KEYS,
-            GET_PROJECT,
-            GET_PROJECT_POLICY,
-            DISABLE_SERVICE,
-            ENABLE_SERVICE,
-            GET_SERVICE,
-            USE_SERVICES,
-        ],
-    ),
+    (Role::EDITOR, &[&MANAGE_ACCOUNTS, &ON_KEYS, &ON_SERVICES, &[ACT_AS, GET_PROJECT, GET_PROJECT_POLICY]]),
     (
         Role::VIEWER,
         &[
-            GET_ACCOUNT,
-            GET_ACCOUNT_POLICY,
-            LIST_ACCOUNTS,
-            GET_KEY,
-            LIST_KEYS,
-            GET_PROJECT,
-            GET_PROJECT_POLICY,
-            GET_SERVICE,
+            &[GET_ACCOUNT, GET_ACCOUNT_POLICY, LIST_ACCOUNTS, GET_KEY, LIST_KEYS],
+            &[GET_PROJECT, GET_PROJECT_POLICY, GET_SERVICE],
         ],
     ),
 ];
