@@ -23,6 +23,7 @@ pub(crate) use self::check::{checked_audience, checked_lifetime, wire_names};
 pub(crate) use self::request::Request;
 pub use self::request::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
 use crate::host::is_loopback;
+use crate::http_client::HttpClient;
 use crate::scopes::check::checked_scopes;
 use crate::source::token_endpoint::{GOOGLE_TOKEN_URI, TokenEndpoint};
 use crate::{Credentials, Error};
@@ -221,9 +222,10 @@ impl IamCredentialsClient {
             return Ok(Arc::clone(endpoint));
         }
         let is_emulator = inner.is_emulator || is_loopback(inner.executor.transport().origin());
+        let http = HttpClient::shared();
         let made = match is_emulator {
-            true => TokenEndpoint::of_emulator(&self.endpoint(), "subject")?,
-            false => TokenEndpoint::new(GOOGLE_TOKEN_URI, "subject")?,
+            true => TokenEndpoint::of_emulator(&http, &self.endpoint(), "subject")?,
+            false => TokenEndpoint::new(&http, GOOGLE_TOKEN_URI, "subject")?,
         };
         Ok(Arc::clone(inner.assertion_endpoint.get_or_init(|| Arc::new(made))))
     }

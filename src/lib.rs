@@ -72,6 +72,7 @@ mod error;
 mod grpc_timeout;
 mod headers;
 mod host;
+mod http_client;
 mod impersonation;
 mod jwt;
 pub mod manual;

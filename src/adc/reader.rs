@@ -82,8 +82,7 @@ impl Reader {
         let scopes = self.requested_scopes(purpose).map_or_else(default_scopes, <[String]>::to_vec);
         // Only the public universe exchanges assertions. In the others, the key signs the tokens.
         let source = if info.universe_domain() == Some(DEFAULT_UNIVERSE) {
-            let endpoint =
-                TokenEndpoint::new(token_uri, "token_uri").map_err(|error| fields.locate(error))?;
+            let endpoint = self.token_endpoint(fields, token_uri)?;
             ServiceAccountSource::exchanging(key, endpoint, token_uri, &scopes, info)
         } else {
             ServiceAccountSource::self_signing(key, &scopes, info)
@@ -112,7 +111,7 @@ impl Reader {
             info = info.with_principal(user);
         }
         let token_uri = self.token_uri(fields)?;
-        let endpoint = TokenEndpoint::new(token_uri, "token_uri").map_err(|error| fields.locate(error))?;
+        let endpoint = self.token_endpoint(fields, token_uri)?;
         let scope = self.requested_scopes(purpose).map(|scopes| scopes.join(" ").into());
         let source = AuthorizedUserSource { endpoint, client_id, client_secret, refresh_token, scope, info };
         Ok(Credentials::from_source(source))
@@ -122,6 +121,10 @@ impl Reader {
         let token_uri = fields.optional_text("token_uri")?.unwrap_or(GOOGLE_TOKEN_URI);
         self.settings.trust.check_url(token_uri, "token_uri").map_err(|error| fields.locate(error))?;
         Ok(token_uri)
+    }
+
+    fn token_endpoint(&self, fields: Fields<'_>, token_uri: &str) -> Result<TokenEndpoint, Error> {
+        TokenEndpoint::new(&self.settings.http, token_uri, "token_uri").map_err(|error| fields.locate(error))
     }
 
     /// Returns what keys and logins have in common.

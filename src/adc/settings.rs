@@ -3,6 +3,7 @@
 use crate::credentials::CredentialsBuilder;
 use crate::environment::{Environment, QUOTA_VARIABLE, UNIVERSE_VARIABLE, option_or_variable};
 use crate::host::{DEFAULT_UNIVERSE, Trust, check_universe};
+use crate::http_client::HttpClient;
 use crate::scopes::check::checked_scopes;
 use crate::{Error, headers};
 
@@ -14,6 +15,8 @@ pub(super) struct Settings {
     pub(super) quota_project: Option<String>,
     /// What a file may name.
     pub(super) trust: Trust,
+    /// What calls HTTP endpoints.
+    pub(super) http: HttpClient,
     /// The universe that a client uses by default in this environment.
     pub(super) default_universe: String,
     /// Returns a variable of the environment.
@@ -32,7 +35,8 @@ impl Settings {
         let quota_project = quota_project(builder.quota_project, variables)?;
         let universe = builder.universe_domain.unwrap_or_else(|| default_universe.clone()).into();
         let trust = Trust { universe, hosts: builder.allowed_hosts };
-        Ok(Self { scopes, quota_project, trust, default_universe, variables })
+        let http = HttpClient::shared();
+        Ok(Self { scopes, quota_project, trust, http, default_universe, variables })
     }
 }
 

@@ -1,29 +1,22 @@
 //! An OAuth token endpoint: exchanges a grant for an access token.
 
 mod grant;
-#[cfg(feature = "credential-files")]
-mod http_client;
-#[cfg(not(feature = "credential-files"))]
-mod no_http_client;
 mod outcome;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod refusal;
-mod reply;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::Uri;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Uri, header};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub(crate) use self::grant::Grant;
-#[cfg(feature = "credential-files")]
-use self::http_client::HttpClient;
-#[cfg(not(feature = "credential-files"))]
-use self::no_http_client::HttpClient;
 use crate::host;
+use crate::http_client::{HttpClient, SendError};
 use crate::retry::random_fraction;
 use crate::{Error, RetryPolicy, Token};
 
@@ -55,25 +48,25 @@ impl TokenEndpoint {
     ///
     /// `InvalidInput` that names `field`: `url` isn't a URL, it is plain http to another machine, or
     /// this build has no HTTP client for it.
-    pub(crate) fn new(url: &str, field: &'static str) -> Result<Self, Error> {
+    pub(crate) fn new(http: &HttpClient, url: &str, field: &'static str) -> Result<Self, Error> {
         let uri = parse(url, field)?;
         match uri.scheme_str() {
             Some("https") => {}
             Some("http") if host::is_loopback(&uri) => {}
             _ => return Err(Error::invalid(field, "must start with https:// (or http:// on loopback)")),
         }
-        Self::at(uri, field)
+        Self::at(http, uri, field)
     }
 
     /// Creates the endpoint of the emulator at `origin`, which may be another machine. It gets only
     /// what an emulator has signed.
-    pub(crate) fn of_emulator(origin: &str, field: &'static str) -> Result<Self, Error> {
-        Self::at(parse(&format!("{origin}/token"), field)?, field)
+    pub(crate) fn of_emulator(http: &HttpClient, origin: &str, field: &'static str) -> Result<Self, Error> {
+        Self::at(http, parse(&format!("{origin}/token"), field)?, field)
     }
 
-    fn at(uri: Uri, field: &'static str) -> Result<Self, Error> {
-        let http = HttpClient::new(&uri, field)?;
-        Ok(Self { uri, http, connections: Semaphore::new(MAX_CONNECTIONS) })
+    fn at(http: &HttpClient, uri: Uri, field: &'static str) -> Result<Self, Error> {
+        http.check(&uri, field)?;
+        Ok(Self { uri, http: http.clone(), connections: Semaphore::new(MAX_CONNECTIONS) })
     }
 
     /// Exchanges `grant` for a token until `deadline`.
@@ -123,7 +116,7 @@ impl TokenEndpoint {
         let sent = SystemTime::now();
         let start = Instant::now();
         let end = deadline.min(start + ATTEMPT_TIMEOUT);
-        match timeout_at(end, self.http.post(&self.uri, form.to_owned())).await {
+        match timeout_at(end, self.http.send(self.request(form))).await {
             Ok(reply) => reply?.into_token(self.host(), grant, sent),
             Err(_elapsed) => {
                 let allowed = end.saturating_duration_since(start);
@@ -131,6 +124,17 @@ impl TokenEndpoint {
                 Err(AttemptError { error: Error::timeout(message, last), retry: Retry::After(None) })
             }
         }
+    }
+
+    fn request(&self, form: &str) -> Request<Bytes> {
+        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+        const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        let mut request = Request::new(Bytes::copy_from_slice(form.as_bytes()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        request.headers_mut().insert(header::CONTENT_TYPE, FORM);
+        request.headers_mut().insert(header::ACCEPT, JSON);
+        request
     }
 
     pub(crate) fn uri(&self) -> String {
@@ -177,9 +181,20 @@ impl AttemptError {
     }
 }
 
+impl From<SendError> for AttemptError {
+    fn from(SendError { error }: SendError) -> Self {
+        let retry = if error.is_transient() { Retry::After(None) } else { Retry::Never };
+        Self { error, retry }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn new(url: &str) -> Result<TokenEndpoint, Error> {
+        TokenEndpoint::new(&HttpClient::shared(), url, "token_uri")
+    }
 
     #[cfg(all(feature = "credential-files", feature = "_tls"))]
     #[test]
@@ -187,7 +202,7 @@ mod tests {
         for good in
             [GOOGLE_TOKEN_URI, "http://127.0.0.1:1/token", "http://[::1]:1/token", "http://localhost/t"]
         {
-            assert!(TokenEndpoint::new(good, "token_uri").is_ok(), "{good}");
+            assert!(new(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -197,7 +212,7 @@ mod tests {
             "http://oauth2.googleapis.com/token",
             "ftp://localhost/",
         ] {
-            let error = TokenEndpoint::new(bad, "token_uri").unwrap_err();
+            let error = new(bad).unwrap_err();
             assert_eq!(error.field(), Some("token_uri"), "{bad}");
         }
     }
@@ -205,7 +220,7 @@ mod tests {
     #[cfg(not(feature = "credential-files"))]
     #[test]
     fn without_an_http_client_the_feature_is_named() {
-        let error = TokenEndpoint::new(GOOGLE_TOKEN_URI, "token_uri").unwrap_err();
+        let error = new(GOOGLE_TOKEN_URI).unwrap_err();
         assert!(error.to_string().contains("credential-files"), "{error}");
     }
 
@@ -217,7 +232,7 @@ mod tests {
 
         async fn endpoint(listener: &TcpListener) -> TokenEndpoint {
             let address = listener.local_addr().unwrap();
-            TokenEndpoint::new(&format!("http://{address}/token"), "token_uri").unwrap()
+            new(&format!("http://{address}/token")).unwrap()
         }
 
         /// conf: A15

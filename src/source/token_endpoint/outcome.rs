@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::AttemptError;
 use super::grant::Grant;
 use super::refusal::Refusal;
-use super::reply::Reply;
+use crate::http_client::Reply;
 use crate::{Error, Token};
 
 #[derive(Deserialize)]
@@ -62,15 +62,13 @@ fn whole_seconds(value: &Value) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use http::StatusCode;
 
     use super::super::Retry;
     use super::*;
 
     fn failure(body: &'static str) -> AttemptError {
-        let body = Bytes::from_static(body.as_bytes());
-        let reply = Reply { status: StatusCode::OK, retry_after: None, body };
+        let reply = Reply::new(StatusCode::OK, body);
         reply.into_token("host.test", Grant::HIDDEN, SystemTime::UNIX_EPOCH).unwrap_err()
     }
 
@@ -79,7 +77,7 @@ mod tests {
         let sent = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
         for expires_in in ["3599", "\"3599\""] {
             let body = format!(r#"{{"access_token":"t","expires_in":{expires_in},"token_type":"Bearer"}}"#);
-            let reply = Reply { status: StatusCode::OK, retry_after: None, body: body.into() };
+            let reply = Reply::new(StatusCode::OK, body);
             let token = reply.into_token("host.test", Grant::HIDDEN, sent).unwrap();
             assert_eq!(token.secret(), "t");
             assert_eq!(token.expires_at(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(4599)));

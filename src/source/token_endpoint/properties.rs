@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::reply::Reply;
 use super::*;
+use crate::http_client::Reply;
 use crate::properties::{assert_is_plain, lines, shown};
 
 /// A reply gives the token in it, or an error that shows nothing secret and is transient as its
@@ -22,7 +22,11 @@ pub fn token_replies(data: &[u8]) {
     // Only the fields that matter must be sound. What the rest contains is of no interest.
     let value: Option<Value> = serde_json::from_str(&String::from_utf8_lossy(body)).ok();
 
-    let reply = Reply { status, retry_after, body: Bytes::copy_from_slice(body) };
+    let reply = Reply::new(status, Bytes::copy_from_slice(body));
+    let reply = match retry_after {
+        Some(wait) => reply.with_retry_after(wait),
+        None => reply,
+    };
     match reply.into_token("host.test", Grant::HIDDEN, sent) {
         Ok(token) => {
             let Some(value) = value else { return assert!(status.is_success()) };

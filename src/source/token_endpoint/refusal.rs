@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::grant::Grant;
-use super::reply::Reply;
 use super::{AttemptError, Retry};
 use crate::Error;
+use crate::http_client::Reply;
 
 /// OAuth's codes for failures that pass, independent of the reply's status.
 const TRANSIENT_CODES: [&str; 3] = ["internal_failure", "server_error", "temporarily_unavailable"];
@@ -60,7 +60,7 @@ impl Refusal {
         let description = description.filter(|text| is_plain_text(text)).filter(is_safe);
         Self {
             status: reply.status,
-            retry_after: reply.retry_after,
+            retry_after: reply.retry_after(),
             code: code.map(str::to_owned),
             description: description.map(str::to_owned),
             is_html: reply.is_html(),
@@ -149,7 +149,7 @@ mod tests {
 
     fn reply(status: u16, body: impl Into<Bytes>) -> Reply {
         let status = StatusCode::from_u16(status).unwrap();
-        Reply { status, retry_after: None, body: body.into() }
+        Reply::new(status, body)
     }
 
     fn refused(reply: Reply, grant: Grant<'_>) -> AttemptError {
@@ -245,8 +245,7 @@ mod tests {
 
     #[test]
     fn a_busy_endpoint_gets_another_request_only_if_it_says_when() {
-        let mut reply = reply(429, "");
-        reply.retry_after = Some(Duration::from_secs(2));
+        let reply = reply(429, "").with_retry_after(Duration::from_secs(2));
         let retry = refused(reply, Grant::HIDDEN).retry;
         assert_eq!(retry, Retry::After(Some(Duration::from_secs(2))));
     }

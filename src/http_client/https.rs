@@ -9,30 +9,35 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 
-use super::super::AttemptError;
-use super::{client_builder, connector};
+use super::SendError;
+use super::setup::{client_builder, connector};
 use crate::Error;
 use crate::tls::Roots;
 
 type InnerClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// A client that is created at first use, because that reads the certificate store.
-pub(in super::super) struct HttpsClient(OnceLock<InnerClient>);
+pub(super) struct HttpsClient(OnceLock<InnerClient>);
 
 impl HttpsClient {
+    pub(super) fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
     /// Fails if this build trusts no certificate authority. The error names `field`.
-    pub(super) fn new(field: &'static str) -> Result<Self, Error> {
+    #[expect(clippy::unused_self, reason = "other clients have roots of their own")]
+    pub(super) fn check(&self, field: &'static str) -> Result<(), Error> {
         match Roots::ALL {
             [] => {
                 let expectation = "must not be https, because this build trusts no certificate authority";
                 Err(Error::invalid(field, expectation)
                     .fix_by("enable the feature tls-native-roots or tls-webpki-roots of gcp-iam-credentials"))
             }
-            _ => Ok(Self(OnceLock::new())),
+            _ => Ok(()),
         }
     }
 
-    pub(super) async fn client(&self) -> Result<InnerClient, AttemptError> {
+    pub(super) async fn client(&self) -> Result<InnerClient, SendError> {
         if let Some(client) = self.0.get() {
             return Ok(client.clone());
         }
@@ -41,12 +46,12 @@ impl HttpsClient {
             Ok(client_builder().build(connector))
         });
         match created.await {
-            // Another exchange may have created one at the same time.
+            // Another request may have created one at the same time.
             Ok(Ok(client)) => Ok(self.0.get_or_init(|| client).clone()),
-            Ok(Err(error)) => Err(AttemptError::permanent(error)),
+            Ok(Err(error)) => Err(SendError { error }),
             Err(stopped) => {
                 let message = format!("creating an HTTP client failed: {stopped}");
-                Err(AttemptError::permanent(Error::credentials(message, true)))
+                Err(SendError { error: Error::credentials(message, true) })
             }
         }
     }
