@@ -1,12 +1,15 @@
 //! Application default credentials: finds and reads credential files.
 
 mod credential_file;
+#[cfg(feature = "credential-files")]
+mod external_account;
 mod found_file;
 mod impersonated_service_account;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod reader;
 mod settings;
+mod target;
 
 use std::path::Path;
 

@@ -94,7 +94,6 @@ mod roles;
 pub mod scopes;
 mod shell;
 pub mod source;
-#[cfg(feature = "emulator")]
 mod sts_protocol;
 mod timers;
 mod tls;

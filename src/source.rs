@@ -61,6 +61,9 @@ mod authorized_user;
 mod cache_hints;
 mod closure;
 mod explanation;
+#[cfg(feature = "credential-files")]
+#[allow(dead_code, reason = "the exchange will use all of it")]
+pub(crate) mod external;
 mod fetch_request;
 mod fixed_token;
 #[cfg(feature = "gcp-auth")]
@@ -74,6 +77,9 @@ mod lines;
 mod metadata_or_gcloud;
 #[cfg(feature = "_tls")]
 mod service_account;
+#[cfg(feature = "credential-files")]
+#[allow(dead_code, reason = "the executable source will use all of it")]
+mod thread;
 pub(crate) mod token_endpoint;
 
 use std::fmt;

@@ -36,6 +36,13 @@ pub(crate) const SAML_TYPE: &str = "urn:ietf:params:oauth:token-type:saml2";
 /// The type of chains of client certificates.
 pub(crate) const CERTIFICATE_TYPE: &str = "urn:ietf:params:oauth:token-type:mtls";
 
+/// Returns whether the audience of an exchange is the name of a provider in a workforce pool.
+pub(crate) fn is_workforce_audience(audience: &str) -> bool {
+    let name = audience.strip_prefix("//iam.").and_then(|rest| rest.split_once('/'));
+    let parts = name.map(|(_domain, name)| name.split('/').take(4).collect::<Vec<_>>());
+    matches!(parts.as_deref(), Some(["locations", _, "workforcePools", pool]) if !pool.is_empty())
+}
+
 /// A request for token exchange. A field that is absent is empty.
 ///
 /// Forms have names in snake case; JSON may also have them in camel case.

@@ -17,7 +17,6 @@ const MAX_SIZE: u64 = 1 << 20;
 
 pub(super) const SOURCE: &str = "source_credentials";
 const IMPERSONATION: &str = "service_account_impersonation";
-const LIFETIME: &str = "service_account_impersonation.token_lifetime_seconds";
 
 /// The lifetimes that Google's libraries accept in a file, in seconds.
 const LIFETIMES: RangeInclusive<u64> = 600..=43_200;
@@ -60,7 +59,7 @@ impl CredentialFile {
     }
 
     pub(super) fn fields(&self) -> Fields<'_> {
-        Fields { object: &self.object, origin: &self.origin, depth: 0 }
+        Fields { object: &self.object, origin: &self.origin, depth: 0, section: "" }
     }
 }
 
@@ -74,13 +73,20 @@ fn invalid_file(origin: &str, problem: std::fmt::Arguments<'_>) -> Error {
 pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
     origin: &'a str,
-    /// How many objects this one is nested in.
+    /// How many source's credentials this object is in.
     depth: usize,
+    /// The path to this object from the credentials that contain it. Empty for the credentials.
+    section: &'static str,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn depth(&self) -> usize {
         self.depth
+    }
+
+    /// Returns whether a field has a value.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.value(field).is_some()
     }
 
     /// Returns a value; `None` if it is missing or null.
@@ -102,6 +108,61 @@ impl<'a> Fields<'a> {
             }
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(self.wrong_type(field, "a string", other)),
+        }
+    }
+
+    /// Returns a string that may be missing or empty.
+    pub(super) fn text_or_empty(&self, field: &'static str) -> Result<Option<&'a str>, Error> {
+        match self.value(field) {
+            Some(Value::String(text)) if text.is_empty() => Ok(Some("")),
+            _ => self.optional_text(field),
+        }
+    }
+
+    /// Returns strings by their names. A missing object is empty.
+    pub(super) fn texts_by_name(&self, field: &'static str) -> Result<Vec<(&'a str, &'a str)>, Error> {
+        let items = match self.value(field) {
+            None => return Ok(Vec::new()),
+            Some(Value::Object(items)) => items,
+            Some(other) => return Err(self.wrong_type(field, "an object of strings", other)),
+        };
+        let text = |(name, item): (&'a String, &'a Value)| match item {
+            Value::String(text) => Ok((name.as_str(), text.as_str())),
+            other => Err(self.wrong_type(field, "an object of strings", other)),
+        };
+        items.iter().map(text).collect()
+    }
+
+    /// Returns a whole number of `unit`s in this range, which may be missing.
+    pub(super) fn whole_number(
+        &self,
+        field: &'static str,
+        range: RangeInclusive<u64>,
+        unit: &str,
+    ) -> Result<Option<u64>, Error> {
+        let number = match self.value(field) {
+            None => return Ok(None),
+            Some(Value::Number(number)) => number.as_u64(),
+            Some(other) => return Err(self.wrong_type(field, "a number", other)),
+        };
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => {
+                let (least, most) = (range.start(), range.end());
+                let expectation = format!("must be a whole number of {unit} from {least} to {most}");
+                Err(self.invalid(field, expectation))
+            }
+        }
+    }
+
+    /// Returns an object in this one, which may be missing. `path` leads to it from the credentials:
+    /// its last part is the name of the field.
+    pub(super) fn section(&self, path: &'static str) -> Result<Option<Fields<'a>>, Error> {
+        let field = path.rsplit('.').next().unwrap_or(path);
+        match self.value(field) {
+            None => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(Fields { object, section: path, ..*self })),
+            Some(other) => Err(self.wrong_type(field, "an object", other)),
         }
     }
 
@@ -135,31 +196,16 @@ impl<'a> Fields<'a> {
     ///
     /// Google's libraries know this field only in external account files.
     pub(super) fn lifetime(&self) -> Result<Option<Duration>, Error> {
-        let impersonation = match self.value(IMPERSONATION) {
-            None => return Ok(None),
-            Some(Value::Object(impersonation)) => impersonation,
-            Some(other) => return Err(self.wrong_type(IMPERSONATION, "an object", other)),
-        };
-        let seconds = match impersonation.get("token_lifetime_seconds") {
-            None | Some(Value::Null) => return Ok(None),
-            Some(Value::Number(seconds)) => seconds.as_u64(),
-            Some(other) => return Err(self.wrong_type(LIFETIME, "a number", other)),
-        };
-        match seconds.filter(|seconds| LIFETIMES.contains(seconds)) {
-            Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
-            None => {
-                let (least, most) = (LIFETIMES.start(), LIFETIMES.end());
-                let expectation = format!("must be a whole number of seconds from {least} to {most}");
-                Err(self.invalid(LIFETIME, expectation))
-            }
-        }
+        let Some(impersonation) = self.section(IMPERSONATION)? else { return Ok(None) };
+        let seconds = impersonation.whole_number("token_lifetime_seconds", LIFETIMES, "seconds")?;
+        Ok(seconds.map(Duration::from_secs))
     }
 
     /// Returns the fields of the source's credentials.
     pub(super) fn source(&self) -> Result<Fields<'a>, Error> {
         match self.value(SOURCE) {
             None => Err(self.invalid(SOURCE, "must be an object, got nothing")),
-            Some(Value::Object(object)) => Ok(Fields { object, origin: self.origin, depth: self.depth + 1 }),
+            Some(Value::Object(object)) => Ok(Fields { object, depth: self.depth + 1, ..*self }),
             Some(other) => Err(self.wrong_type(SOURCE, "an object with the source's credentials", other)),
         }
     }
@@ -179,13 +225,16 @@ impl<'a> Fields<'a> {
 
     /// Adds the file and the path to this object to an error that names a field.
     pub(super) fn locate(&self, error: Error) -> Error {
-        error.in_file(self.origin).in_object(&format!("{SOURCE}.").repeat(self.depth))
+        let section = if self.section.is_empty() { String::new() } else { format!("{}.", self.section) };
+        error.in_file(self.origin).in_object(&(format!("{SOURCE}.").repeat(self.depth) + &section))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LIFETIME: &str = "service_account_impersonation.token_lifetime_seconds";
 
     fn parse(content: &[u8]) -> Result<CredentialFile, Error> {
         CredentialFile::parse(content, "key.json")

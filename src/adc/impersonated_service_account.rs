@@ -1,9 +1,10 @@
 //! Credential files of the type `impersonated_service_account`.
 
-use http::Uri;
+use std::time::Duration;
 
 use super::credential_file::{Fields, SOURCE};
 use super::reader::{Purpose, Reader, default_scopes};
+use super::target::Target;
 use crate::host::DEFAULT_UNIVERSE;
 use crate::scopes::check::checked_scopes;
 use crate::{Credentials, Error, IamCredentialsClient, Impersonation, ServiceAccountName};
@@ -11,18 +12,11 @@ use crate::{Credentials, Error, IamCredentialsClient, Impersonation, ServiceAcco
 /// How many impersonations may be nested in one file.
 const MAX_DEPTH: usize = 8;
 
-const URL: &str = "service_account_impersonation_url";
-/// Far more than a URL with an account's name needs, in bytes.
-const MAX_URL: usize = 512;
-
-const PATH: &str = "/v1/projects/-/serviceAccounts/";
-const METHODS: [&str; 2] = [":generateAccessToken", ":generateIdToken"];
-
-/// What the URL in the file names.
-struct Target {
-    account: ServiceAccountName,
-    /// The scheme, host and port of the API.
-    server: String,
+/// How the account in the file is impersonated.
+struct Options<'a> {
+    delegates: Vec<ServiceAccountName>,
+    lifetime: Duration,
+    quota_project: Option<&'a str>,
 }
 
 impl Reader {
@@ -37,42 +31,44 @@ impl Reader {
             return Err(fields.invalid("type", expectation));
         }
         let target = self.target(fields)?;
-        let delegates = fields.delegates()?;
         let scopes = self.target_scopes(fields, purpose)?;
-        let lifetime = fields.lifetime()?.unwrap_or(Impersonation::LIFETIME);
-        let quota_project = self.quota_project(fields, purpose)?;
-        let universe = self.universe(fields)?;
+        let named = self.universe(fields)?;
+        // The fields of this object come first: their errors are of more use.
+        self.options(fields, purpose)?;
         let source = self.credentials(fields.source()?, Purpose::Impersonation)?;
-
-        let universe = universe_of(fields, universe, &source)?;
-        let client = self.client(source, &universe, &target.server).map_err(|error| fields.locate(error))?;
-        let mut impersonation = client.impersonate(&target.account).delegates(&delegates).lifetime(lifetime);
-        if let Some(project) = quota_project {
-            impersonation = impersonation.quota_project(project);
-        }
+        let universe = universe_of(fields, named, &source)?;
+        let impersonation = self.impersonation(fields, purpose, &target, source, &universe)?;
         impersonation.access_token(&scopes).map_err(|error| fields.locate(error))
     }
 
-    fn target(&self, fields: Fields<'_>) -> Result<Target, Error> {
-        let url = fields.text(URL)?;
-        if url.len() > MAX_URL {
-            return Err(fields.invalid(URL, format!("must have at most {MAX_URL} bytes")));
-        }
-        let uri = self.settings.trust.check_url(url, URL).map_err(|error| fields.locate(error))?;
-        let account = account_in(&uri).ok_or_else(|| {
-            let form = format!("https://iamcredentials.{DEFAULT_UNIVERSE}{PATH}{{account}}{}", METHODS[0]);
-            fields.invalid(URL, format!("must have the form {form}, got {}", shown(&uri)))
-        })?;
-        match (uri.scheme(), uri.authority()) {
-            (Some(scheme), Some(authority)) => {
-                Ok(Target { account, server: format!("{scheme}://{authority}") })
-            }
-            _ => Err(fields.invalid(URL, "must be a URL with a host")),
-        }
+    /// Makes the impersonation of `target` that the object describes, from its source.
+    pub(super) fn impersonation(
+        &self,
+        fields: Fields<'_>,
+        purpose: Purpose,
+        target: &Target,
+        source: Credentials,
+        universe: &str,
+    ) -> Result<Impersonation, Error> {
+        let Options { delegates, lifetime, quota_project } = self.options(fields, purpose)?;
+        let client = self.client(source, universe, &target.server).map_err(|error| fields.locate(error))?;
+        let impersonation = client.impersonate(&target.account).delegates(&delegates).lifetime(lifetime);
+        Ok(match quota_project {
+            Some(project) => impersonation.quota_project(project),
+            None => impersonation,
+        })
+    }
+
+    fn options<'a>(&'a self, fields: Fields<'a>, purpose: Purpose) -> Result<Options<'a>, Error> {
+        Ok(Options {
+            delegates: fields.delegates()?,
+            lifetime: fields.lifetime()?.unwrap_or(Impersonation::LIFETIME),
+            quota_project: self.quota_project(fields, purpose)?,
+        })
     }
 
     /// Returns the scopes that the program requests, else those in the file, else the default.
-    fn target_scopes(&self, fields: Fields<'_>, purpose: Purpose) -> Result<Vec<String>, Error> {
+    pub(super) fn target_scopes(&self, fields: Fields<'_>, purpose: Purpose) -> Result<Vec<String>, Error> {
         let in_file = fields.texts("scopes")?;
         match self.requested_scopes(purpose) {
             Some(requested) => Ok(requested.to_vec()),
@@ -111,65 +107,5 @@ fn universe_of(fields: Fields<'_>, named: Option<&str>, source: &Credentials) ->
             Err(fields.invalid("universe_domain", expectation))
         }
         _ => Ok(of_source.to_owned()),
-    }
-}
-
-/// Returns the account in the last segment of the path, before the colon.
-fn account_in(uri: &Uri) -> Option<ServiceAccountName> {
-    if uri.query().is_some() {
-        return None;
-    }
-    let account = uri.path().strip_prefix(PATH)?;
-    let account = METHODS.iter().find_map(|method| account.strip_suffix(method))?;
-    // Some tools percent-encode the account.
-    let account = account.replace("%40", "@");
-    if account.contains('/') { None } else { account.parse().ok() }
-}
-
-/// Returns the URL for an error, unless its query may contain a secret.
-fn shown(uri: &Uri) -> String {
-    match uri.query() {
-        None => format!("\"{uri}\""),
-        Some(_) => "a URL with a query".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ACCOUNT: &str = "sa@p.iam.gserviceaccount.com";
-
-    /// conf: P52
-    #[test]
-    fn the_target_is_the_part_before_the_colon() {
-        for url in [
-            format!(
-                "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{ACCOUNT}:generateAccessToken"
-            ),
-            format!(
-                "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{ACCOUNT}:generateIdToken"
-            ),
-            format!("http://[::1]:80/v1/projects/-/serviceAccounts/{ACCOUNT}:generateAccessToken"),
-            "https://x/v1/projects/-/serviceAccounts/sa%40p.iam.gserviceaccount.com:generateAccessToken"
-                .to_owned(),
-        ] {
-            let target = account_in(&url.parse().unwrap());
-            assert_eq!(target.as_ref().map(ServiceAccountName::account), Some(ACCOUNT), "{url}");
-        }
-        for path in [
-            "",
-            "/",
-            "/v1/projects/-/serviceAccounts/sa@p.com",
-            "/v1/projects/-/serviceAccounts/sa@p.com:signJwt",
-            "/v1/projects/-/serviceAccounts/:generateAccessToken",
-            "/v1/projects/-/serviceAccounts/a/b@p.com:generateAccessToken",
-            "/v1/projects/-/serviceAccounts/no-name:generateAccessToken",
-            "/v1/projects/-/serviceAccounts/sa@p.com:generateAccessToken?key=1",
-            "/v1/projects/-/serviceAccounts/sa@p.com:generateAccessToken/",
-            "/v2/projects/-/serviceAccounts/sa@p.com:generateAccessToken",
-        ] {
-            assert_eq!(account_in(&format!("https://host{path}").parse().unwrap()), None, "{path}");
-        }
     }
 }

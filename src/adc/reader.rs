@@ -36,7 +36,8 @@ impl Reader {
             SERVICE_ACCOUNT => self.service_account(fields, purpose),
             "authorized_user" => self.authorized_user(fields, purpose),
             "impersonated_service_account" => self.impersonated_service_account(fields, purpose),
-            kind @ ("external_account" | "external_account_authorized_user") => {
+            "external_account" => self.external_account(fields, purpose),
+            kind @ "external_account_authorized_user" => {
                 fields.lifetime()?;
                 let expectation = format!("must be a supported type, got {kind:?} (identity federation)");
                 Err(fields.invalid("type", expectation).fix_by(
@@ -128,7 +129,7 @@ impl Reader {
     }
 
     /// Returns what keys and logins have in common.
-    fn info(&self, fields: Fields<'_>, purpose: Purpose) -> Result<SourceInfo, Error> {
+    pub(super) fn info(&self, fields: Fields<'_>, purpose: Purpose) -> Result<SourceInfo, Error> {
         let universe = self.universe(fields)?.unwrap_or(DEFAULT_UNIVERSE);
         let mut info = SourceInfo::new().with_universe_domain(universe).with_reason(self.reason);
         if let Some(path) = &self.path {
@@ -168,6 +169,16 @@ impl Reader {
     /// Returns the scopes of the settings.
     pub(super) fn requested_scopes(&self, purpose: Purpose) -> Option<&[String]> {
         self.settings.scopes.as_deref().filter(|_| purpose == Purpose::Program)
+    }
+}
+
+/// The replacement in builds that can't exchange tokens.
+#[cfg(not(feature = "credential-files"))]
+impl Reader {
+    fn external_account(&self, fields: Fields<'_>, _purpose: Purpose) -> Result<Credentials, Error> {
+        let expectation = "must not be \"external_account\", because this build can't exchange tokens";
+        let error = fields.invalid("type", expectation);
+        Err(error.fix_by("enable the feature credential-files of gcp-iam-credentials"))
     }
 }
 

@@ -117,7 +117,7 @@ fn a_bad_field_is_refused_wherever_it_stands() {
         (json!({"source_credentials": null}), "source_credentials"),
         (json!({"source_credentials": []}), "source_credentials"),
         (json!({"source_credentials": {}}), "source_credentials.type"),
-        (json!({"source_credentials": {"type": "external_account"}}), "source_credentials.type"),
+        (json!({"source_credentials": {"type": "external_account"}}), "source_credentials.audience"),
         (
             json!({"source_credentials": with(user(), json!({"refresh_token": 7}))}),
             "source_credentials.refresh_token",

@@ -1,0 +1,104 @@
+//! The field `credential_source`: where subject tokens come from.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::Error;
+use crate::adc::credential_file::Fields;
+use crate::adc::reader::Reader;
+use crate::adc::target::Target;
+use crate::source::external::{ExternalAccount, FileSource, SubjectTokenSource, TokenFormat, UrlSource};
+
+const SOURCE: &str = "credential_source";
+const FORMAT: &str = "credential_source.format";
+
+/// The fields of which exactly one must exist. It is the kind of source.
+const KINDS: [&str; 5] = ["file", "url", "executable", "certificate", "environment_id"];
+
+/// Headers that belong to one connection or to the body. The HTTP client sets them.
+const RESERVED: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+impl Reader {
+    /// Reads where subject tokens come from.
+    pub(super) fn subject_tokens(
+        &self,
+        fields: Fields<'_>,
+        _account: &ExternalAccount,
+        _target: Option<&Target>,
+    ) -> Result<Box<dyn SubjectTokenSource>, Error> {
+        let Some(source) = fields.section(SOURCE)? else {
+            return Err(fields.invalid(SOURCE, "must be an object, got nothing"));
+        };
+        let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| source.has(kind)).collect();
+        match kinds[..] {
+            ["file"] => file(source),
+            ["url"] => self.url(source),
+            [kind] => {
+                let expectation = format!("must have a supported source, got {kind:?}");
+                Err(fields.invalid(SOURCE, expectation))
+            }
+            [] => {
+                let expectation = format!("must have one of the fields {}", KINDS.join(", "));
+                Err(fields.invalid(SOURCE, expectation))
+            }
+            [..] => {
+                let expectation =
+                    format!("must have one of the fields {}, got {}", KINDS.join(", "), kinds.join(" and "));
+                Err(fields.invalid(SOURCE, expectation))
+            }
+        }
+    }
+
+    fn url(&self, source: Fields<'_>) -> Result<Box<dyn SubjectTokenSource>, Error> {
+        let uri = self.settings.trust.check_subject_token_url(source.text("url")?, "url");
+        let uri = uri.map_err(|error| source.locate(error))?;
+        let http = self.settings.http.clone();
+        http.check(&uri, "url").map_err(|error| source.locate(error))?;
+        Ok(Box::new(UrlSource { http, uri, headers: headers(source)?, format: format(source)? }))
+    }
+}
+
+fn file(source: Fields<'_>) -> Result<Box<dyn SubjectTokenSource>, Error> {
+    Ok(Box::new(FileSource { path: source.text("file")?.into(), format: format(source)? }))
+}
+
+fn format(source: Fields<'_>) -> Result<TokenFormat, Error> {
+    const TYPE: &str = "type";
+    const FIELD: &str = "subject_token_field_name";
+    let Some(format) = source.section(FORMAT)? else { return Ok(TokenFormat::Text) };
+    match format.optional_text(TYPE)? {
+        None | Some("text") => {
+            format.optional_text(FIELD)?;
+            Ok(TokenFormat::Text)
+        }
+        Some("json") => Ok(TokenFormat::Json { field: format.text(FIELD)?.into() }),
+        Some(_) => Err(format.invalid(TYPE, "must be \"text\" or \"json\"")),
+    }
+}
+
+/// Returns the headers of the request. They may contain a secret.
+fn headers(source: Fields<'_>) -> Result<HeaderMap, Error> {
+    const FIELD: &str = "headers";
+    let mut headers = HeaderMap::new();
+    for (name, value) in source.texts_by_name(FIELD)? {
+        let name: HeaderName =
+            name.parse().map_err(|_| source.invalid(FIELD, "must have legal names of headers"))?;
+        if RESERVED.contains(&name) {
+            return Err(source.invalid(FIELD, format!("must not have the header {name}")));
+        }
+        let mut value = HeaderValue::from_str(value)
+            .map_err(|_| source.invalid(FIELD, "must have values that a header can carry"))?;
+        value.set_sensitive(true);
+        if headers.insert(name, value).is_some() {
+            return Err(source.invalid(FIELD, "must have each header only once, in any case"));
+        }
+    }
+    Ok(headers)
+}

@@ -1,0 +1,8 @@
+//! Federated identities: subject tokens of other platforms, their exchange, and what it is good for.
+#![cfg(all(feature = "credential-files", feature = "_tls"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod subject_tokens;
