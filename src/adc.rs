@@ -1,5 +1,6 @@
 //! Application default credentials: finds and reads credential files.
 
+mod clients;
 mod credential_file;
 #[cfg(feature = "credential-files")]
 mod external_account;

@@ -64,8 +64,12 @@ struct Inner {
     universe_domain: Box<str>,
     /// Whether the emulator's variable chose the server.
     is_emulator: bool,
+    /// Whether the quota project is one of the client, not of its credentials.
+    has_own_quota_project: bool,
+    /// What calls the token endpoint of subjects.
+    http: HttpClient,
     /// Made when the first subject needs it.
-    assertion_endpoint: OnceLock<Arc<TokenEndpoint>>,
+    assertion_endpoint: Arc<OnceLock<Arc<TokenEndpoint>>>,
 }
 
 impl IamCredentialsClient {
@@ -101,6 +105,31 @@ impl IamCredentialsClient {
     /// Returns a builder, to make a client with other settings.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
+    }
+
+    /// Returns a client that authenticates with other credentials, over the same connection and with
+    /// the same settings. The clients share the budget of retries.
+    ///
+    /// So a program that acts for many sources, each with its own credentials, needs one connection.
+    /// If the quota project came from this client's credentials, the other client uses the one of
+    /// its own.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput) if the credentials belong to another
+    /// universe, or if they aren't made up and the client calls an emulator on another machine.
+    ///
+    /// ```
+    /// use gcp_iam_credentials::{Credentials, IamCredentialsClient, Token};
+    ///
+    /// let of = |token| Ok(Credentials::fixed(Token::new(token, None)?));
+    /// let client = IamCredentialsClient::builder().credentials(of("first")?).build()?;
+    /// let other = client.with_credentials(of("second")?)?;
+    /// assert_eq!(other.endpoint(), client.endpoint());
+    /// # Ok::<(), gcp_iam_credentials::Error>(())
+    /// ```
+    pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, Error> {
+        builder::with_credentials(&self.inner, credentials).map(|inner| Self { inner: Arc::new(inner) })
     }
 
     /// Generates an access token of `target` with the given scopes. Each is a URL, or one of
@@ -222,10 +251,10 @@ impl IamCredentialsClient {
             return Ok(Arc::clone(endpoint));
         }
         let is_emulator = inner.is_emulator || is_loopback(inner.executor.transport().origin());
-        let http = HttpClient::shared();
+        let http = &inner.http;
         let made = match is_emulator {
-            true => TokenEndpoint::of_emulator(&http, &self.endpoint(), "subject")?,
-            false => TokenEndpoint::new(&http, GOOGLE_TOKEN_URI, "subject")?,
+            true => TokenEndpoint::of_emulator(http, &self.endpoint(), "subject")?,
+            false => TokenEndpoint::new(http, GOOGLE_TOKEN_URI, "subject")?,
         };
         Ok(Arc::clone(inner.assertion_endpoint.get_or_init(|| Arc::new(made))))
     }

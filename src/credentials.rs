@@ -12,6 +12,7 @@ mod failure;
 mod fetch;
 mod instant;
 mod keep_warm;
+mod network;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use self::cache::Cache;
 use self::clock::SystemTimeSource;
 pub(crate) use self::clock::TimeSource;
 pub use self::keep_warm::KeepWarm;
+pub(crate) use self::network::Network;
 use self::state::Demand;
 pub use self::status::CacheStatus;
 use crate::environment::{EMULATOR_VARIABLE, variable};

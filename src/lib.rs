@@ -84,6 +84,7 @@ mod printable;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod proto;
+mod proxy;
 #[cfg(feature = "emulator")]
 mod query;
 #[cfg(test)]

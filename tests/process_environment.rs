@@ -12,6 +12,8 @@ use gcp_iam_credentials::Credentials;
 use gcp_iam_credentials::emulator::Emulator;
 
 use support::accounts::{FIRST, KEY, TARGET, USER, member};
+#[cfg(all(feature = "tls-native-roots", target_os = "linux"))]
+use support::proxy::{Login, Proxy};
 use support::runtime::{block_until, one_thread};
 
 /// Names a file with the id of a process whose end [`child`] waits for.
@@ -184,6 +186,42 @@ async fn over_tls_a_process_trusts_the_systems_certificate_store() {
     std::fs::write(&store, emulator.ca_pem()).unwrap();
     let shown = process([("GOOGLE_APPLICATION_CREDENTIALS", &file), ("SSL_CERT_FILE", &store)]);
     assert_eq!(principal(&emulator, &shown), member(TARGET));
+}
+
+/// conf: F14
+#[cfg(all(feature = "tls-native-roots", target_os = "linux"))]
+#[tokio::test]
+async fn a_process_uses_the_proxy_of_its_environment() {
+    let emulator = Emulator::builder().tls().start().await.unwrap();
+    let proxy = Proxy::start(emulator.address(), Login::Needed).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, store) = (folder.path().join("adc.json"), folder.path().join("ca.pem"));
+    // Without a token_uri, it is Google's.
+    let mut user: serde_json::Value = serde_json::from_str(&emulator.authorized_user_json(USER)).unwrap();
+    user.as_object_mut().unwrap().remove("token_uri");
+    std::fs::write(&file, user.to_string()).unwrap();
+    std::fs::write(&store, emulator.ca_pem()).unwrap();
+    let url = proxy.url("http");
+    let run = |variables: &[(&str, &str)]| {
+        let files = [
+            ("GOOGLE_APPLICATION_CREDENTIALS", file.to_str().unwrap()),
+            ("SSL_CERT_FILE", store.to_str().unwrap()),
+        ];
+        let all: Vec<_> = files.iter().chain(variables).copied().collect();
+        tokio::task::spawn_blocking({
+            let all: Vec<_> = all.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            move || process(all)
+        })
+    };
+    let shown = run(&[("https_proxy", &url)]).await.unwrap();
+    assert_eq!(principal(&emulator, &shown), format!("user:{USER}"), "{shown}");
+    assert_eq!(proxy.destinations(), ["oauth2.googleapis.com:443"]);
+
+    let wrong = url.replace("proxy-user", "somebody");
+    let shown = run(&[("ALL_PROXY", &wrong), ("HTTPS_PROXY", "")]).await.unwrap();
+    assert!(error_line(&shown).contains(&format!("the proxy {}", proxy.address)), "{shown}");
+    assert!(!shown.contains("somebody") && !shown.contains("pass%2F"), "{shown}");
+    assert_eq!(proxy.destinations().len(), 1);
 }
 
 /// conf: M34

@@ -7,7 +7,7 @@ use super::reader::{Purpose, Reader, default_scopes};
 use super::target::Target;
 use crate::host::DEFAULT_UNIVERSE;
 use crate::scopes::check::checked_scopes;
-use crate::{Credentials, Error, IamCredentialsClient, Impersonation, ServiceAccountName};
+use crate::{Credentials, Error, Impersonation, ServiceAccountName};
 
 /// How many impersonations may be nested in one file.
 const MAX_DEPTH: usize = 8;
@@ -51,7 +51,8 @@ impl Reader {
         universe: &str,
     ) -> Result<Impersonation, Error> {
         let Options { delegates, lifetime, quota_project } = self.options(fields, purpose)?;
-        let client = self.client(source, universe, &target.server).map_err(|error| fields.locate(error))?;
+        let client = self.settings.client(source, universe, &target.server);
+        let client = client.map_err(|error| fields.locate(error))?;
         let impersonation = client.impersonate(&target.account).delegates(&delegates).lifetime(lifetime);
         Ok(match quota_project {
             Some(project) => impersonation.quota_project(project),
@@ -76,24 +77,6 @@ impl Reader {
             None if in_file.is_empty() || purpose == Purpose::Impersonation => Ok(default_scopes()),
             None => checked_scopes(in_file).map_err(|error| fields.locate(error)),
         }
-    }
-
-    fn client(
-        &self,
-        source: Credentials,
-        universe: &str,
-        server: &str,
-    ) -> Result<IamCredentialsClient, Error> {
-        let mut builder =
-            IamCredentialsClient::builder().credentials(source).variables(self.settings.variables);
-        // Defaults aren't set, so that the variable of the emulator can replace them.
-        if universe != self.settings.default_universe {
-            builder = builder.universe_domain(universe);
-        }
-        if server != format!("https://iamcredentials.{universe}") {
-            builder = builder.endpoint(server);
-        }
-        builder.build()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The builder's options and the environment, checked.
 
-use crate::credentials::CredentialsBuilder;
+use crate::credentials::{CredentialsBuilder, Network};
 use crate::environment::{Environment, QUOTA_VARIABLE, UNIVERSE_VARIABLE, option_or_variable};
 use crate::host::{DEFAULT_UNIVERSE, Trust, check_universe};
 use crate::http_client::HttpClient;
@@ -17,6 +17,8 @@ pub(super) struct Settings {
     pub(super) trust: Trust,
     /// What calls HTTP endpoints.
     pub(super) http: HttpClient,
+    /// How the API is reached.
+    pub(super) network: Network,
     /// The universe that a client uses by default in this environment.
     pub(super) default_universe: String,
     /// Returns a variable of the environment.
@@ -35,8 +37,9 @@ impl Settings {
         let quota_project = quota_project(builder.quota_project, variables)?;
         let universe = builder.universe_domain.unwrap_or_else(|| default_universe.clone()).into();
         let trust = Trust { universe, hosts: builder.allowed_hosts };
-        let http = HttpClient::shared();
-        Ok(Self { scopes, quota_project, trust, http, default_universe, variables })
+        let http = builder.network.http(variables)?;
+        let network = builder.network;
+        Ok(Self { scopes, quota_project, trust, http, network, default_universe, variables })
     }
 }
 

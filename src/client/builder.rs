@@ -2,12 +2,14 @@
 
 mod fixed_headers;
 mod origin;
+mod proxy;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod with_credentials;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,11 +20,15 @@ use tonic::client::GrpcService;
 use tonic::transport::Endpoint;
 
 use self::origin::check_universe;
+pub(super) use self::with_credentials::with_credentials;
 use super::call::{CallExecutor, CallSettings};
 use super::transport::{BoxError, CONNECT_TIMEOUT, Connect, Transport, boxed_service};
 use super::{IamCredentialsClient, Inner};
 use crate::environment::{EMULATOR_VARIABLE, variable};
+use crate::http_client::HttpClient;
+use crate::proxy::{Proxies, ProxyChoice};
 use crate::retry::{Jitter, random_fraction};
+use crate::tls::TlsOptions;
 use crate::{Credentials, Error, RetryPolicy, Token};
 
 /// The bearer token that is sent to an emulator if no credentials are given.
@@ -61,8 +67,8 @@ pub struct ClientBuilder {
     universe_domain: Option<String>,
     quota_project: Option<String>,
     user_agent: Option<String>,
-    root_certificates: Option<Vec<u8>>,
-    client_identity: Option<(Vec<u8>, Vec<u8>)>,
+    tls: TlsOptions,
+    proxy: ProxyChoice,
     allow_plaintext: bool,
     settings: CallSettings,
     environment: fn(&str) -> Option<String>,
@@ -81,8 +87,8 @@ impl ClientBuilder {
             universe_domain: None,
             quota_project: None,
             user_agent: None,
-            root_certificates: None,
-            client_identity: None,
+            tls: TlsOptions::default(),
+            proxy: ProxyChoice::default(),
             allow_plaintext: false,
             settings: CallSettings {
                 timeout: Self::TIMEOUT,
@@ -156,8 +162,11 @@ impl ClientBuilder {
 
     /// Sets the certificate authorities to trust, in PEM form. Default: the roots that the Cargo
     /// features name (`tls-native-roots`, `tls-webpki-roots`).
+    ///
+    /// They replace the default roots in all connections of the client, also in those to the token
+    /// endpoint that [subjects](crate::Impersonation::subject) need.
     pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
-        self.root_certificates = Some(pem.as_ref().to_vec());
+        self.tls.root_certificates = Some(pem.as_ref().to_vec());
         self
     }
 
@@ -166,7 +175,27 @@ impl ClientBuilder {
     ///
     /// With an identity, the default endpoint is `https://iamcredentials.mtls.googleapis.com`.
     pub fn client_identity(mut self, cert_pem: impl AsRef<[u8]>, key_pem: impl AsRef<[u8]>) -> Self {
-        self.client_identity = Some((cert_pem.as_ref().to_vec(), key_pem.as_ref().to_vec()));
+        self.tls.client_identity = Some((cert_pem.as_ref().to_vec(), key_pem.as_ref().to_vec()));
+        self
+    }
+
+    /// Sets the proxy for all connections of the client: `http://proxy.corp.example:3128`, for
+    /// example. The scheme is `http`, `https`, `socks5` or `socks5h`. A user and a password for the
+    /// proxy are part of the URL, and are never shown. Default: the proxy that the environment
+    /// variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name, in upper or lower
+    /// case.
+    ///
+    /// The proxy opens a tunnel, in which TLS ends at Google's server. The proxy resolves the
+    /// server's name. Connections to this machine, to the metadata server and to an emulator never
+    /// use a proxy.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = ProxyChoice::At(url.into());
+        self
+    }
+
+    /// Connects directly, whatever the environment says about proxies.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = ProxyChoice::Direct;
         self
     }
 
@@ -174,6 +203,12 @@ impl ClientBuilder {
     /// trusted proxy in the same pod, for example. Default: not allowed.
     pub fn allow_plaintext(mut self) -> Self {
         self.allow_plaintext = true;
+        self
+    }
+
+    /// Sets how all connections are made.
+    pub(crate) fn network(mut self, tls: TlsOptions, proxy: ProxyChoice) -> Self {
+        (self.tls, self.proxy) = (tls, proxy);
         self
     }
 
@@ -191,11 +226,16 @@ impl ClientBuilder {
     /// Returns [`InvalidInput`](crate::ErrorKind::InvalidInput) if a setting is invalid or two
     /// conflict ([`Error::field`] names one), or if no usable credentials are found.
     pub fn build(self) -> Result<IamCredentialsClient, Error> {
-        self.build_over(Box::new(Endpoint::connect_lazy), Box::new(random_fraction))
+        self.build_over(None, Box::new(random_fraction))
     }
 
-    /// Makes the client over connections that `connect` makes, with this jitter between attempts.
-    pub(super) fn build_over(self, connect: Connect, jitter: Jitter) -> Result<IamCredentialsClient, Error> {
+    /// Makes the client over connections that `connect` makes, or else over the usual ones, with this
+    /// jitter between attempts.
+    pub(super) fn build_over(
+        self,
+        connect: Option<Connect>,
+        jitter: Jitter,
+    ) -> Result<IamCredentialsClient, Error> {
         let emulator = self.emulator()?;
         let universe = self.universe()?;
         let origin = match &emulator {
@@ -212,10 +252,17 @@ impl ClientBuilder {
             tracing::warn!(endpoint = %origin, "{EMULATOR_VARIABLE} is set: calls go to an emulator");
         }
         let endpoint = self.channel_endpoint(&origin)?;
+        let proxies = match emulator {
+            Some(_) => Proxies::none(),
+            None => self.proxy.proxies(self.environment)?,
+        };
+        let connect = connect.map_or_else(|| self.connect(&origin, &proxies), Ok)?;
         let headers = self.fixed_headers(&credentials)?;
         let transport = Transport::channel(endpoint, connect, origin);
+        let http = HttpClient::new(self.tls.clone(), proxies);
         let mut inner = self.finish(transport, credentials, headers, universe, jitter);
         inner.is_emulator = emulator.is_some();
+        inner.http = http;
         Ok(IamCredentialsClient { inner: Arc::new(inner) })
     }
 
@@ -251,8 +298,8 @@ impl ClientBuilder {
         S::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
         <S::ResponseBody as HttpBody>::Error: Into<BoxError>,
     {
-        if self.has_tls_options() {
-            let error = Error::invalid(self.tls_field(), "must not be set for a given service");
+        if self.tls.is_set() {
+            let error = Error::invalid(self.tls.field(), "must not be set for a given service");
             return Err(error.fix_by("configure TLS where the service is made"));
         }
         let Some(credentials) = self.credentials.clone() else {
@@ -260,6 +307,10 @@ impl ClientBuilder {
         };
         let universe = self.universe()?;
         check_universe(&credentials, &universe)?;
+        if let ProxyChoice::At(_) = self.proxy {
+            let error = Error::invalid("proxy", "must not be set for a given service");
+            return Err(error.fix_by("configure the proxy where the service is made"));
+        }
         let origin = self.origin(&universe)?;
         let mut headers = self.fixed_headers(&credentials)?;
         headers.insert(header::USER_AGENT, self.user_agent_value()?);
@@ -279,7 +330,7 @@ impl ClientBuilder {
             .map_err(|_| fixed_headers::invalid_user_agent())?;
         match origin.scheme_str() {
             Some("https") => self.with_tls(endpoint),
-            _ if self.has_tls_options() => {
+            _ if self.tls.is_set() => {
                 Err(Error::invalid("endpoint", "must be https if TLS options are set, got http"))
             }
             _ => Ok(endpoint),
@@ -295,13 +346,16 @@ impl ClientBuilder {
         jitter: Jitter,
     ) -> Inner {
         let attempt_timeout = self.settings.attempt_timeout;
+        let has_own_quota_project = self.own_quota_project().is_some();
         let executor = CallExecutor::new(transport, credentials, headers, attempt_timeout, jitter);
         Inner {
             executor,
             settings: self.settings,
             universe_domain: universe.into(),
             is_emulator: false,
-            assertion_endpoint: OnceLock::new(),
+            has_own_quota_project,
+            http: HttpClient::shared(),
+            assertion_endpoint: Arc::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod properties;
 mod repeated_token;
 
 use std::mem::replace;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,14 +65,14 @@ impl Call {
 
 /// Performs calls. All calls of a client share one.
 pub(crate) struct CallExecutor {
-    transport: Transport,
+    transport: Arc<Transport>,
     credentials: Credentials,
     /// The headers that never change.
     headers: HeaderMap,
     /// The client's attempt timeout, and its header value.
     usual_timeout: (Duration, HeaderValue),
-    budget: RetryBudget,
-    jitter: Jitter,
+    budget: Arc<RetryBudget>,
+    jitter: Arc<Jitter>,
 }
 
 /// How far a call has come.
@@ -122,12 +123,25 @@ impl CallExecutor {
         jitter: Jitter,
     ) -> Self {
         Self {
-            transport,
+            transport: Arc::new(transport),
             credentials,
             headers,
             usual_timeout: (attempt_timeout, grpc_timeout::encode(attempt_timeout)),
-            budget: RetryBudget::new(),
-            jitter,
+            budget: Arc::new(RetryBudget::new()),
+            jitter: Arc::new(jitter),
+        }
+    }
+
+    /// Returns an executor for other credentials, over the same connection and with the same budget
+    /// of retries.
+    pub(crate) fn with_credentials(&self, credentials: Credentials, headers: HeaderMap) -> Self {
+        Self {
+            transport: Arc::clone(&self.transport),
+            credentials,
+            headers,
+            usual_timeout: self.usual_timeout.clone(),
+            budget: Arc::clone(&self.budget),
+            jitter: Arc::clone(&self.jitter),
         }
     }
 
@@ -137,6 +151,10 @@ impl CallExecutor {
 
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// Performs the call. Returns its decoded reply and the number of requests that were sent.

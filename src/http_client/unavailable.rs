@@ -3,14 +3,16 @@
 use bytes::Bytes;
 use http::{Request, Uri};
 
-use super::{Reply, SendError};
+use super::Reply;
 use crate::Error;
+use crate::proxy::Proxies;
+use crate::tls::TlsOptions;
 
 /// Sends nothing.
-pub(super) struct Connections;
+pub(super) struct Pool;
 
-impl Connections {
-    pub(super) fn new() -> Self {
+impl Pool {
+    pub(super) fn new(_tls: TlsOptions, _proxies: Proxies) -> Self {
         Self
     }
 
@@ -20,8 +22,13 @@ impl Connections {
             .fix_by("enable the feature credential-files of gcp-iam-credentials"))
     }
 
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Reply, SendError> {
-        self.check(request.uri(), "url").map_err(|error| SendError { error })?;
-        Err(SendError { error: Error::transport("this build can't call HTTP endpoints", false) })
+    #[allow(dead_code, reason = "sources with certificates call it")]
+    pub(super) async fn set_client_identity(&self, _identity: (Vec<u8>, Vec<u8>)) -> Result<(), Error> {
+        Ok(())
+    }
+
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Reply, Error> {
+        self.check(request.uri(), "url")?;
+        Err(Error::transport("this build can't call HTTP endpoints", false))
     }
 }

@@ -6,40 +6,14 @@ use std::time::Duration;
 
 use gcp_iam_credentials::{ClientBuilder, ErrorKind, IamCredentialsClient, RetryPolicy};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::assert_says_nothing_twice;
 use crate::support::accounts::TARGET;
+use crate::support::authority::{Authority, acceptor};
 use crate::support::runtime::ms;
 use crate::support::scripted_service::{Script, fixed};
-
-/// A certificate authority for one test.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// Returns a certificate for `name` and its key, both as PEM.
-    fn issue(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
-    }
-}
 
 /// Starts a TLS server for `name` and returns its port.
 ///
@@ -50,29 +24,6 @@ async fn serve(script: &Script, authority: &Authority, name: &str, clients: Opti
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(accept(listener, acceptor, script.clone(), Duration::ZERO, Arc::default()));
     port
-}
-
-fn acceptor(authority: &Authority, name: &str, clients: Option<&Authority>) -> TlsAcceptor {
-    let (certificate, key) = authority.issue(name);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    let config = match clients {
-        Some(authority) => {
-            let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            config.with_client_cert_verifier(verifier.build().unwrap())
-        }
-        None => config.with_no_client_auth(),
-    };
-    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-    let mut config = config.with_single_cert(vec![certificate], key).unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-
-    TlsAcceptor::from(Arc::new(config))
 }
 
 /// Serves and counts the connections. Each handshake is answered after `delay`.

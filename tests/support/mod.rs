@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
 
 pub(crate) mod accounts;
+pub(crate) mod authority;
 pub(crate) mod emulator;
 pub(crate) mod grpc_reply;
 pub(crate) mod log_capture;
+pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod runtime;
 pub(crate) mod scripted_service;

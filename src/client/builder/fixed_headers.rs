@@ -14,13 +14,18 @@ impl ClientBuilder {
     pub(super) fn fixed_headers(&self, credentials: &Credentials) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(API_CLIENT, HeaderValue::from_static(api_client::USUAL));
-        let option = ("quota_project", self.quota_project.clone());
-        let quota = option_or_variable(option, QUOTA_VARIABLE, self.environment);
         let of_credentials = || Some((credentials.info().quota_project()?.to_owned(), "quota_project"));
-        if let Some((project, field)) = quota.or_else(of_credentials) {
+        if let Some((project, field)) = self.own_quota_project().or_else(of_credentials) {
             headers.insert(USER_PROJECT, headers::quota_project(&project, field)?);
         }
         Ok(headers)
+    }
+
+    /// Returns the quota project that the program or the environment sets for the client, and the
+    /// name that errors about it use.
+    pub(super) fn own_quota_project(&self) -> Option<(String, &'static str)> {
+        let option = ("quota_project", self.quota_project.clone());
+        option_or_variable(option, QUOTA_VARIABLE, self.environment)
     }
 
     pub(super) fn user_agent_value(&self) -> Result<HeaderValue, Error> {

@@ -17,10 +17,8 @@ impl ClientBuilder {
         let Some(value) = (self.environment)(EMULATOR_VARIABLE) else { return Ok(None) };
         let text = if value.contains("://") { value } else { format!("http://{value}") };
         let origin = host::origin(&text, EMULATOR_VARIABLE)?;
-        if self.credentials.is_some() && !host::is_loopback(&origin) {
-            let host = origin.host().unwrap_or_default();
-            let expectation = format!("must be a loopback host if credentials are set, got {host}");
-            return Err(Error::invalid(EMULATOR_VARIABLE, expectation));
+        if self.credentials.is_some() {
+            check_emulator(&origin)?;
         }
         Ok(Some(origin))
     }
@@ -37,7 +35,7 @@ impl ClientBuilder {
         let text = match &self.endpoint {
             Some(endpoint) if endpoint.contains("://") => endpoint.clone(),
             Some(host) => format!("https://{host}"),
-            None if self.client_identity.is_none() => format!("https://iamcredentials.{universe}"),
+            None if self.tls.client_identity.is_none() => format!("https://iamcredentials.{universe}"),
             None if universe == DEFAULT_UNIVERSE => format!("https://iamcredentials.mtls.{universe}"),
             None => {
                 let error = Error::invalid("client_identity", "must be used with an endpoint");
@@ -52,6 +50,16 @@ impl ClientBuilder {
         }
         Ok(origin)
     }
+}
+
+/// Checks that real credentials may be sent to the emulator at this origin.
+pub(super) fn check_emulator(origin: &Uri) -> Result<(), Error> {
+    if host::is_loopback(origin) {
+        return Ok(());
+    }
+    let host = origin.host().unwrap_or_default();
+    let expectation = format!("must be a loopback host if credentials are set, got {host}");
+    Err(Error::invalid(EMULATOR_VARIABLE, expectation))
 }
 
 /// Checks that credentials of a known universe belong to the one that is called.

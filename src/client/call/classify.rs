@@ -13,6 +13,7 @@ use tonic::{Code, ConnectError, Status, TimeoutExpired, transport};
 use crate::Error;
 use crate::client::transport::Exchange;
 use crate::error::ServiceError;
+use crate::proxy::ProxyFailure;
 
 /// Turns a status into an error.
 ///
@@ -68,6 +69,9 @@ fn lost_connection(status: &Status, origin: &Uri) -> Option<Error> {
     status.source()?;
     if causes(status).any(|error| error.is::<Status>()) {
         return None;
+    }
+    if let Some(failure) = status.source().and_then(ProxyFailure::among) {
+        return Some(failure.to_error(format!("cannot connect to {origin}")));
     }
     let message = match causes(status).any(|error| error.is::<ConnectError>()) {
         true => format!("cannot connect to {origin}"),

@@ -178,7 +178,7 @@ impl Clients {
         let source = Credentials::with_time_source(place.source.clone(), clock.clone());
         let client =
             IamCredentialsClient::builder().credentials(source).endpoint("http://127.0.0.1:1").build_over(
-                connect(&place.iam.0),
+                Some(connect(&place.iam.0)),
                 Box::new({
                     let clock = clock.clone();
                     move || clock.jitter()

@@ -49,7 +49,7 @@ impl Server {
             .credentials(Credentials::fixed(Token::new("source", None).unwrap()))
             .endpoint("http://127.0.0.1:1")
             .build_over(
-                Box::new(move |endpoint| endpoint.connect_with_connector_lazy(connector.clone())),
+                Some(Box::new(move |endpoint| endpoint.connect_with_connector_lazy(connector.clone()))),
                 Box::new(|| 0.5),
             );
         (client.unwrap(), connections)

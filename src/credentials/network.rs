@@ -1,0 +1,96 @@
+//! How the credentials of one builder reach servers.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use crate::Error;
+use crate::environment::variable;
+use crate::http_client::HttpClient;
+use crate::proxy::ProxyChoice;
+use crate::tls::TlsOptions;
+
+/// Settings of connections, and the connections themselves: clones share them, until a setting is
+/// changed.
+#[derive(Clone, Default)]
+pub(crate) struct Network {
+    tls: TlsOptions,
+    proxy: ProxyChoice,
+    connections: Arc<Connections>,
+}
+
+#[derive(Default)]
+struct Connections {
+    http: OnceLock<HttpClient>,
+    /// The clients of the API. Their type belongs to a module above.
+    clients: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Network {
+    pub(super) fn with_tls(self, change: impl FnOnce(TlsOptions) -> TlsOptions) -> Self {
+        Self { tls: change(self.tls), proxy: self.proxy, connections: Arc::default() }
+    }
+
+    pub(super) fn with_proxy(self, proxy: ProxyChoice) -> Self {
+        Self { tls: self.tls, proxy, connections: Arc::default() }
+    }
+
+    pub(crate) fn tls(&self) -> &TlsOptions {
+        &self.tls
+    }
+
+    pub(crate) fn proxy(&self) -> &ProxyChoice {
+        &self.proxy
+    }
+
+    /// Returns the client of token endpoints. Without settings, it is that of the whole process,
+    /// unless `variables` returns other variables than the process's.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if an option can't be used.
+    pub(crate) fn http(&self, variables: fn(&str) -> Option<String>) -> Result<HttpClient, Error> {
+        self.check_tls()?;
+        let is_default = !self.tls.is_set() && matches!(self.proxy, ProxyChoice::Environment);
+        if is_default && std::ptr::fn_addr_eq(variables, variable as fn(&str) -> Option<String>) {
+            return Ok(HttpClient::shared());
+        }
+        let proxies = self.proxy.proxies(variables)?;
+        let create = || HttpClient::new(self.tls.clone(), proxies);
+        Ok(self.connections.http.get_or_init(create).clone())
+    }
+
+    #[cfg(feature = "_tls")]
+    fn check_tls(&self) -> Result<(), Error> {
+        match self.tls.is_set() {
+            true => self.tls.client_config(&[]).map(|_| ()),
+            false => Ok(()),
+        }
+    }
+
+    #[cfg(not(feature = "_tls"))]
+    fn check_tls(&self) -> Result<(), Error> {
+        match self.tls.is_set() {
+            true => Err(crate::tls::not_built_in(self.tls.field())),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns the clients of the API, which are created when they are first needed. There is one
+    /// type `T` for all of them.
+    pub(crate) fn clients<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let clients = self.connections.clients.get_or_init(|| Arc::new(T::default()));
+        Arc::clone(clients).downcast().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxy = match self.proxy {
+            ProxyChoice::Environment => "environment",
+            ProxyChoice::Direct => "none",
+            ProxyChoice::At(_) => "set",
+        };
+        f.debug_struct("Network").field("tls", &self.tls).field("proxy", &proxy).finish()
+    }
+}

@@ -1,0 +1,273 @@
+//! Connections over sockets: to servers of both protocols, which close, stop and hang.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::*;
+
+fn get(url: &str) -> Request<Bytes> {
+    Request::get(url).body(Bytes::new()).unwrap()
+}
+
+/// An HTTP/1.1 server that answers the requests of each connection with these replies, and closes it
+/// after the last.
+async fn http1_server(replies: &'static [&'static str]) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::clone(&requests);
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let received = Arc::clone(&received);
+            received.lock().unwrap().push("connection".to_owned());
+            tokio::spawn(async move {
+                for reply in replies {
+                    let mut request = Vec::new();
+                    while !request.ends_with(b"\r\n\r\n") {
+                        let Ok(byte) = socket.read_u8().await else { return };
+                        request.push(byte);
+                    }
+                    received.lock().unwrap().push(String::from_utf8(request).unwrap());
+                    socket.write_all(reply.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    (address, requests)
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-some: value\r\n\r\nok";
+
+fn direct() -> HttpClient {
+    HttpClient::new(TlsOptions::default(), Proxies::none())
+}
+
+#[tokio::test]
+async fn any_method_and_headers_are_sent_and_the_whole_reply_is_returned() {
+    let (address, requests) = http1_server(&[OK]).await;
+    let mut request = get(&format!("http://{address}/path?a=b"));
+    *request.method_mut() = Method::PUT;
+    request.headers_mut().insert("x-own", HeaderValue::from_static("1"));
+    let reply = direct().send(request).await.unwrap();
+    assert_eq!((reply.status, &*reply.body), (StatusCode::OK, &b"ok"[..]));
+    assert_eq!(reply.headers["x-some"], "value");
+    let request = requests.lock().unwrap()[1].to_ascii_lowercase();
+    assert!(request.starts_with("put /path?a=b http/1.1\r\n"), "{request}");
+    for header in
+        [format!("host: {address}\r\n"), "x-own: 1\r\n".to_owned(), "user-agent: gcp-iam".to_owned()]
+    {
+        assert!(request.contains(&header), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_and_one_that_the_server_closed_is_replaced() {
+    let (address, requests) = http1_server(&[OK, OK]).await;
+    let client = direct();
+    for _ in 0..5 {
+        client.send(get(&format!("http://{address}/"))).await.unwrap();
+    }
+    let requests = requests.lock().unwrap();
+    assert_eq!(requests.iter().filter(|entry| *entry == "connection").count(), 3, "{requests:?}");
+    assert_eq!(requests.len(), 3 + 5);
+}
+
+/// conf: R14
+#[tokio::test]
+async fn a_reply_that_is_too_long_or_cut_off_is_an_error_without_its_content() {
+    const LONG: &str = "HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n";
+    let long: &'static str = Box::leak(format!("{LONG}{}", "hidden".repeat(40_000)).into_boxed_str());
+    let (address, _) = http1_server(Box::leak(Box::new([long]))).await;
+    let error = direct().send(get(&format!("http://{address}/"))).await.unwrap_err().error;
+    assert!(error.to_string().contains("more than 131072 bytes"), "{error}");
+    assert!(!error.is_transient() && !format!("{error:?}").contains("hidden"), "{error:?}");
+
+    let (address, _) = http1_server(&["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhidden"]).await;
+    let error = direct().send(get(&format!("http://{address}/"))).await.unwrap_err().error;
+    assert!(error.to_string().contains("lost the reply from 127.0.0.1"), "{error}");
+    assert!(error.is_transient() && !format!("{error:?}").contains("hidden"), "{error:?}");
+}
+
+#[cfg(all(feature = "emulator", feature = "_tls"))]
+mod http2 {
+    use super::*;
+    use crate::emulator::{Emulator, Fault};
+
+    const PATH: &str = "/oauth2/v3/certs";
+
+    /// Forwards connections to a server, until it is told to hold what they carry.
+    struct Forwarder {
+        address: SocketAddr,
+        connections: Arc<AtomicUsize>,
+        /// The connections up to this number carry nothing any more.
+        held: watch::Sender<usize>,
+    }
+
+    impl Forwarder {
+        async fn start(server: SocketAddr) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let connections = Arc::new(AtomicUsize::new(0));
+            let (held, holding) = watch::channel(0);
+            let count = Arc::clone(&connections);
+            tokio::spawn(async move {
+                loop {
+                    let (near, _) = listener.accept().await.unwrap();
+                    let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+                    tokio::spawn(forward(near, server, number, holding.clone()));
+                }
+            });
+            Self { address, connections, held }
+        }
+
+        fn connections(&self) -> usize {
+            self.connections.load(Ordering::SeqCst)
+        }
+
+        /// Lets the connections so far carry nothing any more, without closing them.
+        fn hold(&self) {
+            self.held.send_replace(self.connections());
+        }
+    }
+
+    async fn forward(
+        mut near: TcpStream,
+        server: SocketAddr,
+        number: usize,
+        mut holding: watch::Receiver<usize>,
+    ) {
+        let mut far = TcpStream::connect(server).await.unwrap();
+        let held = async { drop(holding.wait_for(|held| *held >= number).await) };
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
+            () = held => {}
+        }
+        std::future::pending().await
+    }
+
+    struct Place {
+        emulator: Emulator,
+        forwarder: Forwarder,
+        client: HttpClient,
+        url: String,
+    }
+
+    async fn place() -> Place {
+        let emulator = Emulator::builder().tls().start().await.unwrap();
+        let forwarder = Forwarder::start(emulator.address()).await;
+        let roots = Some(emulator.ca_pem().as_bytes().to_vec());
+        let options = TlsOptions { root_certificates: roots, client_identity: None };
+        let client = HttpClient::new(options, Proxies::none());
+        let url = format!("https://localhost:{}{PATH}", forwarder.address.port());
+        Place { emulator, forwarder, client, url }
+    }
+
+    async fn assert_replies(place: &Place, requests: usize) {
+        let mut sent = JoinSet::new();
+        for _ in 0..requests {
+            let (client, request) = (place.client.clone(), get(&place.url));
+            sent.spawn(async move { client.send(request).await.unwrap().status });
+        }
+        assert!(sent.join_all().await.iter().all(StatusCode::is_success));
+    }
+
+    #[tokio::test]
+    async fn all_requests_at_the_same_time_share_one_connection() {
+        let place = place().await;
+        assert_replies(&place, 200).await;
+        assert_replies(&place, 1).await;
+        assert_eq!(place.forwarder.connections(), 1);
+    }
+
+    /// conf: M2
+    #[tokio::test]
+    async fn a_silent_connection_is_replaced_after_an_attempt_that_waited_for_it() {
+        let place = place().await;
+        assert_replies(&place, 3).await;
+        place.forwarder.hold();
+        // It is too short to say anything about the connection.
+        let wait = |time| timeout(Duration::from_millis(time), place.client.send(get(&place.url)));
+        assert!(wait(50).await.is_err());
+        assert!(wait(1100).await.is_err());
+        assert_eq!(place.forwarder.connections(), 1);
+        // The old fault: every further attempt used the silent connection.
+        timeout(Duration::from_secs(10), assert_replies(&place, 3)).await.unwrap();
+        assert_eq!(place.forwarder.connections(), 2);
+    }
+
+    /// conf: M2
+    #[tokio::test]
+    async fn an_attempt_that_times_out_keeps_a_connection_that_brings_other_replies() {
+        let place = place().await;
+        assert_replies(&place, 1).await;
+        place.emulator.faults().inject(Fault::hang().method(crate::emulator::Method::SignBlob));
+        let url = place.url.replace(PATH, "/v1/projects/-/serviceAccounts/a@b.example:signBlob");
+        let mut request = get(&url).map(|_| Bytes::from_static(br#"{"payload":""}"#));
+        *request.method_mut() = Method::POST;
+        request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+        let hanging = timeout(Duration::from_millis(1100), place.client.send(request));
+        let others = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert_replies(&place, 1).await;
+        };
+        let (hanging, ()) = tokio::join!(hanging, others);
+        assert!(hanging.is_err());
+        assert_replies(&place, 1).await;
+        assert_eq!(place.forwarder.connections(), 1);
+    }
+
+    #[test]
+    fn each_runtime_has_its_own_connections_and_the_end_of_one_disturbs_no_other() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        let place = first.block_on(async {
+            let place = place().await;
+            assert_replies(&place, 2).await;
+            place
+        });
+        // Nobody is in the first runtime now, so its tasks don't run: the forwarder has to be moved.
+        let direct = place.emulator.address();
+        let url = place.url.replace(&place.forwarder.address.port().to_string(), &direct.port().to_string());
+        let before = place.emulator.connections();
+        for runtime in [&first, &second, &first, &second] {
+            runtime.block_on(async {
+                let sent = timeout(Duration::from_secs(10), place.client.send(get(&url))).await;
+                assert!(sent.unwrap().unwrap().status.is_success());
+            });
+        }
+        assert_eq!(place.emulator.connections() - before, 2);
+        drop(first);
+        second.block_on(async { place.client.send(get(&url)).await.unwrap() });
+    }
+
+    /// conf: G9
+    #[tokio::test]
+    async fn a_new_client_identity_means_a_new_connection_and_a_wrong_one_changes_nothing() {
+        let place = place().await;
+        assert_replies(&place, 2).await;
+        let made = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
+        let other = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let wrong_key = other.signing_key.serialize_pem();
+        let set = |key: String| {
+            let (client, certificate) = (place.client.clone(), certificate.clone());
+            async move { client.set_client_identity(certificate.as_bytes(), key.as_bytes()).await }
+        };
+        assert_eq!(set(wrong_key).await.unwrap_err().field(), Some("client_identity"));
+        assert_replies(&place, 1).await;
+        assert_eq!(place.forwarder.connections(), 1);
+        set(key).await.unwrap();
+        assert_replies(&place, 5).await;
+        assert_eq!(place.forwarder.connections(), 2);
+    }
+}
