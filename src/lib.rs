@@ -50,6 +50,7 @@
 //! | Feature | Default | Adds |
 //! |---|---|---|
 //! | `credential-files` | yes | credential files: keys, users' logins, impersonations |
+//! | `aws` | yes | federated identities of AWS, and `credential-files` |
 //! | `gcp-auth` | yes | gcp_auth providers, the metadata server, and the `gcloud` command |
 //! | `tls-ring` | yes | TLS with the cryptography of ring |
 //! | `tls-aws-lc` | no | TLS with the cryptography of aws-lc. If both are enabled, the process's default provider is used, else ring |
@@ -85,7 +86,7 @@ mod printable;
 pub mod properties;
 pub mod proto;
 mod proxy;
-#[cfg(feature = "emulator")]
+#[cfg(any(feature = "aws", feature = "emulator"))]
 mod query;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]

@@ -1,5 +1,6 @@
 //! Credential files of the type `external_account`.
 
+mod aws;
 mod subject_tokens;
 
 use super::credential_file::Fields;

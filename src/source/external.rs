@@ -1,6 +1,8 @@
 //! A federated identity as a source: a token of another platform, the subject token, is exchanged for
 //! one of Google's.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod file;
 mod format;
 mod request;
@@ -11,6 +13,8 @@ use std::fmt;
 
 use tokio::time::Instant;
 
+#[cfg(feature = "aws")]
+pub(crate) use self::aws::{AwsSource, MetadataServer, VerificationUrl};
 pub(crate) use self::file::FileSource;
 pub(crate) use self::format::TokenFormat;
 pub(crate) use self::subject_token::{SubjectToken, SubjectTokenKind, SubjectTokenSource};

@@ -20,15 +20,41 @@ skip() {
     exit 77
 }
 
+# Prints the newest interpreter that can make a virtual environment.
+newest_python() {
+    local candidates=(python3 python3.{10..20})
+    command -v pyenv >/dev/null && candidates+=("$(pyenv root)"/versions/*/bin/python3)
+    for python in "${candidates[@]}"; do
+        "$python" -c 'import ensurepip, sys, venv; print(sys.version_info[1], sys.executable)' 2>/dev/null || true
+    done | sort -n | tail -1 | cut -d' ' -f2-
+}
+
+# Makes a virtual environment with these packages, or skips the script. Its interpreter is then $python.
+# PYTHON_VENV names an environment to keep between runs.
+make_python_environment() {
+    local venv=${PYTHON_VENV:-$work/venv} newest
+    python=$venv/bin/python
+    if [ ! -x "$python" ]; then
+        newest=$(newest_python)
+        [ -n "$newest" ] || skip "no python3 with venv and ensurepip"
+        "$newest" -m venv "$venv"
+    fi
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$@" ||
+        skip "the Python packages can't be installed"
+}
+
+# Prints the folder that cargo builds in.
+target_folder() {
+    cargo metadata --quiet --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
+}
+
 # Starts an emulator. EMULATOR is then its URL, and EMULATOR_CA the file with the certificate to trust.
 start_emulator() {
     cargo build --quiet --locked --features cli --bin iamcreds
-    local target log=$work/emulator.log
-    target=$(cargo metadata --quiet --locked --no-deps --format-version 1 |
-        sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    local log=$work/emulator.log
     export EMULATOR_CA=$work/ca.pem
     : >"$log"
-    "$target/debug/iamcreds" emulator --listen 127.0.0.1:0 --policy tests/interop/policy.json \
+    "$(target_folder)/debug/iamcreds" emulator --listen 127.0.0.1:0 --policy tests/interop/policy.json \
         --ca-out "$EMULATOR_CA" "$@" >"$log" &
     pids+=($!)
     for _ in $(seq 100); do

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::aws::ENVIRONMENT_ID;
 use crate::Error;
 use crate::adc::credential_file::Fields;
 use crate::adc::reader::Reader;
@@ -12,7 +13,7 @@ const SOURCE: &str = "credential_source";
 const FORMAT: &str = "credential_source.format";
 
 /// The fields of which exactly one must exist. It is the kind of source.
-const KINDS: [&str; 5] = ["file", "url", "executable", "certificate", "environment_id"];
+const KINDS: [&str; 5] = ["file", "url", "executable", "certificate", ENVIRONMENT_ID];
 
 /// Headers that belong to one connection or to the body. The HTTP client sets them.
 const RESERVED: [HeaderName; 7] = [
@@ -30,7 +31,7 @@ impl Reader {
     pub(super) fn subject_tokens(
         &self,
         fields: Fields<'_>,
-        _account: &ExternalAccount,
+        account: &ExternalAccount,
         _target: Option<&Target>,
     ) -> Result<Box<dyn SubjectTokenSource>, Error> {
         let Some(source) = fields.section(SOURCE)? else {
@@ -40,6 +41,7 @@ impl Reader {
         match kinds[..] {
             ["file"] => file(source),
             ["url"] => self.url(source),
+            [ENVIRONMENT_ID] => self.aws(source, account),
             [kind] => {
                 let expectation = format!("must have a supported source, got {kind:?}");
                 Err(fields.invalid(SOURCE, expectation))

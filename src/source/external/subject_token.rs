@@ -64,6 +64,8 @@ pub(crate) enum SubjectTokenKind {
     File,
     Url,
     Executable,
+    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nothing makes one"))]
+    Aws,
     /// A closure in the program.
     Programmatic,
 }
@@ -75,6 +77,7 @@ impl SubjectTokenKind {
             Self::File => "file",
             Self::Url => "url",
             Self::Executable => "executable",
+            Self::Aws => "aws",
             Self::Programmatic => "programmatic",
         }
     }
