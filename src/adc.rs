@@ -4,7 +4,9 @@ mod clients;
 mod credential_file;
 #[cfg(feature = "credential-files")]
 mod external_account;
+mod file_source;
 mod found_file;
+mod identity;
 mod impersonated_service_account;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
@@ -14,9 +16,10 @@ mod target;
 
 use std::path::Path;
 
-use self::credential_file::CredentialFile;
+use self::credential_file::{CredentialFile, read_content};
+use self::file_source::FileSource;
 use self::found_file::FoundFile;
-use self::reader::{Purpose, Reader};
+use self::reader::{Purpose, Read, Reader};
 use self::settings::Settings;
 use crate::credentials::CredentialsBuilder;
 use crate::environment::Environment;
@@ -34,7 +37,8 @@ impl Credentials {
     ///
     /// The file contains a service account's key (`service_account`), a user's login
     /// (`authorized_user`), or the account to impersonate and the credentials to do so with
-    /// (`impersonated_service_account`, nested up to eight times). [`builder`](Self::builder) has
+    /// (`impersonated_service_account`, nested up to eight times). If it is replaced while the program
+    /// runs, the new content is used: see [`from_file`](Self::from_file). [`builder`](Self::builder) has
     /// options, and [`explain`](Self::explain) says what was found.
     ///
     /// ```no_run
@@ -55,6 +59,12 @@ impl Credentials {
 
     /// Reads a credential file of any type that
     /// [`application_default`](Self::application_default) supports.
+    ///
+    /// The file may be replaced while the program runs, by another key or a new login: the next fetch
+    /// uses it, and so does the first call after a failure. While the file is missing or can't be
+    /// used, the credentials from before stay. If it names another principal than before, that is
+    /// logged, and [`explain`](Self::explain) and [`status`](Self::status) say so. Only its universe
+    /// domain can't change.
     ///
     /// ```no_run
     /// use gcp_iam_credentials::Credentials;
@@ -103,7 +113,7 @@ impl Credentials {
     /// `InvalidInput` if the content isn't that of a usable key file. Nothing is sent.
     pub fn from_service_account_json(json: &str) -> Result<Self, Error> {
         let file = CredentialFile::parse(json.as_bytes(), "the key file's content")?;
-        Self::builder().read(&file, None, PROGRAM_HAS_CONTENT, Reader::service_account)
+        Self::builder().read_json(&file, Reader::service_account)
     }
 }
 
@@ -115,9 +125,6 @@ pub(crate) fn of_client(universe: &str) -> Result<Credentials, Error> {
 /// Why a file is used, for [`Credentials::explain`].
 const PROGRAM_NAMES_FILE: &str = "the program names it";
 const PROGRAM_HAS_CONTENT: &str = "the program contains its content";
-
-/// How one type of file is read, or any type.
-type Read = fn(&Reader, credential_file::Fields<'_>, Purpose) -> Result<Credentials, Error>;
 
 impl CredentialsBuilder {
     /// Finds application default credentials, like [`Credentials::application_default`].
@@ -151,25 +158,22 @@ impl CredentialsBuilder {
     /// `InvalidInput` if an option is invalid, or if the content can't be used. Nothing is sent.
     pub fn json(self, json: &str) -> Result<Credentials, Error> {
         let file = CredentialFile::parse(json.as_bytes(), "the credential file's content")?;
-        self.read(&file, None, PROGRAM_HAS_CONTENT, Reader::credentials)
+        self.read_json(&file, Reader::credentials)
     }
 
     fn read_file(self, path: &Path, reason: &'static str, read: Read) -> Result<Credentials, Error> {
-        let file = CredentialFile::read(path)?;
-        self.read(&file, Some(path), reason, read)
+        let content = read_content(path)?;
+        FileSource::credentials(self.reader(Some(path), reason)?, read, path, content)
     }
 
-    fn read(
-        self,
-        file: &CredentialFile,
-        path: Option<&Path>,
-        reason: &'static str,
-        read: Read,
-    ) -> Result<Credentials, Error> {
+    fn read_json(self, file: &CredentialFile, read: Read) -> Result<Credentials, Error> {
+        read(&self.reader(None, PROGRAM_HAS_CONTENT)?, file.fields(), Purpose::Program)
+    }
+
+    fn reader(self, path: Option<&Path>, reason: &'static str) -> Result<Reader, Error> {
         let environment = self.environment();
         let settings = Settings::new(self, &environment)?;
-        let reader = Reader { settings, path: path.map(Path::to_owned), reason };
-        read(&reader, file.fields(), Purpose::Program)
+        Ok(Reader { settings, path: path.map(Path::to_owned), reason })
     }
 
     fn environment(&self) -> Environment {

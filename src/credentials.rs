@@ -55,6 +55,8 @@ use crate::{Error, Token, TokenSource};
 ///   refreshes are tried after pauses that grow from 1 s to 30 s.
 /// * If there is no token, a transient failure is returned again for up to 1 s, and a permanent
 ///   one for up to 5 s. Then the source is asked again.
+/// * If the file that the credentials come from is replaced, that ends these pauses: the next call
+///   uses the new file. See [`TokenSource::revision`].
 /// * A token is never served past its expiry, by the monotonic clock or by the wall clock. The
 ///   wall clock is read at most once a second.
 ///
@@ -289,7 +291,12 @@ impl Credentials {
 
     /// Returns a snapshot of the cache's state.
     pub fn status(&self) -> CacheStatus {
-        self.cache.read(CacheStatus::new)
+        self.cache.status()
+    }
+
+    /// Returns the source, to fetch without the cache.
+    pub(crate) fn source(&self) -> &Arc<dyn TokenSource> {
+        &self.cache.source
     }
 
     /// Returns what is known about the source without a fetch, such as the principal.

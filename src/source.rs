@@ -157,6 +157,46 @@ pub trait TokenSource: Send + Sync {
     fn cache_hints(&self) -> CacheHints {
         CacheHints::new()
     }
+
+    /// Returns a number that changes when what the source authenticates with is replaced: its key,
+    /// its login, the file that contains them. Default: always 0.
+    ///
+    /// While a failure is returned again, the cache compares the number with the one from before the
+    /// failed fetch. If they differ, it asks the source at once. So the first call after a file was
+    /// replaced succeeds.
+    ///
+    /// It is called before each fetch, and by the calls that would get an earlier failure. It may
+    /// read a small file, but must not wait for anything else. A source over other sources combines
+    /// their numbers, or returns the number of the only one that it has.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use gcp_iam_credentials::source::{BoxFuture, FetchRequest};
+    /// use gcp_iam_credentials::{Error, Token, TokenSource};
+    ///
+    /// /// The program replaces its password while it runs.
+    /// struct Vault {
+    ///     replaced: AtomicU64,
+    /// }
+    ///
+    /// impl TokenSource for Vault {
+    ///     fn fetch<'a>(
+    ///         &'a self,
+    ///         _request: FetchRequest<'a>,
+    ///     ) -> BoxFuture<'a, Result<Token, Error>> {
+    ///         Box::pin(async { Err(Error::permanent("wrong password")) })
+    ///     }
+    ///
+    ///     fn revision(&self) -> u64 {
+    ///         self.replaced.load(Ordering::Acquire)
+    ///     }
+    /// }
+    /// # let vault = Vault { replaced: AtomicU64::new(7) };
+    /// # assert_eq!(vault.revision(), 7);
+    /// ```
+    fn revision(&self) -> u64 {
+        0
+    }
 }
 
 impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
@@ -170,6 +210,10 @@ impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
 
     fn cache_hints(&self) -> CacheHints {
         (**self).cache_hints()
+    }
+
+    fn revision(&self) -> u64 {
+        (**self).revision()
     }
 }
 

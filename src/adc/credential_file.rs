@@ -29,16 +29,6 @@ pub(super) struct CredentialFile {
 }
 
 impl CredentialFile {
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let origin = path.display().to_string();
-        let unreadable =
-            |error: std::io::Error| invalid_file(&origin, format_args!("can't be read: {error}"));
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(unreadable)?;
-        file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        Self::parse(&bytes, &origin)
-    }
-
     pub(super) fn parse(bytes: &[u8], origin: &str) -> Result<Self, Error> {
         if bytes.len() as u64 > MAX_SIZE {
             return Err(invalid_file(origin, format_args!("must have at most {MAX_SIZE} bytes")));
@@ -61,6 +51,17 @@ impl CredentialFile {
     pub(super) fn fields(&self) -> Fields<'_> {
         Fields { object: &self.object, origin: &self.origin, depth: 0, section: "" }
     }
+}
+
+/// Returns the content of the file at `path`, or a part of it that is too long to be one.
+pub(super) fn read_content(path: &Path) -> Result<Vec<u8>, Error> {
+    let unreadable = |error: std::io::Error| {
+        invalid_file(&path.display().to_string(), format_args!("can't be read: {error}"))
+    };
+    let mut content = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_SIZE + 1).read_to_end(&mut content).map_err(unreadable)?;
+    Ok(content)
 }
 
 fn invalid_file(origin: &str, problem: std::fmt::Arguments<'_>) -> Error {

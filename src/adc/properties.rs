@@ -57,7 +57,7 @@ fn read(data: &[u8]) -> Result<Credentials, Error> {
         Environment { credential_file: None, chosen_folder: None, default_folder: None, variables: |_| None };
     let file = CredentialFile::parse(data, FILE)?;
     let builder = Credentials::builder().in_environment(environment);
-    builder.read(&file, None, PROGRAM_HAS_CONTENT, Reader::credentials)
+    builder.read_json(&file, Reader::credentials)
 }
 
 fn holds_for_a_good_file(file: &Value) {

@@ -11,6 +11,9 @@ use crate::{Credentials, Error, headers, scopes};
 
 const SERVICE_ACCOUNT: &str = "service_account";
 
+/// How one type of file is read, or any type.
+pub(super) type Read = fn(&Reader, Fields<'_>, Purpose) -> Result<Credentials, Error>;
+
 /// Reads one credential file.
 pub(super) struct Reader {
     pub(super) settings: Settings,

@@ -13,6 +13,7 @@ use super::fetch::{FetchGuard, FetchOwner, FetchResult, FetchTask, FetchWaiter, 
 use super::instant::Now;
 use super::snapshot::Snapshot;
 use super::state::{Decision, Demand, REPLACEMENT_WAIT, State};
+use super::status::CacheStatus;
 use crate::error::ServiceError;
 use crate::error::code_name;
 use crate::source::{FetchReason, FetchRequest};
@@ -40,6 +41,8 @@ struct Inner {
     state: State,
     /// The fetch that the state knows of. Boxed, since most handles have none.
     fetch: Option<Box<PendingFetch>>,
+    /// What the source reported after the last fetch.
+    identity_change: Option<Box<str>>,
 }
 
 /// What a caller gets at once.
@@ -67,7 +70,7 @@ impl Cache {
             source,
             clock: Clock::new(time),
             snapshot: ArcSwapOption::empty(),
-            inner: Mutex::new(Inner { state, fetch: None }),
+            inner: Mutex::new(Inner { state, fetch: None, identity_change: None }),
         }
     }
 
@@ -148,7 +151,12 @@ impl Cache {
                 // The fetch may have begun before the rejection. The next one is told of it.
                 Waited::Completed(Ok(token)) if demand.excludes(&token) => {}
                 Waited::Completed(Ok(token)) => return Ok(Some(token)),
-                Waited::Completed(Err(error)) => return self.fall_back(demand, error).map(Some),
+                Waited::Completed(Err(error)) => {
+                    // If the source was replaced, the failure is that of what it had before.
+                    if began == MAX_FETCHES || !self.is_source_replaced() {
+                        return self.fall_back(demand, error).map(Some);
+                    }
+                }
                 Waited::DeadlinePassed => match self.live(demand) {
                     Some(token) => return Ok(Some(token)),
                     None if until < deadline => {}
@@ -175,6 +183,8 @@ impl Cache {
         if inner.state.reject(token) {
             self.publish(&inner, self.clock.now());
         }
+        drop(inner);
+        self.is_source_replaced();
     }
 
     /// The same for the token of this generation.
@@ -192,10 +202,18 @@ impl Cache {
         look(&inner.state, self.clock.now())
     }
 
+    pub(super) fn status(&self) -> CacheStatus {
+        let inner = self.lock();
+        CacheStatus::new(&inner.state, self.clock.now(), inner.identity_change.as_deref())
+    }
+
     /// Decides what a caller gets, and begins a fetch if one is needed.
     fn answer(self: &Arc<Self>, demand: Demand<'_>) -> Result<Answer, Error> {
-        if let Some(answer) = self.answer_without_fetch(demand) {
-            return answer;
+        match self.answer_without_fetch(demand) {
+            // What would be returned again is the failure of what the source had before.
+            Some(Err(_) | Ok(Answer::NoOther)) if self.is_source_replaced() => {}
+            Some(answer) => return answer,
+            None => {}
         }
         match runtime_with_timers() {
             Ok(runtime) => self.answer_with_fetch(demand, &runtime),
@@ -217,6 +235,22 @@ impl Cache {
             Decision::NoOther => Some(Ok(Answer::NoOther)),
             Decision::ServeAndFetch(..) | Decision::Fetch(_) | Decision::Join => None,
         }
+    }
+
+    /// Whether the source was replaced since its last failure, if no success came after that. The
+    /// pauses after the failure end then.
+    fn is_source_replaced(&self) -> bool {
+        if self.read(|state, _| state.present_error().is_none()) {
+            return false;
+        }
+        // The source's code runs without the lock.
+        let revision = self.source.revision();
+        let mut inner = self.lock();
+        let is_replaced = inner.state.source_is_at(revision);
+        if is_replaced {
+            self.publish(&inner, self.clock.now());
+        }
+        is_replaced
     }
 
     /// Decides again, since others may have acted in the meantime, and begins or joins a fetch.
@@ -305,14 +339,14 @@ impl Cache {
 }
 
 impl FetchOwner for Cache {
-    fn complete(&self, id: u64, result: Result<Token, Failure>) -> Option<FetchResult> {
+    fn complete(&self, id: u64, revision: u64, result: Result<Token, Failure>) -> Option<FetchResult> {
         let jitter = self.clock.jitter();
         let mut inner = self.lock();
         let now = self.clock.now();
         let took = inner.state.fetching_for(now);
         // Kept until the lock is released, like `result`: dropping a source's error runs its code.
         let _last_error = inner.state.last_error().cloned();
-        let result = inner.state.complete(id, now, &result, jitter)?;
+        let result = inner.state.complete(id, now, revision, &result, jitter)?;
         let fetch = inner.fetch.take();
         self.publish(&inner, now);
         let next_in = inner.state.next_fetch(now).map(|next| next.saturating_sub(now.mono));
@@ -321,6 +355,9 @@ impl FetchOwner for Cache {
 
         drop(fetch);
         let info = self.source.info();
+        if let Some(change) = info.identity_change() {
+            self.lock().identity_change = Some(change.into());
+        }
         let principal = info.principal();
         let took = took.as_ref().map(milliseconds);
         match &result {

@@ -19,9 +19,9 @@ pub(super) type FetchResult = Result<Token, Error>;
 
 /// Begins fetches and takes in their results.
 pub(super) trait FetchOwner: Send + Sync {
-    /// Takes in the result of fetch `id`. Returns what those who wait for it get; `None` if the
-    /// fetch was given up.
-    fn complete(&self, id: u64, result: Result<Token, Failure>) -> Option<FetchResult>;
+    /// Takes in the result of fetch `id`, before which the source had this revision. Returns what
+    /// those who wait for it get; `None` if the fetch was given up.
+    fn complete(&self, id: u64, revision: u64, result: Result<Token, Failure>) -> Option<FetchResult>;
 
     /// Takes in that the task of fetch `id` ended without a result.
     fn abandon(&self, id: u64);
@@ -111,15 +111,22 @@ impl FetchTask {
             Some(token) => request.with_rejected(token),
             None => request,
         };
-        // `fetch` is called inside the future, since the call itself can panic too.
-        let fetch = pin!(async { timeout_at(deadline, source.fetch(request)).await });
-        let result = match catch_panic(fetch).await {
+        let mut revision = 0;
+        let fetched = {
+            // The source is called inside the future, since the calls themselves can panic too.
+            let fetch = pin!(async {
+                revision = source.revision();
+                timeout_at(deadline, source.fetch(request)).await
+            });
+            catch_panic(fetch).await
+        };
+        let result = match fetched {
             Ok(Ok(result)) => result.map_err(Failure::Reported),
             Ok(Err(_)) => Err(Failure::TimedOut),
             // The panic's message may contain a secret.
             Err(_) => Err(Failure::Panicked),
         };
-        guard.complete(result);
+        guard.complete(revision, result);
     }
 }
 
@@ -142,9 +149,9 @@ impl FetchGuard {
         self.id
     }
 
-    fn complete(self, result: Result<Token, Failure>) {
+    fn complete(self, revision: u64, result: Result<Token, Failure>) {
         if let Some(owner) = self.owner.upgrade() {
-            let result = owner.complete(self.id, result);
+            let result = owner.complete(self.id, revision, result);
             self.result.send_replace(result);
         }
     }

@@ -7,6 +7,7 @@ mod interpreter;
 mod life;
 mod outages;
 mod rejections;
+mod replacements;
 mod source;
 
 /// One test for each named list of steps.

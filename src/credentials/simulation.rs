@@ -32,7 +32,7 @@ const DEFAULT_WORLDS: u64 = 2000;
 /// After so many worlds, a thread begins with new clocks.
 const WORLDS_PER_STAGE: u64 = 1000;
 
-/// conf: A1, A2, A4, A5, A25, M8, M9, M10, M11, M12, M13, M14, M17, M21, M22, R6
+/// conf: A1, A2, A4, A5, A25, M8, M9, M10, M11, M12, M13, M14, M17, M21, M22, R6, F12
 #[test]
 fn the_cache_keeps_its_promises_in_random_worlds() {
     let (worlds, first) = (setting("SIM_WORLDS", DEFAULT_WORLDS), setting("SIM_SEED", 1));

@@ -105,6 +105,8 @@ pub(super) struct State {
     last_error: Option<Error>,
     /// The number of failures since the last success.
     failures_in_a_row: u32,
+    /// The source's revision before the fetch that failed last.
+    failed_revision: u64,
     refreshed_at: Option<SystemTime>,
     counts: Counts,
 }

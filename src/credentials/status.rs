@@ -33,10 +33,11 @@ pub struct CacheStatus {
     is_fetching: bool,
     next_attempt: Option<SystemTime>,
     counts: Counts,
+    identity_change: Option<String>,
 }
 
 impl CacheStatus {
-    pub(super) fn new(state: &State, now: Now) -> Self {
+    pub(super) fn new(state: &State, now: Now, identity_change: Option<&str>) -> Self {
         let at = |mono: Duration| now.wall.checked_add(mono.saturating_sub(now.mono));
         Self {
             expires_at: state.token().and_then(|token| token.expires_at()),
@@ -46,6 +47,7 @@ impl CacheStatus {
             is_fetching: state.is_fetching(now),
             next_attempt: state.next_fetch(now).and_then(at),
             counts: state.counts(),
+            identity_change: identity_change.map(str::to_owned),
         }
     }
 
@@ -81,6 +83,12 @@ impl CacheStatus {
     /// the one in progress.
     pub fn next_attempt(&self) -> Option<SystemTime> {
         self.next_attempt
+    }
+
+    /// Returns in which way the identity is, or may be, another one than when the credentials were
+    /// made: their file was replaced. `None` if it was the same at the last fetch.
+    pub fn identity_change(&self) -> Option<&str> {
+        self.identity_change.as_deref()
     }
 
     /// Returns how many fetches have begun.

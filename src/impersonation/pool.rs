@@ -197,6 +197,10 @@ impl TokenSource for PooledSource {
     fn cache_hints(&self) -> CacheHints {
         self.source.cache_hints()
     }
+
+    fn revision(&self) -> u64 {
+        self.source.revision()
+    }
 }
 
 impl PartialEq for PooledSource {

@@ -223,6 +223,10 @@ impl TokenSource for ImpersonatedSource {
     fn cache_hints(&self) -> CacheHints {
         CacheHints::new().with_max_lifetime(self.parameters.kind.lifetime())
     }
+
+    fn revision(&self) -> u64 {
+        self.client.credentials().source().revision()
+    }
 }
 
 impl TokenKind {

@@ -75,6 +75,8 @@ impl fmt::Display for Explanation {
         line(f, "file", info.file().map(Path::display))?;
         line(f, "reason", info.reason())?;
         line(f, "principal", info.source_principal())?;
+        line(f, "audience", info.audience())?;
+        line(f, "identity change", info.identity_change())?;
         line(f, "scopes", joined(info.source_scopes()))?;
         line(f, "endpoint", info.source_endpoint())?;
         for hop in info.hops() {
@@ -116,12 +118,15 @@ mod tests {
             .with_file("/adc.json")
             .with_reason("it exists")
             .with_principal("me@example.com")
+            .with_audience("//provider")
+            .with_identity_change("principal: me, before: you")
             .with_endpoint("https://tokens")
             .with_hop(hop)
             .with_universe_domain("googleapis.com")
             .with_quota_project("billing");
         let text = Explanation::new(info).with_emulator(Some("127.0.0.1:1".into())).to_string();
         let expected = "credentials: a user\nfile: /adc.json\nreason: it exists\nprincipal: me@example.com\n\
+                        audience: //provider\nidentity change: principal: me, before: you\n\
                         endpoint: https://tokens\nimpersonates: b@p\n  delegates: a@p\n  scopes: s\n  \
                         lifetime: 600 s\n  endpoint: https://iam\nuniverse domain: googleapis.com\n\
                         quota project: billing\nemulator: 127.0.0.1:1 (IAM_CREDENTIALS_EMULATOR_HOST";

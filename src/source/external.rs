@@ -76,7 +76,7 @@ impl TokenSource for ExternalAccountSource {
         let origin = self.subject_tokens.origin();
         let description =
             format!("a federated identity (external_account), with subject tokens from {origin}");
-        let info = self.info.clone().with_description(description);
+        let info = self.info.clone().with_description(description).with_audience(&*self.account.audience);
         info.with_scopes(&self.scopes).with_endpoint(self.endpoint.uri())
     }
 }

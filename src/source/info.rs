@@ -27,6 +27,8 @@ pub struct SourceInfo {
     file: Option<PathBuf>,
     reason: Option<Cow<'static, str>>,
     principal: Option<String>,
+    audience: Option<String>,
+    identity_change: Option<String>,
     scopes: Vec<String>,
     endpoint: Option<String>,
     hops: Vec<Hop>,
@@ -62,6 +64,20 @@ impl SourceInfo {
     /// Sets the principal that the source authenticates as: an e-mail address if it has one.
     pub fn with_principal(mut self, principal: impl Into<String>) -> Self {
         self.principal = Some(principal.into());
+        self
+    }
+
+    /// Sets the audience of the tokens that the source exchanges: for a federated identity, the
+    /// resource name of its provider.
+    pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Sets in which way the source's identity is, or may be, another one than when the source was
+    /// made. For example, somebody replaced the file that the source reads.
+    pub fn with_identity_change(mut self, change: impl Into<String>) -> Self {
+        self.identity_change = Some(change.into());
         self
     }
 
@@ -136,6 +152,18 @@ impl SourceInfo {
     /// Returns the principal that the source authenticates as, before any impersonation, if known.
     pub fn source_principal(&self) -> Option<&str> {
         self.principal.as_deref()
+    }
+
+    /// Returns the audience of the tokens that the source exchanges, if it exchanges any: for a
+    /// federated identity, the resource name of its provider.
+    pub fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
+    }
+
+    /// Returns in which way the source's identity is, or may be, another one than when the source was
+    /// made.
+    pub fn identity_change(&self) -> Option<&str> {
+        self.identity_change.as_deref()
     }
 
     /// Returns the scopes of the tokens: those of the last [hop](Self::hops), or those that the

@@ -23,6 +23,8 @@ pub(crate) enum Answer {
     Token(u64),
     /// This status, headers and body.
     Http(u16, Vec<(&'static str, String)>, String),
+    /// What this says about the form that was sent.
+    Decide(Arc<dyn Fn(&str) -> Answer + Send + Sync>),
     /// The head of a reply and the start of its body, then the end of the connection.
     Break,
 }
@@ -95,13 +97,19 @@ impl TokenServer {
 
     async fn handle(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let form = request.into_body().collect().await.unwrap().to_bytes();
-        self.inner.forms.lock().unwrap().push(String::from_utf8(form.to_vec()).unwrap());
+        let form = String::from_utf8(form.to_vec()).unwrap();
+        self.inner.forms.lock().unwrap().push(form.clone());
         let answer = {
             let mut answers = self.inner.answers.lock().unwrap();
             if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
         };
         let whole = |text: String| Full::from(text).map_err(|never| match never {}).boxed_unsync();
-        Ok(match answer.expect("a script with an answer") {
+        let answer = match answer.expect("a script with an answer") {
+            Answer::Decide(decide) => decide(&form),
+            answer => answer,
+        };
+        Ok(match answer {
+            Answer::Decide(_) => unreachable!("a decision isn't another one"),
             Answer::Token(lifetime) => {
                 let number = self.inner.tokens.fetch_add(1, Ordering::SeqCst) + 1;
                 let body = format!(

@@ -24,6 +24,8 @@ pub(super) enum Step {
     Jitter(f64),
     /// Sets the source's answer. At first it returns tokens of one hour.
     Source(Answer),
+    /// Replaces what the source authenticates with.
+    Replace,
     /// Lets time pass on all clocks.
     Advance(Duration),
     /// Moves the local wall clock alone.
@@ -150,6 +152,7 @@ impl Scenario {
             Step::Hints(_) => {}
             Step::Jitter(fraction) => self.time.set_jitter(fraction),
             Step::Source(answer) => self.source.set(answer),
+            Step::Replace => self.source.replace(),
             Step::Advance(time) => sleep(time).await,
             Step::WallAhead(time) => self.time.jump(|wall| wall + time),
             Step::WallBack(time) => self.time.jump(|wall| wall - time),

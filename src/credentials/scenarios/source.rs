@@ -46,6 +46,7 @@ struct Inner {
     asked: Vec<(FetchReason, Option<String>)>,
     given: u32,
     last: Option<Token>,
+    revision: u64,
 }
 
 impl Script {
@@ -53,11 +54,17 @@ impl Script {
     pub(super) fn new(wall: SystemTime, hints: CacheHints) -> Self {
         let epoch = (wall, Instant::now());
         let answer = Answer::Lives(Duration::from_secs(3600));
-        Self(Arc::new(Mutex::new(Inner { answer, hints, epoch, asked: Vec::new(), given: 0, last: None })))
+        let (asked, given, last, revision) = Default::default();
+        Self(Arc::new(Mutex::new(Inner { answer, hints, epoch, asked, given, last, revision })))
     }
 
     pub(super) fn set(&self, answer: Answer) {
         self.0.lock().unwrap().answer = answer;
+    }
+
+    /// Replaces what the source authenticates with.
+    pub(super) fn replace(&self) {
+        self.0.lock().unwrap().revision += 1;
     }
 
     /// How often it was asked for a token.
@@ -143,5 +150,9 @@ impl TokenSource for Script {
 
     fn cache_hints(&self) -> CacheHints {
         self.0.lock().unwrap().hints
+    }
+
+    fn revision(&self) -> u64 {
+        self.0.lock().unwrap().revision
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Fetch {
     pub(super) stuck: bool,
     /// Whether only a rejection can be its reason.
     by_rejection: bool,
+    /// The source's revision when it began.
+    pub(super) revision: u64,
 }
 
 /// How the last fetch ended.
@@ -34,6 +36,8 @@ pub(super) enum Ended {
     Failed {
         at: Duration,
         kind: FailureKind,
+        /// The source's revision when the fetch began.
+        revision: u64,
         /// When the last part of the token's life was to begin, if it hadn't begun.
         last_part_at: Option<Duration>,
     },
@@ -75,6 +79,7 @@ impl Fetches {
         &mut self,
         told: bool,
         stuck: bool,
+        revision: u64,
         demanded: Demanded,
         current: Option<&Known>,
         clocks: &Clocks,
@@ -91,16 +96,25 @@ impl Fetches {
         };
         let by_rejection = match demanded.refresh || one_at_a_time.is_err() {
             true => Ok(false),
-            false => self.explain(demanded, current, clocks),
+            false => self.explain(revision, demanded, current, clocks),
         };
-        let fetch = Fetch { id: self.count, sent, told, stuck, by_rejection: by_rejection == Ok(true) };
-        self.active = Some(fetch);
+        let is_by_rejection = by_rejection == Ok(true);
+        self.active =
+            Some(Fetch { id: self.count, sent, told, stuck, by_rejection: is_by_rejection, revision });
         one_at_a_time.and(by_rejection).map(|_| self.count)
     }
 
     /// Finds the reason of a fetch that begins now. Returns whether only a rejection explains it.
-    fn explain(&self, demanded: Demanded, current: Option<&Known>, clocks: &Clocks) -> Result<bool, String> {
-        let Some(known) = current else { return self.check_pause(demanded, None, clocks).map(|()| false) };
+    fn explain(
+        &self,
+        revision: u64,
+        demanded: Demanded,
+        current: Option<&Known>,
+        clocks: &Clocks,
+    ) -> Result<bool, String> {
+        let Some(known) = current else {
+            return self.check_pause(revision, demanded, None, clocks).map(|()| false);
+        };
         let (least, _) = known.left_range(clocks);
         let is_old = least <= known.renewed_at + TICK;
         let pause_over = |(_, at)| clocks.mono() + TICK >= at + REJECTION_PAUSE;
@@ -108,17 +122,23 @@ impl Fetches {
         if !is_old && !is_rejected {
             return Err(format!("a fetch without a reason: {least:?} are left of {known:?}"));
         }
-        self.check_pause(demanded, current, clocks).map(|()| !is_old)
+        self.check_pause(revision, demanded, current, clocks).map(|()| !is_old)
     }
 
-    /// After a failure, the source gets a pause.
+    /// After a failure, the source gets a pause, unless it is replaced.
     fn check_pause(
         &self,
+        revision: u64,
         demanded: Demanded,
         current: Option<&Known>,
         clocks: &Clocks,
     ) -> Result<(), String> {
-        let Some(Ended::Failed { at, kind, last_part_at }) = self.last else { return Ok(()) };
+        let Some(Ended::Failed { at, kind, revision: failed, last_part_at }) = self.last else {
+            return Ok(());
+        };
+        if revision != failed {
+            return Ok(());
+        }
         let (least, most) = current.map_or_else(Default::default, |known| known.left_range(clocks));
         let replay = match demanded.retry && kind != FailureKind::Permanent {
             true => Duration::ZERO,
@@ -163,9 +183,9 @@ impl Fetches {
         let at = clocks.mono();
         let left = current.map(|known| known.left(clocks).saturating_sub(known.last_part));
         let last_part_at = left.filter(|left| !left.is_zero()).map(|left| at.saturating_add(left));
-        self.active = None;
+        let revision = self.active.take().map_or(0, |fetch| fetch.revision);
         self.failures_in_a_row += 1;
-        self.last = Some(Ended::Failed { at, kind, last_part_at });
+        self.last = Some(Ended::Failed { at, kind, revision, last_part_at });
     }
 
     /// Whether one more rejection must start a fetch at once.

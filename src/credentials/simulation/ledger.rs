@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::clocks::Clocks;
 use super::fetches::{Demanded, FETCH_LIMIT, FailureKind, Fetches, LOST_AFTER, REJECTION_PAUSE, TICK};
 use super::known::Known;
+use super::source::REVISION;
 use crate::source::CacheHints;
 use crate::{Error, Token};
 
@@ -39,6 +40,8 @@ pub(super) struct Caller {
     replaces: Option<u32>,
     /// Whether it runs on a runtime that doesn't go on.
     is_stuck: bool,
+    /// The source's revision when it asked.
+    revision: u64,
 }
 
 pub(super) struct Ledger {
@@ -53,6 +56,8 @@ pub(super) struct Ledger {
     completed: Option<Duration>,
     refresh_asked: Option<Duration>,
     retry_asked: Option<Duration>,
+    /// How often the source was replaced.
+    pub(super) revision: u64,
     /// Since when a runtime is blocked whose fetch the world can't see.
     pub(super) blocked: Option<Duration>,
     /// The first promise that was broken.
@@ -72,6 +77,7 @@ impl Ledger {
             completed: None,
             refresh_asked: None,
             retry_asked: None,
+            revision: 0,
             blocked: None,
             broken: None,
         }
@@ -105,7 +111,7 @@ impl Ledger {
             retry: waits(Ask::TokenForRetry) || self.retry_asked == now,
         };
         let current = self.current.and_then(|number| self.known.get(&number));
-        let begun = self.fetches.begin(told, stuck, demanded, current, &self.clocks);
+        let begun = self.fetches.begin(told, stuck, self.revision, demanded, current, &self.clocks);
         let id = self.fetches.count;
         self.keep(begun.map(|_| ()));
         id
@@ -140,8 +146,11 @@ impl Ledger {
     }
 
     pub(super) fn fetch_fails(&mut self, id: u64, kind: FailureKind) {
-        if self.fetches.active.is_some_and(|fetch| fetch.id == id) {
-            self.completed = Some(self.clocks.mono());
+        if let Some(fetch) = self.fetches.active.filter(|fetch| fetch.id == id) {
+            // After the failure of a source that was replaced meanwhile, callers wait for the next fetch.
+            if fetch.revision == self.revision {
+                self.completed = Some(self.clocks.mono());
+            }
             let current = self.current.and_then(|number| self.known.get(&number));
             self.fetches.failed(kind, current, &self.clocks);
         }
@@ -167,8 +176,8 @@ impl Ledger {
             Ask::Token | Ask::Now | Ask::OtherThan(_) => {}
         }
         let deadline = since + deadline.unwrap_or(LOST_AFTER);
-        let caller =
-            Caller { ask, since, deadline, was_live: self.is_live(), replaces: self.replaceable(), is_stuck };
+        let (was_live, replaces, revision) = (self.is_live(), self.replaceable(), self.revision);
+        let caller = Caller { ask, since, deadline, was_live, replaces, is_stuck, revision };
         self.next_caller += 1;
         self.callers.insert(self.next_caller, caller);
         self.next_caller
@@ -194,6 +203,7 @@ impl Ledger {
             self.check_wait(caller),
             self.check_live(caller, outcome),
             self.check_replaced(caller, outcome),
+            check_revision(caller, outcome),
         ];
         promises.into_iter().for_each(|promise| self.keep(promise));
     }
@@ -297,6 +307,17 @@ impl Ledger {
         };
         let fetch = if is_fetching { LOST_AFTER } else { Duration::ZERO };
         fetch + pause.min(Duration::from_secs(300)) + Duration::from_secs(4)
+    }
+}
+
+/// No caller gets the failure of a source that was replaced before it asked.
+fn check_revision(caller: Caller, outcome: &Result<Option<Token>, Error>) -> Result<(), String> {
+    let Err(error) = outcome else { return Ok(()) };
+    let text = error.to_string();
+    let revision = text.strip_prefix(REVISION).and_then(|revision| revision.parse::<u64>().ok());
+    match revision.filter(|failed| *failed < caller.revision) {
+        Some(failed) => Err(format!("a failure of a replaced source, revision {failed}: {caller:?}")),
+        None => Ok(()),
     }
 }
 

@@ -110,6 +110,10 @@ impl<'a> Running<'a> {
         let mut outside = self.outside.lock();
         match event {
             Event::Source(answer, latency) => (outside.answer, outside.latency) = (answer, latency),
+            Event::Replace(answer, latency) => {
+                (outside.answer, outside.latency) = (answer, latency);
+                outside.ledger.revision += 1;
+            }
             Event::RejectNext(count) => outside.reject_next = count.into(),
             Event::RejectAll(rejects) => outside.reject_all = rejects,
             Event::Revoke => outside.revoke_all(),

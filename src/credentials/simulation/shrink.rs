@@ -55,6 +55,7 @@ fn simplifications(event: Event) -> impl Iterator<Item = Event> {
     let changed = match event {
         Event::Pass(time) => rounded(time).map(Event::Pass),
         Event::Source(answer, latency) => rounded(latency).map(|latency| Event::Source(answer, latency)),
+        Event::Replace(answer, latency) => rounded(latency).map(|latency| Event::Replace(answer, latency)),
         Event::Call(client, api, travel) if !travel.is_zero() => {
             Some(Event::Call(client, api, Duration::ZERO))
         }

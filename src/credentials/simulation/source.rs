@@ -13,6 +13,9 @@ use super::world::{Answer, Api};
 use crate::source::{BoxFuture, CacheHints, FetchRequest};
 use crate::{Error, Token, TokenSource};
 
+/// The text of the source's errors, before the revision of the source that has no token.
+pub(super) const REVISION: &str = "no token of revision ";
+
 /// Everything around the cache: what happens to it, and what it promises.
 pub(super) struct Outside {
     pub(super) ledger: Ledger,
@@ -110,6 +113,8 @@ impl Outside {
 struct Running {
     outside: Shared,
     id: u64,
+    /// The source's revision when the fetch began.
+    revision: u64,
 }
 
 impl Drop for Running {
@@ -123,14 +128,18 @@ impl TokenSource for Shared {
         let mut outside = self.lock();
         let is_stuck = outside.is_elsewhere();
         let id = outside.ledger.fetch_begins(request.rejected().is_some(), is_stuck);
-        let (answer, latency) = (outside.answer, outside.latency);
+        let (answer, latency, revision) = (outside.answer, outside.latency, outside.ledger.revision);
         drop(outside);
-        let running = Running { outside: self.clone(), id };
+        let running = Running { outside: self.clone(), id, revision };
         Box::pin(async move { running.answer(answer, latency).await })
     }
 
     fn cache_hints(&self) -> CacheHints {
         self.lock().hints
+    }
+
+    fn revision(&self) -> u64 {
+        self.lock().ledger.revision
     }
 }
 
@@ -157,7 +166,7 @@ impl Running {
             Err(kind) => {
                 outside.ledger.fetch_fails(self.id, kind);
                 let make = if kind == FailureKind::Permanent { Error::permanent } else { Error::transient };
-                Err(make("the source has no token"))
+                Err(make(format!("{REVISION}{}", self.revision)))
             }
         }
     }

@@ -20,6 +20,8 @@ pub(super) enum Event {
 
     /// What the source does from now on, and how long that takes.
     Source(Answer, Duration),
+    /// The same, because what the source authenticates with is replaced.
+    Replace(Answer, Duration),
 
     /// A caller asks for a token and waits.
     Ask(Patience),
@@ -161,7 +163,8 @@ impl Draw {
             34..37 => Event::Intercept,
             37..40 => self.keep_warm(),
             40..56 => self.call(),
-            56..76 => Event::Source(self.answer(), self.latency()),
+            56..70 => Event::Source(self.answer(), self.latency()),
+            70..76 => Event::Replace(self.answer(), self.latency()),
             76..80 => Event::RejectNext(self.random.within(1..6) as u8),
             80..83 => Event::RejectAll(self.random.percent(50)),
             83..86 => Event::Revoke,

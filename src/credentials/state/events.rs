@@ -34,12 +34,13 @@ impl State {
         id
     }
 
-    /// Takes in a fetch's result and returns what those who waited for it get; `None` if the fetch
-    /// was given up.
+    /// Takes in a fetch's result and the source's revision before it. Returns what those who waited
+    /// for it get; `None` if the fetch was given up.
     pub(in crate::credentials) fn complete(
         &mut self,
         id: u64,
         now: Now,
+        revision: u64,
         result: &Result<Token, Failure>,
         jitter: f64,
     ) -> Option<Result<Token, Error>> {
@@ -51,7 +52,10 @@ impl State {
         };
         Some(match received {
             Ok(received) => Ok(self.accept(received, fetch.reason, now)),
-            Err(failure) => Err(self.fail(&failure, fetch.reason, now, jitter)),
+            Err(failure) => {
+                self.failed_revision = revision;
+                Err(self.fail(&failure, fetch.reason, now, jitter))
+            }
         })
     }
 
@@ -102,6 +106,17 @@ impl State {
             Some(time) if !time.is_zero() => backoff.min(time),
             _ => backoff,
         }
+    }
+
+    /// Takes in the source's present revision. Returns whether the source was replaced since its last
+    /// failure, if no success came after that. The pauses after the failure end then.
+    pub(in crate::credentials) fn source_is_at(&mut self, revision: u64) -> bool {
+        let is_replaced = self.failures_in_a_row > 0 && revision != self.failed_revision;
+        if is_replaced {
+            self.retry_at = Duration::ZERO;
+            self.replay_until = Duration::ZERO;
+        }
+        is_replaced
     }
 
     /// Gives up a fetch whose task ended without a result. Returns whether it was in progress.
