@@ -24,8 +24,8 @@ pub(crate) const MAX_EXPIRY: Duration = Duration::from_secs(12 * 60 * 60);
 pub(crate) struct Parts<'a> {
     /// Header and claims, as the signature covers them.
     pub(crate) signed: &'a str,
-    header: &'a str,
-    claims: &'a str,
+    pub(crate) header: &'a str,
+    pub(crate) claims: &'a str,
     signature: &'a str,
 }
 

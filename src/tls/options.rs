@@ -106,7 +106,8 @@ impl fmt::Debug for TlsOptions {
     }
 }
 
-#[cfg(all(test, feature = "_tls"))]
+#[cfg(test)]
+#[cfg(feature = "_tls")]
 mod tests {
     use super::*;
 

@@ -12,7 +12,6 @@ mod diagnosis;
 mod options;
 mod pool;
 #[cfg(feature = "_tls")]
-mod public_keys;
 mod signer;
 #[cfg(feature = "credential-files")]
 mod subject;

@@ -1,10 +1,11 @@
 //! Connections through proxies, to Google's host names, which lead to the emulator.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gcp_iam_credentials::credentials::CredentialsBuilder;
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use gcp_iam_credentials::{ClientBuilder, Credentials, Error, ErrorKind, IamCredentialsClient};
+use tokio::time::Instant;
 
 use crate::support::accounts::TARGET;
 use crate::support::authority::{Authority, acceptor_for};

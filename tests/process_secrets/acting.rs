@@ -113,9 +113,9 @@ async fn sign(scene: &Scene, signer: &gcp_iam_credentials::Signer, emulator: &Em
     scene.shown.debug(PLACE, &keys);
     scene.shown.outcome(PLACE, keys.verify_blob(&blob, payload.as_bytes()));
     scene.shown.outcome(PLACE, keys.verify_blob(&blob, b"something else"));
-    scene.shown.outcome(PLACE, keys.verify_jwt::<Vec<u8>>(&jwt));
+    scene.shown.outcome(PLACE, keys.verify_jwt::<Vec<u8>>(jwt.as_str()));
     if let Some(others) = scene.shown.outcome(PLACE, others) {
-        scene.shown.outcome(PLACE, others.verify_jwt::<serde_json::Value>(&jwt).map(drop));
+        scene.shown.outcome(PLACE, others.verify_jwt::<serde_json::Value>(jwt.as_str()).map(drop));
     }
     scene.shown.outcome(PLACE, PublicKeys::from_jwks(payload));
 }

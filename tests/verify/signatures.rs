@@ -25,13 +25,13 @@ async fn signatures_verify_with_the_keys_of_their_account_only() {
 
     let own = keys(&emulator, TARGET).await;
     own.verify_blob(&blob, b"bytes").unwrap();
-    assert_eq!(own.verify_jwt::<Value>(&jwt).unwrap(), json!({ "sub": "someone" }));
+    assert_eq!(own.verify_jwt::<Value>(jwt.as_str()).unwrap(), json!({ "sub": "someone" }));
     assert_eq!(own.verify_blob(&blob, b"other bytes").unwrap_err().field(), Some("signature"));
 
     client.sign_blob("other@example.com", "").await.unwrap();
     let foreign = keys(&emulator, "other@example.com").await;
     assert_eq!(foreign.verify_blob(&blob, b"bytes").unwrap_err().field(), Some("key_id"));
-    assert_eq!(foreign.verify_jwt::<Value>(&jwt).unwrap_err().field(), Some("key_id"));
+    assert_eq!(foreign.verify_jwt::<Value>(jwt.as_str()).unwrap_err().field(), Some("key_id"));
 }
 
 /// conf: P42
