@@ -8,6 +8,7 @@ mod file_source;
 mod found_file;
 mod identity;
 mod impersonated_service_account;
+mod impersonation_in_file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod reader;

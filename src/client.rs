@@ -9,6 +9,8 @@ mod network;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod request;
+#[cfg(feature = "credential-files")]
+mod rest;
 mod transport;
 
 use std::fmt;

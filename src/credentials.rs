@@ -30,6 +30,8 @@ use http::{HeaderMap, header};
 use tokio::time::Instant;
 
 pub use self::builder::CredentialsBuilder;
+#[cfg(feature = "credential-files")]
+pub(crate) use self::builder::FederationOptions;
 use self::cache::Cache;
 use self::clock::SystemTimeSource;
 pub(crate) use self::clock::TimeSource;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tonic::Code;
 
 pub(crate) use self::access_path::AccessPath;
-#[cfg(feature = "emulator")]
+#[cfg(any(feature = "credential-files", feature = "emulator"))]
 pub(crate) use self::code::code_from_name;
 pub(crate) use self::code::code_name;
 pub use self::kind::ErrorKind;
@@ -79,6 +79,8 @@ struct Inner {
     /// The file that contains the field.
     file: Option<Box<str>>,
     message: Cow<'static, str>,
+    /// OAuth's `error`, if a token endpoint refused a grant.
+    oauth_code: Option<Box<str>>,
     fix: Option<Cow<'static, str>>,
     cause: Cause,
 }
@@ -239,6 +241,15 @@ impl Error {
     /// Returns why the service refused the request, if [`service`](Self::service) says so.
     pub(crate) fn refusal(&self) -> Option<RefusalCause> {
         RefusalCause::of(self.service()?, self.0.operation)
+    }
+
+    /// Returns OAuth's code, such as `invalid_grant`, if a token endpoint refused a grant.
+    #[cfg_attr(not(feature = "credential-files"), allow(dead_code))]
+    pub(crate) fn oauth_code(&self) -> Option<&str> {
+        match &self.0.oauth_code {
+            Some(code) => Some(code),
+            None => self.cause()?.oauth_code(),
+        }
     }
 
     /// Returns whether the innermost call has already used up its retries.

@@ -65,6 +65,16 @@ pub struct Impersonation {
     include_email: Option<bool>,
     subject: Option<String>,
     quota_project: Option<String>,
+    in_file: OptionsInFile,
+}
+
+/// What a credential file says about the impersonation. Unlike an option that the program sets, it is
+/// no error for a verb that can't use it.
+#[derive(Clone, Default)]
+pub(crate) struct OptionsInFile {
+    /// The lifetime of access tokens.
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) quota_project: Option<String>,
 }
 
 /// The verbs, which differ in the options that they can use.
@@ -115,6 +125,7 @@ impl IamCredentialsClient {
             include_email: None,
             subject: None,
             quota_project: None,
+            in_file: OptionsInFile::default(),
         }
     }
 }
@@ -246,6 +257,12 @@ impl Impersonation {
         Ok(Signer::new(self.client.clone(), self.target.clone()?, self.delegates.clone()?))
     }
 
+    /// Sets what applies unless the program sets the option.
+    pub(crate) fn in_file(mut self, options: OptionsInFile) -> Self {
+        self.in_file = options;
+        self
+    }
+
     fn access_token_source(
         &self,
         scopes: impl IntoIterator<Item = impl AsRef<str>>,
@@ -285,7 +302,7 @@ impl Impersonation {
             self.target.clone()?,
             self.delegates.clone()?,
             kind,
-            self.quota_project.clone(),
+            self.quota_project.clone().or_else(|| self.in_file.quota_project.clone()),
         ))
     }
 
@@ -294,11 +311,11 @@ impl Impersonation {
     }
 
     fn token_lifetime(&self) -> Duration {
-        self.lifetime.unwrap_or(Self::LIFETIME)
+        self.lifetime.or(self.in_file.lifetime).unwrap_or(Self::LIFETIME)
     }
 
     fn self_signed_lifetime(&self) -> Result<Duration, Error> {
-        let lifetime = self.token_lifetime();
+        let lifetime = self.lifetime.unwrap_or(Self::LIFETIME);
         if lifetime < Duration::from_secs(1) || lifetime > Self::LIFETIME {
             let problem = format!("must be between 1 s and 1 h for a self-signed JWT, got {lifetime:?}");
             return Err(Error::invalid("lifetime", problem));

@@ -59,10 +59,11 @@
 
 mod authorized_user;
 mod cache_hints;
+#[cfg(any(feature = "credential-files", feature = "gcp-auth"))]
+mod child_process;
 mod closure;
 mod explanation;
 #[cfg(feature = "credential-files")]
-#[allow(dead_code, reason = "the exchange will use all of it")]
 pub(crate) mod external;
 mod fetch_request;
 mod fixed_token;
@@ -77,8 +78,7 @@ mod lines;
 mod metadata_or_gcloud;
 #[cfg(feature = "_tls")]
 mod service_account;
-#[cfg(feature = "credential-files")]
-#[allow(dead_code, reason = "the executable source will use all of it")]
+#[cfg(any(feature = "credential-files", feature = "gcp-auth"))]
 mod thread;
 pub(crate) mod token_endpoint;
 
@@ -91,6 +91,8 @@ pub(crate) use self::authorized_user::AuthorizedUserSource;
 pub use self::cache_hints::CacheHints;
 pub(crate) use self::closure::ClosureSource;
 pub use self::explanation::Explanation;
+#[cfg(feature = "credential-files")]
+pub use self::external::SubjectTokenRequest;
 pub use self::fetch_request::{FetchReason, FetchRequest};
 pub(crate) use self::fixed_token::FixedToken;
 #[cfg(feature = "gcp-auth")]

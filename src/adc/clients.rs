@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::settings::Settings;
+use super::target::{Protocol, Target};
 use crate::{Credentials, Error, IamCredentialsClient};
 
 impl Settings {
@@ -21,6 +22,27 @@ impl Settings {
             endpoint: (server != format!("https://iamcredentials.{universe}")).then(|| server.to_owned()),
         };
         self.network.clients::<Clients>().get(self, api, source)
+    }
+
+    /// Returns a client of the server that a file names, for its account.
+    pub(super) fn client_of(
+        &self,
+        source: Credentials,
+        universe: &str,
+        target: &Target,
+    ) -> Result<IamCredentialsClient, Error> {
+        match &target.protocol {
+            #[cfg(feature = "credential-files")]
+            Protocol::Rest { url } => {
+                let builder = IamCredentialsClient::builder()
+                    .variables(self.variables)
+                    .credentials(source)
+                    .universe_domain(universe)
+                    .endpoint(&*target.server);
+                builder.build_over_rest(self.http.clone(), target.account.account(), url)
+            }
+            _ => self.client(source, universe, &target.server),
+        }
     }
 }
 

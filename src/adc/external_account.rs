@@ -2,14 +2,17 @@
 
 mod aws;
 mod subject_tokens;
+mod supplied;
 
 use super::credential_file::Fields;
 use super::reader::{Purpose, Reader};
+use super::target::Target;
 use crate::host::{DEFAULT_UNIVERSE, Service};
-use crate::source::external::{ExternalAccount, ExternalAccountSource, OauthClient};
+use crate::source::SourceInfo;
+use crate::source::external::{self, ExternalAccount, ExternalAccountSource, OauthClient};
 use crate::source::token_endpoint::TokenEndpoint;
 use crate::sts_protocol::{TOKEN_PATH, is_workforce_audience};
-use crate::{Credentials, Error, headers, scopes};
+use crate::{Credentials, Error, Impersonation, headers, scopes};
 
 const AUDIENCE: &str = "audience";
 const TOKEN_TYPE: &str = "subject_token_type";
@@ -27,33 +30,61 @@ impl Reader {
         fields: Fields<'_>,
         purpose: Purpose,
     ) -> Result<Credentials, Error> {
-        let account = self.account(fields)?;
-        let universe = self.universe(fields)?.unwrap_or(DEFAULT_UNIVERSE);
-        let endpoint = self.sts_endpoint(fields, universe)?;
-        let target = self.optional_target(fields)?;
         let scopes = self.target_scopes(fields, purpose)?;
-        fields.lifetime()?;
-        let subject_tokens = self.subject_tokens(fields, &account, target.as_ref())?;
+        match self.optional_target(fields)? {
+            None => {
+                fields.lifetime()?;
+                let info = self.info(fields, purpose)?;
+                self.federated_identity(fields, None, &scopes, info)
+            }
+            Some(target) => {
+                let impersonation = self.impersonation_by_federated(fields, purpose, &target)?;
+                impersonation.access_token(&scopes).map_err(|error| fields.locate(error))
+            }
+        }
+    }
 
-        let info = self.info(fields, purpose)?;
-        let Some(target) = target else {
-            let source = ExternalAccountSource { account, subject_tokens, endpoint, scopes, info };
-            return Ok(Credentials::from_source(source));
+    /// Reads the impersonation of `target`, which the object names.
+    pub(super) fn impersonation_by_federated(
+        &self,
+        fields: Fields<'_>,
+        purpose: Purpose,
+        target: &Target,
+    ) -> Result<Impersonation, Error> {
+        let info = self.info(fields, Purpose::Impersonation)?;
+        let source = self.federated_identity(fields, Some(target), &[scopes::IAM.to_owned()], info)?;
+        let universe = self.universe(fields)?.unwrap_or(DEFAULT_UNIVERSE);
+        self.impersonation(fields, purpose, target, source, universe)
+    }
+
+    /// Reads the identity itself.
+    fn federated_identity(
+        &self,
+        fields: Fields<'_>,
+        target: Option<&Target>,
+        scopes: &[String],
+        info: SourceInfo,
+    ) -> Result<Credentials, Error> {
+        let account = self.account(fields)?;
+        let endpoint = self.sts_endpoint(fields, info.universe_domain().unwrap_or(DEFAULT_UNIVERSE))?;
+        let subject_tokens = self.subject_tokens(fields, &account, target)?;
+        let impersonation = match target {
+            Some(_) => Some(external::Impersonation { has_lifetime: fields.lifetime()?.is_some() }),
+            None => None,
         };
-        let scopes_of_source = vec![scopes::IAM.to_owned()];
         let source =
-            ExternalAccountSource { account, subject_tokens, endpoint, scopes: scopes_of_source, info };
-        let source = Credentials::from_source(source);
-        let impersonation = self.impersonation(fields, purpose, &target, source, universe)?;
-        impersonation.access_token(&scopes).map_err(|error| fields.locate(error))
+            ExternalAccountSource::new(account, subject_tokens, endpoint, scopes, impersonation, info);
+        Ok(Credentials::from_source(source))
     }
 
     /// Reads what the token service learns about the identity.
     fn account(&self, fields: Fields<'_>) -> Result<ExternalAccount, Error> {
-        let audience = name(fields, AUDIENCE)?;
-        let subject_token_type = name(fields, TOKEN_TYPE)?;
-        if !subject_token_type.starts_with("urn:") {
-            return Err(fields.invalid(TOKEN_TYPE, "must be a type of tokens, which starts with urn:"));
+        let audience = fields.text(AUDIENCE)?;
+        let subject_token_type = fields.text(TOKEN_TYPE)?;
+        let problems =
+            [(AUDIENCE, name_problem(audience)), (TOKEN_TYPE, token_type_problem(subject_token_type))];
+        if let Some((field, problem)) = problems.into_iter().find_map(|(field, it)| Some((field, it?))) {
+            return Err(fields.invalid(field, problem));
         }
         let user_project = fields.optional_text(USER_PROJECT)?;
         if let Some(project) = user_project {
@@ -86,16 +117,24 @@ impl Reader {
     }
 }
 
-/// Returns a name, which must exist: visible ASCII of a credible size.
-fn name<'a>(fields: Fields<'a>, field: &'static str) -> Result<&'a str, Error> {
-    let name = fields.text(field)?;
-    if name.len() > MAX_NAME {
-        return Err(fields.invalid(field, format!("must have at most {MAX_NAME} bytes")));
+/// Returns what is wrong with the name of a provider.
+fn name_problem(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("must not be empty"),
+        _ if name.len() > MAX_NAME => Some("must have at most 1024 bytes"),
+        _ if !name.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Some("must be visible ASCII without spaces")
+        }
+        _ => None,
     }
-    if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(fields.invalid(field, "must be visible ASCII without spaces"));
+}
+
+/// Returns what is wrong with a type of tokens.
+fn token_type_problem(name: &str) -> Option<&'static str> {
+    match name_problem(name) {
+        None if !name.starts_with("urn:") => Some("must be a type of tokens, which starts with urn:"),
+        problem => problem,
     }
-    Ok(name)
 }
 
 /// Returns the OAuth client that the file names, if it names one. Its secret may be missing or empty.

@@ -1,23 +1,15 @@
 //! Credential files of the type `impersonated_service_account`.
 
-use std::time::Duration;
-
 use super::credential_file::{Fields, SOURCE};
 use super::reader::{Purpose, Reader, default_scopes};
 use super::target::Target;
 use crate::host::DEFAULT_UNIVERSE;
+use crate::impersonation::OptionsInFile;
 use crate::scopes::check::checked_scopes;
-use crate::{Credentials, Error, Impersonation, ServiceAccountName};
+use crate::{Credentials, Error, Impersonation};
 
 /// How many impersonations may be nested in one file.
 const MAX_DEPTH: usize = 8;
-
-/// How the account in the file is impersonated.
-struct Options<'a> {
-    delegates: Vec<ServiceAccountName>,
-    lifetime: Duration,
-    quota_project: Option<&'a str>,
-}
 
 impl Reader {
     /// Reads the account to impersonate, and the credentials of the source.
@@ -26,19 +18,29 @@ impl Reader {
         fields: Fields<'_>,
         purpose: Purpose,
     ) -> Result<Credentials, Error> {
+        let scopes = self.target_scopes(fields, purpose)?;
+        let impersonation = self.impersonation_of_account(fields, purpose)?;
+        impersonation.access_token(&scopes).map_err(|error| fields.locate(error))
+    }
+
+    /// Reads all but the scopes.
+    pub(super) fn impersonation_of_account(
+        &self,
+        fields: Fields<'_>,
+        purpose: Purpose,
+    ) -> Result<Impersonation, Error> {
         if fields.depth() >= MAX_DEPTH {
             let expectation = format!("must not be nested: at most {MAX_DEPTH} impersonations are supported");
             return Err(fields.invalid("type", expectation));
         }
         let target = self.target(fields)?;
-        let scopes = self.target_scopes(fields, purpose)?;
         let named = self.universe(fields)?;
         // The fields of this object come first: their errors are of more use.
+        fields.delegates()?;
         self.options(fields, purpose)?;
         let source = self.credentials(fields.source()?, Purpose::Impersonation)?;
         let universe = universe_of(fields, named, &source)?;
-        let impersonation = self.impersonation(fields, purpose, &target, source, &universe)?;
-        impersonation.access_token(&scopes).map_err(|error| fields.locate(error))
+        self.impersonation(fields, purpose, &target, source, &universe)
     }
 
     /// Makes the impersonation of `target` that the object describes, from its source.
@@ -50,22 +52,16 @@ impl Reader {
         source: Credentials,
         universe: &str,
     ) -> Result<Impersonation, Error> {
-        let Options { delegates, lifetime, quota_project } = self.options(fields, purpose)?;
-        let client = self.settings.client(source, universe, &target.server);
-        let client = client.map_err(|error| fields.locate(error))?;
-        let impersonation = client.impersonate(&target.account).delegates(&delegates).lifetime(lifetime);
-        Ok(match quota_project {
-            Some(project) => impersonation.quota_project(project),
-            None => impersonation,
-        })
+        let delegates = fields.delegates()?;
+        let options = self.options(fields, purpose)?;
+        let client =
+            self.settings.client_of(source, universe, target).map_err(|error| fields.locate(error))?;
+        Ok(client.impersonate(&target.account).delegates(delegates).in_file(options))
     }
 
-    fn options<'a>(&'a self, fields: Fields<'a>, purpose: Purpose) -> Result<Options<'a>, Error> {
-        Ok(Options {
-            delegates: fields.delegates()?,
-            lifetime: fields.lifetime()?.unwrap_or(Impersonation::LIFETIME),
-            quota_project: self.quota_project(fields, purpose)?,
-        })
+    fn options(&self, fields: Fields<'_>, purpose: Purpose) -> Result<OptionsInFile, Error> {
+        let quota_project = self.quota_project(fields, purpose)?.map(str::to_owned);
+        Ok(OptionsInFile { lifetime: fields.lifetime()?, quota_project })
     }
 
     /// Returns the scopes that the program requests, else those in the file, else the default.

@@ -28,6 +28,8 @@ pub(super) struct Settings {
 impl Settings {
     /// Checks the options. Errors name the option or the variable.
     pub(super) fn new(builder: CredentialsBuilder, environment: &Environment) -> Result<Self, Error> {
+        #[cfg(feature = "credential-files")]
+        builder.federation.check_unused()?;
         let variables = environment.variables;
         let scopes = builder.scopes.map(checked_scopes).transpose()?;
         let default_universe = default_universe(variables)?;

@@ -4,7 +4,7 @@ use http::Uri;
 
 use super::credential_file::Fields;
 use super::reader::Reader;
-use crate::host::{DEFAULT_UNIVERSE, Service};
+use crate::host::{DEFAULT_UNIVERSE, Service, is_loopback};
 use crate::{Error, ServiceAccountName};
 
 const URL: &str = "service_account_impersonation_url";
@@ -17,8 +17,19 @@ const METHODS: [&str; 2] = [":generateAccessToken", ":generateIdToken"];
 /// What the URL in the file names.
 pub(super) struct Target {
     pub(super) account: ServiceAccountName,
-    /// The scheme, host and port of the API.
+    /// The scheme, host and port of the server.
     pub(super) server: String,
+    pub(super) protocol: Protocol,
+}
+
+/// How the server is called.
+pub(super) enum Protocol {
+    Grpc,
+    /// By REST, at the URL in the file. This is that URL without the colon and the method.
+    Rest {
+        #[cfg_attr(not(feature = "credential-files"), allow(dead_code))]
+        url: String,
+    },
 }
 
 impl Reader {
@@ -30,16 +41,22 @@ impl Reader {
         }
         let uri = self.settings.trust.check_service_url(url, URL, Service::IamCredentials);
         let uri = uri.map_err(|error| fields.locate(error))?;
-        let account = account_in(&uri).ok_or_else(|| {
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(fields.invalid(URL, "must be a URL with a host"));
+        };
+        let server = format!("{scheme}://{authority}");
+        let is_googles = self.settings.trust.is_host_of(Service::IamCredentials, authority.host());
+        let named = match account_in(&uri) {
+            Some(account) if is_googles || is_loopback(&uri) => Some((account, Protocol::Grpc)),
+            // Somebody else's server may know only the URL in the file.
+            _ if !is_googles => account_of_any_path(&uri, &server),
+            _ => None,
+        };
+        let (account, protocol) = named.ok_or_else(|| {
             let form = format!("https://iamcredentials.{DEFAULT_UNIVERSE}{PATH}{{account}}{}", METHODS[0]);
             fields.invalid(URL, format!("must have the form {form}, got {}", shown(&uri)))
         })?;
-        match (uri.scheme(), uri.authority()) {
-            (Some(scheme), Some(authority)) => {
-                Ok(Target { account, server: format!("{scheme}://{authority}") })
-            }
-            _ => Err(fields.invalid(URL, "must be a URL with a host")),
-        }
+        Ok(Target { account, server, protocol })
     }
 
     /// Returns the account that the object names, if it names one.
@@ -48,15 +65,25 @@ impl Reader {
     }
 }
 
-/// Returns the account in the last segment of the path, before the colon.
+/// Returns the account in a URL of Google's API.
 fn account_in(uri: &Uri) -> Option<ServiceAccountName> {
-    if uri.query().is_some() {
-        return None;
-    }
-    let account = uri.path().strip_prefix(PATH)?;
-    let account = METHODS.iter().find_map(|method| account.strip_suffix(method))?;
+    let segment = uri.path().strip_prefix(PATH).filter(|_| uri.query().is_none())?;
+    let account = METHODS.iter().find_map(|method| segment.strip_suffix(method))?;
+    parse_account(account)
+}
+
+/// Returns the account in the last segment of any path, before the colon.
+fn account_of_any_path(uri: &Uri, server: &str) -> Option<(ServiceAccountName, Protocol)> {
+    let path = uri.path();
+    let path =
+        METHODS.iter().find_map(|method| path.strip_suffix(method)).filter(|_| uri.query().is_none())?;
+    let account = parse_account(path.rsplit('/').next()?)?;
+    Some((account, Protocol::Rest { url: format!("{server}{path}") }))
+}
+
+fn parse_account(segment: &str) -> Option<ServiceAccountName> {
     // Some tools percent-encode the account.
-    let account = account.replace("%40", "@");
+    let account = segment.replace("%40", "@");
     if account.contains('/') { None } else { account.parse().ok() }
 }
 

@@ -1,5 +1,10 @@
 //! The options with which credentials are found or read.
 
+#[cfg(feature = "credential-files")]
+mod federation;
+
+#[cfg(feature = "credential-files")]
+pub(crate) use self::federation::FederationOptions;
 use super::Credentials;
 use super::network::Network;
 use crate::environment::Environment;
@@ -46,6 +51,8 @@ pub struct CredentialsBuilder {
     pub(crate) allowed_hosts: Vec<HostPattern>,
     /// How servers are reached.
     pub(crate) network: Network,
+    #[cfg(feature = "credential-files")]
+    pub(crate) federation: FederationOptions,
     /// `None` means the environment of the process.
     pub(crate) environment: Option<Environment>,
 }
@@ -68,6 +75,8 @@ impl Credentials {
             quota_project: None,
             allowed_hosts: Vec::new(),
             network: Network::default(),
+            #[cfg(feature = "credential-files")]
+            federation: FederationOptions::default(),
             environment: None,
         }
     }

@@ -29,7 +29,7 @@ pub(crate) fn code_name(code: Code) -> &'static str {
 }
 
 /// Returns the code with this name, in upper or lower case, or with this number.
-#[cfg(feature = "emulator")]
+#[cfg(any(feature = "credential-files", feature = "emulator"))]
 pub(crate) fn code_from_name(text: &str) -> Option<Code> {
     let is_text = |number: &usize| NAMES[*number].eq_ignore_ascii_case(text) || number.to_string() == text;
     (0..NAMES.len()).find(is_text).map(|number| Code::from_i32(number as i32))

@@ -21,6 +21,7 @@ impl Error {
             field: None,
             file: None,
             message: message.into(),
+            oauth_code: None,
             fix: None,
             cause: Cause::None,
         }))
@@ -81,6 +82,11 @@ impl Error {
     /// Adds advice: an imperative, without `fix:`.
     pub(crate) fn fix_by(self, fix: impl Into<Cow<'static, str>>) -> Self {
         self.with(|inner| inner.fix = Some(fix.into()))
+    }
+
+    /// Says with which code a token endpoint refused a grant.
+    pub(crate) fn with_oauth_code(self, code: &str) -> Self {
+        self.with(|inner| inner.oauth_code = Some(code.into()))
     }
 
     /// Adds the status that the gRPC library made of a failure on this machine. Wrappers around its

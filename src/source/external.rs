@@ -3,23 +3,30 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+mod executable;
 mod file;
 mod format;
 mod request;
 mod subject_token;
+mod supplier;
 mod url;
 
 use std::fmt;
 
+use http::HeaderValue;
+use serde_json::json;
 use tokio::time::Instant;
 
 #[cfg(feature = "aws")]
 pub(crate) use self::aws::{AwsSource, MetadataServer, VerificationUrl};
+pub(crate) use self::executable::ExecutableSource;
 pub(crate) use self::file::FileSource;
 pub(crate) use self::format::TokenFormat;
 pub(crate) use self::subject_token::{SubjectToken, SubjectTokenKind, SubjectTokenSource};
+pub use self::supplier::SubjectTokenRequest;
+pub(crate) use self::supplier::SupplierSource;
 pub(crate) use self::url::UrlSource;
-use super::token_endpoint::TokenEndpoint;
+use super::token_endpoint::{ClientAuthentication, Grant, TokenEndpoint, TokenExchange};
 use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
 use crate::{Error, Token};
 
@@ -47,24 +54,91 @@ impl fmt::Debug for OauthClient {
     }
 }
 
-/// Exchanges subject tokens for access tokens.
+/// How an account is impersonated with the tokens of a federated identity.
+#[derive(Clone, Copy)]
+pub(crate) struct Impersonation {
+    /// Whether the file sets the lifetime of the account's tokens.
+    pub(crate) has_lifetime: bool,
+}
+
+/// Exchanges subject tokens for access tokens: one for each fetch.
 pub(crate) struct ExternalAccountSource {
-    pub(crate) account: ExternalAccount,
-    pub(crate) subject_tokens: Box<dyn SubjectTokenSource>,
-    pub(crate) endpoint: TokenEndpoint,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) info: SourceInfo,
+    account: ExternalAccount,
+    subject_tokens: Box<dyn SubjectTokenSource>,
+    endpoint: TokenEndpoint,
+    /// The scopes, separated by spaces.
+    scope: Box<str>,
+    /// The options of the exchange, as JSON.
+    options: Option<Box<str>>,
+    /// The value of the metrics header.
+    api_client: HeaderValue,
+    info: SourceInfo,
 }
 
 impl ExternalAccountSource {
-    async fn token(&self, deadline: Instant) -> Result<Token, Error> {
-        let subject_token = self.subject_tokens.fetch(deadline).await?;
-        self.exchange(&subject_token, deadline).await
+    /// `impersonation` says how an account is impersonated with the tokens, if one is.
+    pub(crate) fn new(
+        account: ExternalAccount,
+        subject_tokens: Box<dyn SubjectTokenSource>,
+        endpoint: TokenEndpoint,
+        scopes: &[String],
+        impersonation: Option<Impersonation>,
+        info: SourceInfo,
+    ) -> Self {
+        let api_client = api_client(subject_tokens.kind(), impersonation);
+        let options = account.user_project.as_deref().filter(|_| account.client.is_none());
+        let options = options.map(|project| json!({ "userProject": project }).to_string().into());
+        Self { account, subject_tokens, endpoint, scope: scopes.join(" ").into(), options, api_client, info }
     }
 
-    async fn exchange(&self, _subject_token: &SubjectToken, _deadline: Instant) -> Result<Token, Error> {
-        Err(Error::credentials("the exchange of subject tokens isn't built yet", false))
+    /// Exchanges the current subject token. If it is refused, another one may have taken its place.
+    async fn token(&self, deadline: Instant) -> Result<Token, Error> {
+        let subject_token = self.subject_tokens.fetch(deadline).await?;
+        let refusal = match self.exchange(&subject_token, deadline).await {
+            Err(error) if is_refused_subject_token(&error) => error,
+            outcome => return outcome,
+        };
+        match self.subject_tokens.fetch_other(&subject_token, deadline).await {
+            Ok(other) if other != subject_token => {
+                tracing::debug!("the subject token was refused, and another one has taken its place");
+                self.exchange(&other, deadline).await
+            }
+            _ => Err(refusal),
+        }
     }
+
+    async fn exchange(&self, subject_token: &SubjectToken, deadline: Instant) -> Result<Token, Error> {
+        let ExternalAccount { audience, subject_token_type, client, .. } = &self.account;
+        let client = client.as_ref().map(|OauthClient { id, secret }| ClientAuthentication { id, secret });
+        let exchange = TokenExchange {
+            audience,
+            scope: &self.scope,
+            subject_token: subject_token.secret(),
+            subject_token_type,
+            options: self.options.as_deref(),
+            client,
+            api_client: &self.api_client,
+        };
+        self.endpoint.exchange(Grant::TokenExchange(exchange), deadline).await
+    }
+}
+
+/// Whether a new subject token may be accepted.
+fn is_refused_subject_token(error: &Error) -> bool {
+    error.oauth_code() == Some("invalid_grant") && !error.is_transient()
+}
+
+/// Returns the metrics header of Google's libraries for federated identities.
+fn api_client(kind: SubjectTokenKind, impersonation: Option<Impersonation>) -> HeaderValue {
+    let text = format!(
+        "gl-rust/{} auth/{} google-byoid-sdk source/{} sa-impersonation/{} config-lifetime/{}",
+        env!("RUSTC_RELEASE"),
+        env!("CARGO_PKG_VERSION"),
+        kind.name(),
+        impersonation.is_some(),
+        impersonation.is_some_and(|impersonation| impersonation.has_lifetime),
+    );
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("google-byoid-sdk"))
 }
 
 impl TokenSource for ExternalAccountSource {
@@ -77,7 +151,7 @@ impl TokenSource for ExternalAccountSource {
         let description =
             format!("a federated identity (external_account), with subject tokens from {origin}");
         let info = self.info.clone().with_description(description).with_audience(&*self.account.audience);
-        info.with_scopes(&self.scopes).with_endpoint(self.endpoint.uri())
+        info.with_scopes(self.scope.split(' ')).with_endpoint(self.endpoint.uri())
     }
 }
 

@@ -15,6 +15,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub(crate) use self::grant::Grant;
+#[cfg(feature = "credential-files")]
+pub(crate) use self::grant::{ClientAuthentication, TokenExchange};
+#[cfg(feature = "credential-files")]
+pub(super) use self::refusal::{is_code, is_plain_text};
 use crate::host;
 use crate::http_client::{HttpClient, SendError};
 use crate::retry::random_fraction;
@@ -116,7 +120,7 @@ impl TokenEndpoint {
         let sent = SystemTime::now();
         let start = Instant::now();
         let end = deadline.min(start + ATTEMPT_TIMEOUT);
-        match timeout_at(end, self.http.send(self.request(form))).await {
+        match timeout_at(end, self.http.send(self.request(form, grant))).await {
             Ok(reply) => reply?.into_token(self.host(), grant, sent),
             Err(_elapsed) => {
                 let allowed = end.saturating_duration_since(start);
@@ -126,7 +130,7 @@ impl TokenEndpoint {
         }
     }
 
-    fn request(&self, form: &str) -> Request<Bytes> {
+    fn request(&self, form: &str, grant: Grant<'_>) -> Request<Bytes> {
         const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         let mut request = Request::new(Bytes::copy_from_slice(form.as_bytes()));
@@ -134,6 +138,7 @@ impl TokenEndpoint {
         *request.uri_mut() = self.uri.clone();
         request.headers_mut().insert(header::CONTENT_TYPE, FORM);
         request.headers_mut().insert(header::ACCEPT, JSON);
+        grant.set_headers(request.headers_mut());
         request
     }
 

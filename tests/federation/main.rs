@@ -5,4 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod commands;
+mod exchange;
+mod impersonation;
 mod subject_tokens;
+mod urls;

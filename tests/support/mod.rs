@@ -5,6 +5,7 @@
 pub(crate) mod accounts;
 pub(crate) mod authority;
 pub(crate) mod emulator;
+pub(crate) mod federation;
 pub(crate) mod grpc_reply;
 pub(crate) mod log_capture;
 pub(crate) mod proxy;

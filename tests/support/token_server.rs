@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
@@ -49,6 +49,7 @@ struct Inner {
     address: std::net::SocketAddr,
     answers: Mutex<VecDeque<Answer>>,
     forms: Mutex<Vec<String>>,
+    heads: Mutex<Vec<HeaderMap>>,
     connections: AtomicUsize,
     tokens: AtomicUsize,
     keep_alive: bool,
@@ -66,6 +67,7 @@ impl TokenServer {
             address: listener.local_addr().unwrap(),
             answers: Mutex::new(answers.into_iter().collect()),
             forms: Mutex::default(),
+            heads: Mutex::default(),
             connections: AtomicUsize::new(0),
             tokens: AtomicUsize::new(0),
             keep_alive,
@@ -96,7 +98,9 @@ impl TokenServer {
     }
 
     async fn handle(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        let form = request.into_body().collect().await.unwrap().to_bytes();
+        let (head, body) = request.into_parts();
+        self.inner.heads.lock().unwrap().push(head.headers);
+        let form = body.collect().await.unwrap().to_bytes();
         let form = String::from_utf8(form.to_vec()).unwrap();
         self.inner.forms.lock().unwrap().push(form.clone());
         let answer = {
@@ -141,6 +145,11 @@ impl TokenServer {
     /// Returns the forms that arrived, in order.
     pub(crate) fn forms(&self) -> Vec<String> {
         self.inner.forms.lock().unwrap().clone()
+    }
+
+    /// Returns the headers that arrived, in order.
+    pub(crate) fn heads(&self) -> Vec<HeaderMap> {
+        self.inner.heads.lock().unwrap().clone()
     }
 
     pub(crate) fn requests(&self) -> usize {

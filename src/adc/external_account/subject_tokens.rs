@@ -1,5 +1,7 @@
 //! The field `credential_source`: where subject tokens come from.
 
+mod executable;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::aws::ENVIRONMENT_ID;
@@ -32,7 +34,7 @@ impl Reader {
         &self,
         fields: Fields<'_>,
         account: &ExternalAccount,
-        _target: Option<&Target>,
+        target: Option<&Target>,
     ) -> Result<Box<dyn SubjectTokenSource>, Error> {
         let Some(source) = fields.section(SOURCE)? else {
             return Err(fields.invalid(SOURCE, "must be an object, got nothing"));
@@ -41,6 +43,7 @@ impl Reader {
         match kinds[..] {
             ["file"] => file(source),
             ["url"] => self.url(source),
+            ["executable"] => self.executable(source, account, target),
             [ENVIRONMENT_ID] => self.aws(source, account),
             [kind] => {
                 let expectation = format!("must have a supported source, got {kind:?}");

@@ -186,3 +186,124 @@ fn each_field_of_a_file_or_a_url_is_checked_before_anything_is_sent() {
         assert_refused(&nested, &format!("source_credentials.credential_source.{field}"));
     }
 }
+
+/// conf: F3
+#[test]
+fn a_command_runs_only_with_the_consent_of_whoever_runs_the_program() {
+    let of = |variables: fn(&str) -> Option<String>| {
+        let environment = Environment { variables, ..nothing() };
+        Credentials::builder().in_environment(environment).json(&of_command(json!({})).to_string())
+    };
+    const VARIABLE: &str = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES";
+    assert!(of(|name| (name == VARIABLE).then(|| "1".into())).is_ok());
+    let others: [fn(&str) -> Option<String>; 4] = [
+        |_| None,
+        |name| (name == VARIABLE).then(|| "true".into()),
+        |name| (name == VARIABLE).then(|| "01".into()),
+        |name| (name == VARIABLE).then(|| "1 ".into()),
+    ];
+    for variables in others {
+        let error = of(variables).unwrap_err();
+        assert_eq!(error.field(), Some("credential_source.executable"), "{error}");
+        assert!(error.to_string().contains(VARIABLE) && error.hint().unwrap().contains(VARIABLE), "{error}");
+    }
+}
+
+fn of_command(changes: Value) -> Value {
+    let command = with(json!({"command": "/usr/bin/helper --key 'a b'"}), changes);
+    with(federated(), json!({"credential_source": {"executable": command}}))
+}
+
+/// conf: F3
+#[test]
+fn each_field_of_a_command_is_checked_before_anything_is_run() {
+    let environment = Environment {
+        variables: |name| (name == "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES").then(|| "1".into()),
+        ..nothing()
+    };
+    let read =
+        |object: &Value| Credentials::builder().in_environment(environment.clone()).json(&object.to_string());
+    let limits =
+        json!({"timeout_millis": 5000, "interactive_timeout_millis": 1_800_000, "output_file": "/o"});
+    let explained = read(&of_command(limits)).unwrap().explain().to_string();
+    assert!(explained.contains("the command /usr/bin/helper") && !explained.contains("key"), "{explained}");
+    for (changes, field) in [
+        (json!({"command": null}), "command"),
+        (json!({"command": ""}), "command"),
+        (json!({"command": "  "}), "command"),
+        (json!({"command": "'' hidden"}), "command"),
+        (json!({"command": "helper 'hidden"}), "command"),
+        (json!({"command": "helper \"hidden"}), "command"),
+        (json!({"command": "helper hidden\\"}), "command"),
+        (json!({"command": ["helper"]}), "command"),
+        (json!({"timeout_millis": 4999}), "timeout_millis"),
+        (json!({"timeout_millis": 120_001}), "timeout_millis"),
+        (json!({"timeout_millis": -1}), "timeout_millis"),
+        (json!({"timeout_millis": "30000"}), "timeout_millis"),
+        (json!({"interactive_timeout_millis": 29_999}), "interactive_timeout_millis"),
+        (json!({"interactive_timeout_millis": 1_800_001}), "interactive_timeout_millis"),
+        (json!({"output_file": ""}), "output_file"),
+        (json!({"output_file": ["hidden"]}), "output_file"),
+    ] {
+        let error = read(&of_command(changes)).unwrap_err();
+        assert_eq!(error.field(), Some(&*format!("credential_source.executable.{field}")), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hidden"), "{error:?}");
+    }
+    for object in [
+        with(federated(), json!({"credential_source": {"executable": "helper"}})),
+        with(of_command(json!({})), json!({"subject_token_type": "urn:ietf:params:oauth:token-type:mtls"})),
+    ] {
+        let error = read(&object).unwrap_err();
+        assert_eq!(error.field(), Some("credential_source.executable"), "{error}");
+    }
+}
+
+/// conf: F5
+#[test]
+fn what_the_program_says_in_place_of_a_file_is_checked_too() {
+    const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+    let supply = |_| async { Ok("token".to_owned()) };
+    let credentials = builder().external_account(AUDIENCE, JWT, supply).unwrap();
+    let text = credentials.explain().to_string();
+    assert!(
+        text.contains("a closure in the program") && text.contains("https://sts.googleapis.com"),
+        "{text}"
+    );
+    let full = builder()
+        .scopes(["email"])
+        .quota_project("billing")
+        .token_url("https://sts.corp.example/v1/token")
+        .workforce_user_project("staff-project")
+        .impersonate(TARGET)
+        .external_account(STAFF, JWT, supply)
+        .unwrap();
+    let info = full.info();
+    assert_eq!((info.principal(), info.scopes()), (Some(TARGET), &["email".to_owned()][..]));
+    assert_eq!(info.quota_project(), Some("billing"));
+    assert!(full.explain().to_string().contains("https://sts.corp.example/v1/token"));
+    let elsewhere = builder().universe_domain("tpc.example").external_account(AUDIENCE, JWT, supply).unwrap();
+    assert_eq!(elsewhere.info().endpoint(), Some("https://sts.tpc.example/v1/token"));
+    for (builder, audience, kind, field) in [
+        (builder(), "", JWT, "audience"),
+        (builder(), "two words", JWT, "audience"),
+        (builder(), AUDIENCE, "", "subject_token_type"),
+        (builder(), AUDIENCE, "jwt", "subject_token_type"),
+        (builder().token_url("sts"), AUDIENCE, JWT, "token_url"),
+        (builder().token_url("http://sts.googleapis.com/v1/token"), AUDIENCE, JWT, "token_url"),
+        (builder().workforce_user_project("p"), AUDIENCE, JWT, "workforce_user_project"),
+        (builder().workforce_user_project("a b"), STAFF, JWT, "workforce_user_project"),
+        (builder().impersonate("nobody"), AUDIENCE, JWT, "target"),
+        (builder().scopes(["two words"]), AUDIENCE, JWT, "scopes[0]"),
+    ] {
+        let error = builder.external_account(audience, kind, supply).unwrap_err();
+        assert_eq!(error.field(), Some(field), "{error}");
+    }
+    for (builder, option) in [
+        (builder().token_url("https://sts.googleapis.com/v1/token"), "token_url"),
+        (builder().workforce_user_project("p"), "workforce_user_project"),
+        (builder().impersonate(TARGET), "impersonate"),
+    ] {
+        let error = builder.json(&user().to_string()).unwrap_err();
+        assert_eq!(error.field(), Some(option), "{error}");
+    }
+}

@@ -158,6 +158,10 @@ fn a_host_of_its_own_is_used_where_it_may_be() {
     assert!(builder().json(&private).is_err());
     let allowed = builder().allow_hosts(["*.corp.example"]).json(&private).unwrap();
     assert_eq!(endpoint(allowed), "https://iam.corp.example:8443");
+    let path = "https://iam.corp.example/proxy/v9/accounts/target%40p.com:generateAccessToken";
+    let other = with(impersonated(user()), json!({"service_account_impersonation_url": path}));
+    let allowed = builder().allow_hosts(["*.corp.example"]).json(&other.to_string()).unwrap();
+    assert_eq!(only_hop(&allowed).target(), "target@p.com");
 }
 
 /// conf: P8
@@ -211,4 +215,50 @@ fn the_emulators_variable_takes_the_place_of_the_usual_server_alone() {
     };
     let error = read(&usual, afar).unwrap_err();
     assert_eq!(error.field(), Some("IAM_CREDENTIALS_EMULATOR_HOST"), "{error}");
+}
+
+/// conf: F9
+#[test]
+fn the_impersonation_in_a_file_has_all_verbs_and_the_files_options() {
+    let object = with(
+        impersonated(user()),
+        json!({
+            "delegates": ["b@p.com"],
+            "service_account_impersonation": {"token_lifetime_seconds": 7200},
+            "quota_project_id": "billing",
+        }),
+    );
+    let impersonation = builder().json_impersonation(&object.to_string()).unwrap();
+    let hop = |credentials: Credentials| only_hop(&credentials);
+    let access = impersonation.access_token(["email"]).unwrap();
+    assert_eq!(
+        (access.info().quota_project(), access.info().scopes()),
+        (Some("billing"), &["email".into()][..])
+    );
+    assert_eq!(hop(access).lifetime(), Some(Duration::from_secs(7200)));
+    let id_token = impersonation.id_token("https://audience").unwrap();
+    assert_eq!(hop(id_token).audience(), Some("https://audience"));
+    let own = impersonation.self_signed_jwt("https://pubsub.googleapis.com/").unwrap();
+    assert_eq!(hop(own).lifetime(), Some(Impersonation::LIFETIME));
+    assert_eq!(impersonation.signer().unwrap().email(), TARGET);
+    let shorter = impersonation.lifetime(Duration::from_secs(60)).access_token(["email"]).unwrap();
+    assert_eq!(hop(shorter).lifetime(), Some(Duration::from_secs(60)));
+}
+
+/// conf: F9
+#[test]
+fn a_file_without_an_impersonation_is_refused_where_one_is_needed() {
+    let federated = json!({"type": "external_account"});
+    for (object, field) in [
+        (user(), "type"),
+        (json!({"type": "magic"}), "type"),
+        (json!({}), "type"),
+        (federated, "service_account_impersonation_url"),
+        (with(impersonated(user()), json!({"source_credentials": null})), "source_credentials"),
+    ] {
+        let error = builder().json_impersonation(&object.to_string()).unwrap_err();
+        assert_eq!(error.field(), Some(field), "{error}");
+    }
+    let error = builder().application_default_impersonation().unwrap_err();
+    assert_eq!(error.field(), Some("credentials"), "{error}");
 }

@@ -1,5 +1,12 @@
 //! What is exchanged for a token.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::headers::API_CLIENT;
+use crate::sts_protocol::{ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE};
+
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// What is exchanged for a token.
@@ -14,6 +21,42 @@ pub(crate) enum Grant<'a> {
         refresh_token: &'a str,
         scope: Option<&'a str>,
     },
+    /// A token of another issuer.
+    TokenExchange(TokenExchange<'a>),
+}
+
+/// A token of another issuer, and what Google's Security Token Service needs to know about it.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenExchange<'a> {
+    /// The provider that knows the identity.
+    pub(crate) audience: &'a str,
+    /// The scopes, separated by spaces.
+    pub(crate) scope: &'a str,
+    pub(crate) subject_token: &'a str,
+    pub(crate) subject_token_type: &'a str,
+    /// More options, as JSON.
+    pub(crate) options: Option<&'a str>,
+    /// The program's own OAuth client, which authenticates by HTTP Basic.
+    pub(crate) client: Option<ClientAuthentication<'a>>,
+    /// The value of the metrics header.
+    pub(crate) api_client: &'a HeaderValue,
+}
+
+/// An OAuth client's id, without a colon, and its secret, which may be empty.
+#[derive(Clone, Copy)]
+pub(crate) struct ClientAuthentication<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) secret: &'a str,
+}
+
+impl ClientAuthentication<'_> {
+    /// Returns the value of `authorization`.
+    fn basic(self) -> Option<HeaderValue> {
+        let encoded = STANDARD.encode(format!("{}:{}", self.id, self.secret));
+        let mut value = HeaderValue::try_from(format!("Basic {encoded}")).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
 }
 
 #[cfg(any(test, fuzzing))]
@@ -53,8 +96,28 @@ impl<'a> Grant<'a> {
                     field("scope", scope);
                 }
             }
+            Self::TokenExchange(exchange) => {
+                field("grant_type", TOKEN_EXCHANGE);
+                field("requested_token_type", ACCESS_TOKEN_TYPE);
+                field("audience", exchange.audience);
+                field("scope", exchange.scope);
+                field("subject_token", exchange.subject_token);
+                field("subject_token_type", exchange.subject_token_type);
+                if let Some(options) = exchange.options {
+                    field("options", options);
+                }
+            }
         }
         form
+    }
+
+    /// Adds the headers that only this grant has.
+    pub(super) fn set_headers(self, headers: &mut HeaderMap) {
+        let Self::TokenExchange(exchange) = self else { return };
+        headers.insert(API_CLIENT, exchange.api_client.clone());
+        if let Some(basic) = exchange.client.and_then(ClientAuthentication::basic) {
+            headers.insert(header::AUTHORIZATION, basic);
+        }
     }
 
     /// Returns what to do if the endpoint refuses the grant with this code.
@@ -72,6 +135,9 @@ impl<'a> Grant<'a> {
         match self {
             Self::JwtBearer { assertion } => [assertion, ""],
             Self::RefreshToken { client_secret, refresh_token, .. } => [client_secret, refresh_token],
+            Self::TokenExchange(exchange) => {
+                [exchange.subject_token, exchange.client.map_or("", |client| client.secret)]
+            }
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::http_client::Reply;
 /// OAuth's codes for failures that pass, independent of the reply's status.
 const TRANSIENT_CODES: [&str; 3] = ["internal_failure", "server_error", "temporarily_unavailable"];
 
+/// How the Security Token Service says that it can't check a subject token now.
+const UNREACHABLE_ISSUER: &str = "connecting to the given credential's issuer";
+
 /// The longest code and the longest description that errors show, in bytes.
 const MAX_CODE: usize = 64;
 const MAX_DESCRIPTION: usize = 300;
@@ -73,6 +76,10 @@ impl Refusal {
         let message =
             format!("the token endpoint at {host} replied with {}{}", self.status.as_u16(), self.reason());
         let error = Error::credentials(message, !matches!(class, Class::Permanent));
+        let error = match &self.code {
+            Some(code) => error.with_oauth_code(code),
+            None => error,
+        };
         let error = match self.code.as_deref().and_then(|code| grant.advice(code)) {
             Some(advice) => error.fix_by(advice),
             None => error,
@@ -87,9 +94,11 @@ impl Refusal {
     }
 
     fn class(&self) -> Class {
+        let is_unreachable =
+            self.description.as_deref().is_some_and(|text| text.contains(UNREACHABLE_ISSUER));
         let has_transient_code = self.code.as_deref().is_some_and(|code| TRANSIENT_CODES.contains(&code));
         match self.status {
-            _ if has_transient_code => Class::Transient,
+            _ if has_transient_code || is_unreachable => Class::Transient,
             StatusCode::REQUEST_TIMEOUT => Class::Transient,
             StatusCode::TOO_MANY_REQUESTS => Class::Busy,
             status if status.is_server_error() => Class::Transient,
@@ -119,13 +128,13 @@ fn text(value: &Option<Value>) -> Option<&str> {
     value.as_ref()?.as_str()
 }
 
-fn is_code(text: &str) -> bool {
+pub(in crate::source) fn is_code(text: &str) -> bool {
     (1..=MAX_CODE).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
 /// Whether the text is one line for people, without markup and tokens.
-fn is_plain_text(text: &str) -> bool {
+pub(in crate::source) fn is_plain_text(text: &str) -> bool {
     (1..=MAX_DESCRIPTION).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
         && !text.contains(['<', '>'])
@@ -160,7 +169,7 @@ mod tests {
         refused(reply(status, body), Grant::HIDDEN)
     }
 
-    /// conf: G67, R14
+    /// conf: G67, R14, F7
     #[test]
     fn failures_that_pass_are_transient_and_refusals_are_permanent() {
         let html = "<!DOCTYPE html><html>hidden</html>";
@@ -189,6 +198,13 @@ mod tests {
                 "restricted",
             ),
             (400, r#"{"error":"internal_failure"}"#, true, true, "internal_failure"),
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"Error connecting to the given credential's issuer."}"#,
+                true,
+                true,
+                "issuer",
+            ),
             (302, "", false, false, "redirection"),
             (404, html, false, false, "HTML"),
             (408, "", true, true, "408"),

@@ -1,0 +1,59 @@
+//! The options of federated identities whose subject tokens the program supplies.
+
+use super::CredentialsBuilder;
+use crate::Error;
+
+/// What a file of an external account says, and the program says instead if it has no file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FederationOptions {
+    pub(crate) token_url: Option<String>,
+    pub(crate) user_project: Option<String>,
+    /// The account to impersonate.
+    pub(crate) target: Option<String>,
+}
+
+impl FederationOptions {
+    /// Checks that no option is set: a credential file has its own.
+    pub(crate) fn check_unused(&self) -> Result<(), Error> {
+        let options = [
+            ("token_url", self.token_url.is_some()),
+            ("workforce_user_project", self.user_project.is_some()),
+            ("impersonate", self.target.is_some()),
+        ];
+        match options.into_iter().find(|(_, is_set)| *is_set) {
+            Some((option, _)) => Err(Error::invalid(option, "can be set only for `external_account`")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Options of [`external_account`](CredentialsBuilder::external_account). They are an error for
+/// credentials that are found or read, because a file has its own.
+impl CredentialsBuilder {
+    /// Sets the URL of the token service that exchanges subject tokens. Default:
+    /// `https://sts.googleapis.com/v1/token`, or that host of the
+    /// [universe domain](Self::universe_domain).
+    ///
+    /// It must be https, or http on this machine. [`allow_hosts`](Self::allow_hosts) isn't needed.
+    pub fn token_url(mut self, url: impl Into<String>) -> Self {
+        self.federation.token_url = Some(url.into());
+        self
+    }
+
+    /// Sets the project that exchanges of a workforce pool's tokens are counted against. Default: none.
+    pub fn workforce_user_project(mut self, project: impl Into<String>) -> Self {
+        self.federation.user_project = Some(project.into());
+        self
+    }
+
+    /// Sets the service account that the federated identity impersonates. The
+    /// [scopes](Self::scopes) and the [quota project](Self::quota_project) are those of its tokens.
+    /// Default: none, so the tokens are the identity's own.
+    ///
+    /// For ID tokens, a signer or other options, give the identity's own credentials to an
+    /// [`IamCredentialsClient`](crate::IamCredentialsClient), and impersonate with that.
+    pub fn impersonate(mut self, target: impl Into<String>) -> Self {
+        self.federation.target = Some(target.into());
+        self
+    }
+}

@@ -1,0 +1,122 @@
+//! What a federated identity is good for: accounts that it impersonates.
+
+use std::time::Duration;
+
+use gcp_iam_credentials::emulator::{
+    ExternalAccountFile, Fault, Method, PlatformFault, Protocol, SubjectTokenSource,
+};
+use gcp_iam_credentials::scopes::{CLOUD_PLATFORM, PUBSUB};
+use gcp_iam_credentials::{Code, Credentials, IamCredentialsClient, ImpersonationPool};
+use serde_json::{Value, json};
+
+use crate::support::accounts::TARGET;
+use crate::support::federation::{AUDIENCE, DEPLOYER, JWT, count, file, start};
+
+fn acting_as_deployer() -> ExternalAccountFile {
+    ExternalAccountFile::new().source(SubjectTokenSource::GithubActions).impersonate(DEPLOYER)
+}
+
+/// conf: F8
+#[tokio::test]
+async fn the_impersonation_in_a_file_is_a_call_over_grpc_with_the_files_options() {
+    let emulator = start().await;
+    let options = acting_as_deployer().lifetime(Duration::from_secs(600));
+    let credentials =
+        Credentials::builder().scopes([PUBSUB]).json(&file(&emulator, &options, &json!({}))).unwrap();
+    let token = credentials.token().await.unwrap();
+    let left = token.expires_at().unwrap().duration_since(std::time::SystemTime::now()).unwrap();
+    assert!(left <= Duration::from_secs(600), "{left:?}");
+    let entries = emulator.journal().entries();
+    let call = entries.iter().find(|entry| entry.method() == Method::GenerateAccessToken).unwrap();
+    assert_eq!(call.protocol(), Protocol::Grpc);
+    assert_eq!(
+        (call.fields().scopes(), call.fields().lifetime()),
+        (&[PUBSUB.to_owned()][..], Some(Duration::from_secs(600)))
+    );
+    assert!(call.principal().unwrap().starts_with("principal://iam.googleapis.com/"), "{call:?}");
+
+    // The crate's retries apply to it.
+    emulator.faults().inject(Fault::status(Code::Unavailable).method(Method::GenerateAccessToken).times(2));
+    credentials.refresh().await.unwrap();
+}
+
+/// conf: F9
+#[tokio::test]
+async fn the_account_in_a_file_signs_and_gets_id_tokens_too() {
+    let emulator = start().await;
+    let json = file(&emulator, &acting_as_deployer(), &json!({}));
+    let deployer = Credentials::builder().json_impersonation(&json).unwrap();
+    let id_token = deployer.clone().include_email(true).id_token("https://service.run.app").unwrap();
+    assert_eq!(id_token.token().await.unwrap().secret().split('.').count(), 3);
+    let error = deployer.signer().unwrap().sign_blob("bytes").await.unwrap_err();
+    assert_eq!(error.code(), Code::PermissionDenied, "workloadIdentityUser doesn't sign: {error}");
+}
+
+/// conf: F9
+#[tokio::test]
+async fn a_federated_identity_is_the_source_of_every_kind_of_credentials() {
+    let emulator = start().await;
+    // The account in the file may sign for the target.
+    let source = Credentials::from_json(&file(&emulator, &acting_as_deployer(), &json!({}))).unwrap();
+    let client =
+        IamCredentialsClient::builder().credentials(source).endpoint(emulator.endpoint()).build().unwrap();
+    let target = client.impersonate(TARGET);
+    target.access_token([CLOUD_PLATFORM]).unwrap().token().await.unwrap();
+    target.id_token("https://service.run.app").unwrap().token().await.unwrap();
+    target.self_signed_jwt("https://pubsub.googleapis.com/").unwrap().token().await.unwrap();
+    target.signer().unwrap().sign_blob("bytes").await.unwrap();
+    let subject = target.clone().subject("user@corp.example").access_token([CLOUD_PLATFORM]).unwrap();
+    let error = subject.token().await.unwrap_err();
+    assert!(error.to_string().contains("unauthorized_client"), "no domain-wide delegation: {error}");
+    let pool = ImpersonationPool::builder(client).build();
+    pool.impersonate(TARGET).access_token([CLOUD_PLATFORM]).unwrap().token().await.unwrap();
+    assert_eq!(count(&emulator, Method::ExternalAccount), 1, "one subject token for all of them");
+}
+
+/// conf: F9
+#[tokio::test]
+async fn a_file_may_have_a_federated_identity_as_its_source() {
+    let emulator = start().await;
+    let direct = file(&emulator, &ExternalAccountFile::new(), &json!({}));
+    let chain = file(&emulator, &acting_as_deployer(), &json!({}));
+    for (source, target) in [(direct, DEPLOYER), (chain, TARGET)] {
+        let source: Value = serde_json::from_str(&source).unwrap();
+        let url =
+            format!("{}/v1/projects/-/serviceAccounts/{target}:generateAccessToken", emulator.endpoint());
+        let outer = json!({
+            "type": "impersonated_service_account",
+            "service_account_impersonation_url": url,
+            "source_credentials": source,
+        });
+        let credentials = Credentials::from_json(&outer.to_string()).unwrap();
+        credentials.token().await.unwrap_or_else(|error| panic!("{target}: {error}"));
+        assert_eq!(credentials.info().principal(), Some(target));
+    }
+}
+
+/// conf: F5, F9
+#[tokio::test]
+async fn a_supplied_identity_impersonates_too() {
+    let emulator = std::sync::Arc::new(start().await);
+    let (endpoint, supplier) = (emulator.endpoint().to_owned(), std::sync::Arc::clone(&emulator));
+    let supply = move |_| {
+        let emulator = std::sync::Arc::clone(&supplier);
+        async move { emulator.external_account_token("pod").await.map_err(gcp_iam_credentials::Error::permanent) }
+    };
+    let builder = Credentials::builder().token_url(format!("{endpoint}/v1/token"));
+    let federated = builder.external_account(AUDIENCE, JWT, supply).unwrap();
+    let client = IamCredentialsClient::builder().credentials(federated).endpoint(endpoint).build().unwrap();
+    let acting = client.impersonate(DEPLOYER);
+    acting.access_token([CLOUD_PLATFORM]).unwrap().token().await.unwrap();
+    acting.id_token("https://service.run.app").unwrap().token().await.unwrap();
+}
+
+/// conf: F7, F9
+#[tokio::test]
+async fn a_refused_subject_token_ends_no_call_of_a_chain() {
+    let emulator = start().await;
+    let credentials = Credentials::from_json(&file(&emulator, &acting_as_deployer(), &json!({}))).unwrap();
+    emulator.faults().inject(Fault::platform(PlatformFault::StaleToken).account("pod").times(1));
+    credentials.token().await.unwrap();
+    assert_eq!(count(&emulator, Method::GenerateAccessToken), 1);
+}
