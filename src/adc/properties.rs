@@ -10,14 +10,19 @@ const SECRET_FIELDS: [&str; 5] =
     ["client_secret", "private_key", "private_key_id", "refresh_token", "id_token"];
 
 /// Fields that errors and explanations show, and those that contain such objects.
-const SHOWN_OBJECTS: [&str; 2] = ["source_credentials", "service_account_impersonation"];
+const SHOWN_OBJECTS: [&str; 5] =
+    ["source_credentials", "service_account_impersonation", "credential_source", "format", "executable"];
 
 /// The types, and the field of each with the URL that gets secrets.
-const TYPES: [(&str, &str); 3] = [
+const TYPES: [(&str, &str); 4] = [
     ("service_account", "token_uri"),
     ("authorized_user", "token_uri"),
-    ("impersonated_service_account", "service_account_impersonation_url"),
+    (IMPERSONATED, URL),
+    ("external_account", "token_url"),
 ];
+
+const IMPERSONATED: &str = "impersonated_service_account";
+const URL: &str = "service_account_impersonation_url";
 
 /// A file gives credentials, or an error that names the file and the field. Neither shows a secret
 /// of the file. Credentials send secrets only to Google or to this machine.
@@ -63,7 +68,10 @@ fn read(data: &[u8]) -> Result<Credentials, Error> {
 fn holds_for_a_good_file(file: &Value) {
     let kind = TYPES.into_iter().find(|(name, _)| file["type"] == *name);
     let Some((kind, url_field)) = kind else { panic!("{file}") };
-    if let Some(url) = file[url_field].as_str() {
+    // Keys and logins have no impersonation URL: other fields are ignored.
+    let impersonates = [IMPERSONATED, "external_account"].contains(&kind);
+    let urls = [file[url_field].as_str(), file[URL].as_str().filter(|_| impersonates)];
+    for url in urls.into_iter().flatten() {
         let authority = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#', '\\']).next());
         let host = authority.unwrap_or_default().to_ascii_lowercase();
         let name = host.split(':').next().unwrap_or_default();
@@ -72,8 +80,14 @@ fn holds_for_a_good_file(file: &Value) {
         assert!(is_local || is_google && url.to_ascii_lowercase().starts_with("https://"), "{url}");
         assert!(!host.contains('@'), "{url}");
     }
-    if let Some(source) = file.get("source_credentials").filter(|_| kind == TYPES[2].0) {
+    if let Some(source) = file.get("source_credentials").filter(|_| kind == IMPERSONATED) {
         holds_for_a_good_file(source);
+    }
+    if let Some(url) = file["credential_source"]["url"].as_str().filter(|_| kind == "external_account") {
+        let lower = url.to_ascii_lowercase();
+        let local = ["127.", "localhost", "[::1]", "169.254.169.254", "[fd00:"];
+        let is_local = local.iter().any(|host| lower.starts_with(&format!("http://{host}")));
+        assert!(lower.starts_with("https://") || is_local, "{url}");
     }
 }
 
@@ -82,6 +96,7 @@ fn only_secrets_are_marked(file: &Value) -> bool {
     let Value::Object(fields) = file else { return !file.to_string().contains(SECRET) };
     fields.iter().all(|(name, value)| match name.as_str() {
         name if SECRET_FIELDS.contains(&name) => value.is_string() || !value.to_string().contains(SECRET),
+        "headers" => true,
         name if SHOWN_OBJECTS.contains(&name) => only_secrets_are_marked(value),
         name => !name.contains(SECRET) && !value.to_string().contains(SECRET),
     })

@@ -16,6 +16,8 @@ pub fn hosts(data: &[u8]) {
             let host = endpoint.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
             assert_eq!(host, Some(format!("iamcredentials.{universe}")));
             holds_for_a_credential_files_url(universe, pattern, url);
+            holds_for_a_services_url(universe, pattern, url);
+            holds_for_a_subject_tokens_url(universe, url);
         }
     }
 }
@@ -38,6 +40,45 @@ fn holds_for_a_credential_files_url(universe: &str, pattern: &str, url: &str) {
     }
     if let Err(error) = trust.check_universe(url, "universe_domain") {
         assert_names_a_field(&error);
+    }
+}
+
+/// The host is one that a service may have, by a reading that knows less of the forms.
+fn holds_for_a_services_url(universe: &str, pattern: &str, url: &str) {
+    let trust = Trust { universe: universe.into(), hosts: vec![HostPattern::new(pattern)] };
+    for (service, name) in [(Service::Sts, "sts"), (Service::IamCredentials, "iamcredentials")] {
+        match trust.check_service_url(url, "token_url", service) {
+            Ok(uri) => {
+                let (scheme, host) = scheme_and_host(url);
+                let is_services = [DEFAULT_UNIVERSE, universe]
+                    .iter()
+                    .any(|domain| is_under(&host, domain) && host.split(['.', '-']).any(|part| part == name));
+                let is_allowed = is_this_machine(&host)
+                    || scheme == "https" && (is_services || matches_pattern(&host, pattern));
+                assert!(is_allowed, "{url:?} with {universe:?} and {pattern:?}");
+                assert_eq!(uri.host().map(str::to_ascii_lowercase), Some(host), "{url:?}");
+                assert!(!uri.authority().is_some_and(|it| it.as_str().contains('@')), "{url:?}");
+            }
+            Err(error) => assert_names_a_field(&error),
+        }
+    }
+}
+
+/// Nothing is requested in plaintext from another machine than the ones that have no https.
+fn holds_for_a_subject_tokens_url(universe: &str, url: &str) {
+    let trust = Trust { universe: universe.into(), hosts: Vec::new() };
+    match trust.check_subject_token_url(url, "credential_source.url") {
+        Ok(uri) => {
+            let (scheme, host) = scheme_and_host(url);
+            let is_metadata_server = host == "169.254.169.254"
+                || host.trim_matches(['[', ']']).parse()
+                    == Ok(std::net::Ipv6Addr::from(0xfd00_0ec2_u128 << 96 | 0x254));
+            let is_local = is_this_machine(&host) || is_metadata_server;
+            assert!(scheme == "https" || scheme == "http" && is_local, "{url:?}");
+            assert_eq!(uri.host().map(str::to_ascii_lowercase), Some(host), "{url:?}");
+            assert!(!uri.authority().is_some_and(|it| it.as_str().contains('@')), "{url:?}");
+        }
+        Err(error) => assert_names_a_field(&error),
     }
 }
 
