@@ -37,10 +37,15 @@ impl Credentials {
     ///    the first token is needed.
     ///
     /// The file contains a service account's key (`service_account`), a user's login
-    /// (`authorized_user`), or the account to impersonate and the credentials to do so with
-    /// (`impersonated_service_account`, nested up to eight times). If it is replaced while the program
+    /// (`authorized_user`), the account to impersonate and the credentials to do so with
+    /// (`impersonated_service_account`, nested up to eight times), or a federated identity
+    /// (`external_account`): a workload outside Google Cloud or a person of a workforce pool, whose
+    /// tokens of another platform are exchanged for Google's. If it is replaced while the program
     /// runs, the new content is used: see [`from_file`](Self::from_file). [`builder`](Self::builder) has
     /// options, and [`explain`](Self::explain) says what was found.
+    ///
+    /// An `external_account` file may name a command. It is run only if the variable
+    /// `GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES` is `1`, without a shell, for at most a minute.
     ///
     /// ```no_run
     /// use gcp_iam_credentials::Credentials;

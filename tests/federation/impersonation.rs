@@ -10,7 +10,8 @@ use gcp_iam_credentials::{Code, Credentials, IamCredentialsClient, Impersonation
 use serde_json::{Value, json};
 
 use crate::support::accounts::TARGET;
-use crate::support::federation::{AUDIENCE, DEPLOYER, JWT, count, file, start};
+use crate::support::federation::{AUDIENCE, DEPLOYER, JWT, builder, count, file, start};
+use crate::support::proxy::{Login, Proxy};
 
 fn acting_as_deployer() -> ExternalAccountFile {
     ExternalAccountFile::new().source(SubjectTokenSource::GithubActions).impersonate(DEPLOYER)
@@ -109,6 +110,41 @@ async fn a_supplied_identity_impersonates_too() {
     let acting = client.impersonate(DEPLOYER);
     acting.access_token([CLOUD_PLATFORM]).unwrap().token().await.unwrap();
     acting.id_token("https://service.run.app").unwrap().token().await.unwrap();
+}
+
+/// conf: F8, F11
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_the_program_allows_is_called_over_rest_at_the_url_in_the_file() {
+    const GATEWAY: &str = "iam.corp.example";
+    let emulator = builder().tls().allow_host(GATEWAY).start().await.unwrap();
+    let proxy = Proxy::start(emulator.address(), Login::NotNeeded).await;
+    let url =
+        |host: &str| format!("https://{host}/v1/projects/-/serviceAccounts/{DEPLOYER}:generateAccessToken");
+    let token = emulator.external_account_token("pod").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, token).unwrap();
+    let file = |host: &str| {
+        let changes = json!({
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "token_info_url": null,
+            "service_account_impersonation_url": url(host),
+            "credential_source": {"file": path},
+        });
+        file(&emulator, &ExternalAccountFile::new(), &changes)
+    };
+    let builder =
+        Credentials::builder().root_certificates(emulator.ca_pem()).proxy(proxy.url_without_login("http"));
+    let error = builder.clone().json(&file(GATEWAY)).unwrap_err();
+    assert_eq!(error.field(), Some("service_account_impersonation_url"), "{error}");
+    for (host, protocol) in [(GATEWAY, Protocol::Rest), ("iamcredentials.googleapis.com", Protocol::Grpc)] {
+        let credentials = builder.clone().allow_hosts([GATEWAY]).json(&file(host)).unwrap();
+        credentials.token().await.unwrap_or_else(|error| panic!("{host}: {error:#}"));
+        let entries = emulator.journal().entries();
+        let call = entries.iter().rfind(|entry| entry.method() == Method::GenerateAccessToken).unwrap();
+        assert_eq!(call.protocol(), protocol, "{host}");
+        assert!(proxy.destinations().iter().any(|name| name.starts_with(host)), "{:?}", proxy.destinations());
+    }
 }
 
 /// conf: F7, F9

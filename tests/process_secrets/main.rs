@@ -16,6 +16,7 @@ mod acting;
 mod calls;
 mod credential_files;
 mod emulator_pages;
+mod federation;
 #[cfg(all(feature = "cli", unix))]
 mod program;
 mod search;
@@ -63,6 +64,7 @@ fn no_secret_is_shown_or_logged_anywhere() {
             sources::run(&scene),
             credential_files::run(&scene),
             acting::run(&scene),
+            federation::run(&scene),
             emulator_pages::run(&scene),
         );
         #[cfg(all(feature = "cli", unix))]

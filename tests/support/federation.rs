@@ -1,7 +1,7 @@
 //! An emulator with an identity pool, and credential files for it.
 
 use gcp_iam_credentials::emulator::{
-    Emulator, ExternalAccount, ExternalAccountFile, IdentityProvider, Method, Policy,
+    Emulator, EmulatorBuilder, ExternalAccount, ExternalAccountFile, IdentityProvider, Method, Policy,
 };
 use serde_json::{Value, json};
 
@@ -19,6 +19,11 @@ pub(crate) const DEPLOYER: &str = "deployer@project.iam.gserviceaccount.com";
 /// Starts an emulator with the external account `pod`, which may impersonate [`DEPLOYER`].
 /// [`DEPLOYER`] may impersonate [`TARGET`].
 pub(crate) async fn start() -> Emulator {
+    builder().start().await.unwrap()
+}
+
+/// Returns the builder of that emulator.
+pub(crate) fn builder() -> EmulatorBuilder {
     let pool = PROVIDER.split_once("/providers").unwrap().0;
     let policy = Policy::new()
         .identity_provider(PROVIDER, IdentityProvider::oidc("https://issuer.example"))
@@ -29,7 +34,7 @@ pub(crate) async fn start() -> Emulator {
             DEPLOYER,
         )
         .grant(format!("serviceAccount:{DEPLOYER}"), "roles/iam.serviceAccountTokenCreator", TARGET);
-    Emulator::builder().policy(policy).start().await.unwrap()
+    Emulator::builder().policy(policy)
 }
 
 /// Returns the credential file of `pod`, changed.
