@@ -111,6 +111,8 @@ mod http2 {
         connections: Arc<AtomicUsize>,
         /// The connections up to this number carry nothing any more.
         held: watch::Sender<usize>,
+        /// The connections up to this number are closed.
+        cut: watch::Sender<usize>,
     }
 
     impl Forwarder {
@@ -118,16 +120,16 @@ mod http2 {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let connections = Arc::new(AtomicUsize::new(0));
-            let (held, holding) = watch::channel(0);
+            let ((held, holding), (cut, cutting)) = (watch::channel(0), watch::channel(0));
             let count = Arc::clone(&connections);
             tokio::spawn(async move {
                 loop {
                     let (near, _) = listener.accept().await.unwrap();
                     let number = count.fetch_add(1, Ordering::SeqCst) + 1;
-                    tokio::spawn(forward(near, server, number, holding.clone()));
+                    tokio::spawn(forward(near, server, number, holding.clone(), cutting.clone()));
                 }
             });
-            Self { address, connections, held }
+            Self { address, connections, held, cut }
         }
 
         fn connections(&self) -> usize {
@@ -138,6 +140,11 @@ mod http2 {
         fn hold(&self) {
             self.held.send_replace(self.connections());
         }
+
+        /// Closes the connections so far.
+        fn cut(&self) {
+            self.cut.send_replace(self.connections());
+        }
     }
 
     async fn forward(
@@ -145,11 +152,14 @@ mod http2 {
         server: SocketAddr,
         number: usize,
         mut holding: watch::Receiver<usize>,
+        mut cutting: watch::Receiver<usize>,
     ) {
         let mut far = TcpStream::connect(server).await.unwrap();
         let held = async { drop(holding.wait_for(|held| *held >= number).await) };
+        let is_cut = async { drop(cutting.wait_for(|cut| *cut >= number).await) };
         tokio::select! {
             _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
+            () = is_cut => return,
             () = held => {}
         }
         std::future::pending().await
@@ -224,6 +234,45 @@ mod http2 {
         assert!(hanging.is_err());
         assert_replies(&place, 1).await;
         assert_eq!(place.forwarder.connections(), 1);
+    }
+
+    #[tokio::test]
+    async fn connections_that_are_cut_at_any_time_lead_to_transient_errors_and_to_new_ones() {
+        const CUTS: usize = 25;
+        const REQUESTS: usize = 20;
+        let place = place().await;
+        let successes = Arc::new(AtomicUsize::new(0));
+        let mut callers = JoinSet::new();
+        for _ in 0..REQUESTS {
+            let (client, url, successes) = (place.client.clone(), place.url.clone(), Arc::clone(&successes));
+            callers.spawn(async move {
+                for _ in 0..REQUESTS {
+                    while let Err(SendError { error }) =
+                        timeout(Duration::from_secs(10), client.send(get(&url))).await.unwrap()
+                    {
+                        assert!(error.is_transient(), "{error:?}");
+                    }
+                    successes.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        let mut random = crate::random::Random::new(10);
+        let mut cuts = 0;
+        while cuts < CUTS && successes.load(Ordering::SeqCst) < REQUESTS * REQUESTS {
+            let before = successes.load(Ordering::SeqCst);
+            tokio::time::sleep(random.millis(0..10)).await;
+            if successes.load(Ordering::SeqCst) > before {
+                place.forwarder.cut();
+                cuts += 1;
+            }
+        }
+        callers.join_all().await;
+        // However many callers there are, one connection is made at a time.
+        let connections = place.forwarder.connections();
+        assert!(cuts > 1 && connections <= cuts + 1, "{cuts} cuts, {connections} connections");
+        // The last cut may not have been noticed yet.
+        let _ = place.client.send(get(&place.url)).await;
+        assert_replies(&place, 20).await;
     }
 
     #[test]

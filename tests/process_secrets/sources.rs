@@ -7,6 +7,7 @@ use gcp_iam_credentials::source::{BoxFuture, FetchReason, FetchRequest, TokenSou
 use gcp_iam_credentials::{Credentials, Error, IamCredentialsClient, Token, scopes};
 
 use crate::Scene;
+use crate::support::proxy::{Login, Proxy};
 use crate::support::token_server::{Answer, TokenServer};
 
 const PLACE: &str = "sources";
@@ -43,9 +44,40 @@ pub(crate) async fn run(scene: &Scene) {
     let builder = builder.root_certificates(secret.as_str()).client_identity("x", secret.as_str());
     scene.shown.debug(PLACE, &builder);
     scene.shown.outcome(PLACE, builder.build());
+    proxy(scene).await;
     gcp_auth(scene).await;
     #[cfg(unix)]
     gcloud(scene);
+}
+
+/// A proxy that can't be used, one that refuses the password, and one that is away.
+async fn proxy(scene: &Scene) {
+    let password = scene.secrets.token("password of a proxy");
+    let target = "127.0.0.1:1".parse().unwrap();
+    let refusing = Proxy::start(target, Login::Needed).await;
+    let file = r#"{"type":"authorized_user","client_id":"i","client_secret":"s","refresh_token":"r"}"#;
+    for url in [
+        format!("socks4://user:{password}@proxy.example"),
+        format!("http://user:{password}@{}", refusing.address),
+        format!("socks5://user:{password}@{}", refusing.address),
+        format!("https://user:{password}@127.0.0.1:1"),
+    ] {
+        let client = IamCredentialsClient::builder().proxy(&url).timeout(Duration::from_millis(200));
+        let client = client.credentials(Credentials::fixed(Token::new("token", None).unwrap()));
+        scene.shown.debug(PLACE, &client);
+        if let Some(client) = scene.shown.outcome(PLACE, client.build()) {
+            scene.shown.outcome(PLACE, client.sign_blob("sa@p.iam.gserviceaccount.com", "").await);
+        }
+        let builder = Credentials::builder().proxy(&url);
+        scene.shown.debug(PLACE, &builder);
+        if let Some(credentials) = scene.shown.outcome(PLACE, builder.json(file)) {
+            scene.shown.credentials(PLACE, &credentials);
+            scene.shown.outcome(PLACE, credentials.token().await);
+        }
+    }
+    let logins = refusing.logins();
+    assert!(logins.len() >= 4, "{}", logins.len());
+    logins.iter().filter_map(|login| login.split_once(':')).for_each(|(_, seen)| scene.secrets.saw(seen));
 }
 
 /// Panics after it has read its secret.

@@ -34,6 +34,8 @@ struct Inner {
     /// The names and ports that were asked for.
     destinations: Mutex<Vec<String>>,
     refused: Mutex<usize>,
+    /// The user and password of each request for a tunnel.
+    logins: Mutex<Vec<String>>,
 }
 
 impl Proxy {
@@ -49,8 +51,8 @@ impl Proxy {
     ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (destinations, refused) = (Mutex::default(), Mutex::default());
-        let inner = Arc::new(Inner { server, login, tls, destinations, refused });
+        let (destinations, refused, logins) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let inner = Arc::new(Inner { server, login, tls, destinations, refused, logins });
         let accepting = Arc::clone(&inner);
         tokio::spawn(async move {
             loop {
@@ -75,6 +77,11 @@ impl Proxy {
     /// Returns the names and ports of all tunnels so far.
     pub(crate) fn destinations(&self) -> Vec<String> {
         self.inner.destinations.lock().unwrap().clone()
+    }
+
+    /// Returns the users and passwords that the proxy was given, with a colon between them.
+    pub(crate) fn logins(&self) -> Vec<String> {
+        self.inner.logins.lock().unwrap().clone()
     }
 
     /// Returns how many tunnels were refused, because of the user or the password.
@@ -114,12 +121,12 @@ impl Inner {
         }
         let head = String::from_utf8(head).unwrap();
         let destination = head.strip_prefix("CONNECT ")?.split(' ').next()?.to_owned();
-        let expected = format!("Basic {}", BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}")));
-        let is_right = head.lines().any(|line| {
-            let (name, value) = line.split_once(": ").unwrap_or_default();
-            name.eq_ignore_ascii_case("proxy-authorization") && value == expected
+        let login = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            value.strip_prefix("Basic ").filter(|_| name.eq_ignore_ascii_case("proxy-authorization"))
         });
-        if self.login == Login::Needed && !is_right {
+        let login = login.map(|login| String::from_utf8(BASE64_STANDARD.decode(login).unwrap()).unwrap());
+        if self.login == Login::Needed && !self.is_right(login.unwrap_or_default()) {
             *self.refused.lock().unwrap() += 1;
             let refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\n\r\n";
             stream.write_all(refusal).await.ok()?;
@@ -127,6 +134,12 @@ impl Inner {
         }
         stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.ok()?;
         Some(destination)
+    }
+
+    fn is_right(&self, login: String) -> bool {
+        let is_right = login == format!("{USER}:{PASSWORD}");
+        self.logins.lock().unwrap().push(login);
+        is_right
     }
 
     /// Answers as RFC 1928 and 1929 say.
@@ -142,7 +155,8 @@ impl Inner {
         if method == 2 {
             stream.read_u8().await.ok()?;
             let (user, password) = (read_short_text(stream).await?, read_short_text(stream).await?);
-            let is_right = user == USER.as_bytes() && password == PASSWORD.as_bytes();
+            let login = [user, password].map(|text| String::from_utf8(text).unwrap()).join(":");
+            let is_right = self.is_right(login);
             stream.write_all(&[1, u8::from(!is_right)]).await.ok()?;
             if !is_right {
                 *self.refused.lock().unwrap() += 1;

@@ -31,6 +31,52 @@ impl TokenSource for Of {
     }
 }
 
+/// Credentials with a quota project.
+struct Counted(&'static str);
+
+impl TokenSource for Counted {
+    fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(async { Token::new("token", None) })
+    }
+
+    fn info(&self) -> SourceInfo {
+        SourceInfo::new().with_quota_project(self.0)
+    }
+}
+
+#[test]
+fn a_client_for_other_credentials_keeps_the_settings_and_takes_the_quota_project_of_its_own() {
+    let project = |client: &IamCredentialsClient| {
+        let project = client.executor().headers().get(crate::headers::USER_PROJECT)?;
+        Some(project.to_str().unwrap().to_owned())
+    };
+    let first =
+        || builder().endpoint("http://127.0.0.1:1").credentials(Credentials::from_source(Counted("first")));
+    let client = first().build().unwrap();
+    let with = |client: &IamCredentialsClient, source: Credentials| client.with_credentials(source).unwrap();
+    let second = with(&client, Credentials::from_source(Counted("second")));
+    assert_eq!((project(&client).as_deref(), project(&second).as_deref()), (Some("first"), Some("second")));
+    let none = with(&second, Credentials::fixed(Token::new("token", None).unwrap()));
+    assert_eq!((project(&none), none.endpoint()), (None, client.endpoint()));
+
+    let own = first().quota_project("own").timeout(Duration::from_secs(3)).build().unwrap();
+    let other = with(&own, Credentials::from_source(Counted("second")));
+    assert_eq!(project(&other).as_deref(), Some("own"));
+    assert_eq!(other.settings().timeout, Duration::from_secs(3));
+
+    let error = client.with_credentials(Credentials::from_source(Of("universe.example"))).unwrap_err();
+    assert_eq!(error.field(), Some("universe_domain"));
+}
+
+#[test]
+fn a_client_of_an_emulator_on_another_machine_gets_no_real_credentials_later() {
+    let mut builder = builder();
+    builder.environment = |name| (name == EMULATOR_VARIABLE).then(|| "emulator.example:1".to_owned());
+    let error =
+        builder.build().unwrap().with_credentials(Credentials::from_source(Counted("p"))).unwrap_err();
+    assert_eq!(error.field(), Some(EMULATOR_VARIABLE));
+}
+
 #[cfg(feature = "_tls")]
 mod endpoints {
     use super::*;
