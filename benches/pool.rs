@@ -1,9 +1,12 @@
 //! What a pool of very many identities costs: the time to their first tokens, and their memory.
 //!
 //! `cargo bench --bench pool` takes about a minute, on Linux (it reads `/proc`). The server is
-//! another process; all goes over one connection.
+//! another process; all goes over one connection. The source of all of them is a federated identity.
 
 mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use gcp_iam_credentials::{Credentials, ImpersonationPool};
@@ -33,7 +36,7 @@ fn main() -> Result<(), BoxError> {
 }
 
 async fn measure(server: &Server, size: usize) -> Result<(), BoxError> {
-    let client = builder(TOKEN_BYTES)?.endpoint(server.endpoint()).build()?;
+    let client = builder(TOKEN_BYTES)?.credentials(federated()?).endpoint(server.endpoint()).build()?;
     // The connection is there, and the allocator has warmed up.
     client.impersonate("warm@project.iam.gserviceaccount.com").access_token(["email"])?.token().await?;
     let pool = ImpersonationPool::builder(client).capacity(size).build();
@@ -69,4 +72,46 @@ async fn measure(server: &Server, size: usize) -> Result<(), BoxError> {
 fn identity(pool: &ImpersonationPool, number: usize) -> Result<Credentials, BoxError> {
     let target = format!("customer-{number:06}@project-of-ours.iam.gserviceaccount.com");
     Ok(pool.impersonate(target).access_token([CLOUD_PLATFORM])?)
+}
+
+/// Returns the credentials of a federated identity. Its token service is a thread of this process.
+fn federated() -> Result<Credentials, BoxError> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let file = format!(
+        r#"{{
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/a/providers/b",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": "http://{}/v1/token",
+            "credential_source": {{ "file": "/proc/self/comm" }}
+        }}"#,
+        listener.local_addr()?
+    );
+    std::thread::spawn(move || listener.incoming().flatten().try_for_each(exchange_tokens));
+    Ok(Credentials::from_json(&file)?)
+}
+
+/// Answers each request of a connection with a token.
+fn exchange_tokens(stream: TcpStream) -> std::io::Result<()> {
+    const REPLY: &str = r#"{"access_token":"federated","token_type":"Bearer","expires_in":3600}"#;
+    let mut requests = BufReader::new(stream);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if requests.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            match line.trim_end().split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse().unwrap_or_default();
+                }
+                None if line.trim_end().is_empty() => break,
+                _ => {}
+            }
+        }
+        requests.read_exact(&mut vec![0; length])?;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", REPLY.len());
+        requests.get_mut().write_all(format!("{head}{REPLY}").as_bytes())?;
+    }
 }

@@ -50,11 +50,14 @@ impl Network {
     ///
     /// `InvalidInput` if an option can't be used.
     pub(crate) fn http(&self, variables: fn(&str) -> Option<String>) -> Result<HttpClient, Error> {
-        self.check_tls()?;
         let is_default = !self.tls.is_set() && matches!(self.proxy, ProxyChoice::Environment);
         if is_default && std::ptr::fn_addr_eq(variables, variable as fn(&str) -> Option<String>) {
             return Ok(HttpClient::shared());
         }
+        if let Some(http) = self.connections.http.get() {
+            return Ok(http.clone());
+        }
+        self.check_tls()?;
         let proxies = self.proxy.proxies(variables)?;
         let create = || HttpClient::new(self.tls.clone(), proxies);
         Ok(self.connections.http.get_or_init(create).clone())
