@@ -14,6 +14,8 @@ pub(crate) mod properties;
 mod reader;
 mod settings;
 mod target;
+#[cfg(feature = "credential-files")]
+mod workforce_user;
 
 use std::path::Path;
 
@@ -37,8 +39,9 @@ impl Credentials {
     ///    the first token is needed.
     ///
     /// The file contains a service account's key (`service_account`), a user's login
-    /// (`authorized_user`), the account to impersonate and the credentials to do so with
-    /// (`impersonated_service_account`, nested up to eight times), or a federated identity
+    /// (`authorized_user`), a person's sign-in with a workforce pool
+    /// (`external_account_authorized_user`), the account to impersonate and the credentials to do so
+    /// with (`impersonated_service_account`, nested up to eight times), or a federated identity
     /// (`external_account`): a workload outside Google Cloud or a person of a workforce pool, whose
     /// tokens of another platform are exchanged for Google's. If it is replaced while the program
     /// runs, the new content is used: see [`from_file`](Self::from_file). [`builder`](Self::builder) has

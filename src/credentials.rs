@@ -154,7 +154,7 @@ impl Credentials {
     /// # Ok::<(), gcp_iam_credentials::Error>(())
     /// ```
     pub fn fixed(token: Token) -> Self {
-        Self::from_source(FixedToken(token))
+        Self::from_source(FixedToken::new(token))
     }
 
     /// Creates credentials from a provider of the crate gcp_auth.

@@ -81,6 +81,8 @@ mod service_account;
 #[cfg(any(feature = "credential-files", feature = "gcp-auth"))]
 mod thread;
 pub(crate) mod token_endpoint;
+#[cfg(feature = "credential-files")]
+mod workforce_user;
 
 use std::fmt;
 use std::future::Future;
@@ -103,6 +105,8 @@ pub use self::info::SourceInfo;
 pub(crate) use self::metadata_or_gcloud::MetadataOrGcloud;
 #[cfg(feature = "_tls")]
 pub(crate) use self::service_account::{ServiceAccountKey, ServiceAccountSource};
+#[cfg(feature = "credential-files")]
+pub(crate) use self::workforce_user::WorkforceUserSource;
 use crate::{Error, Token};
 
 /// A boxed future that can be sent between threads.
@@ -240,13 +244,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_source_behind_an_arc_is_a_source_even_as_a_trait_object() {
-        let shared: Arc<dyn TokenSource> = Arc::new(FixedToken(Token::new("fixed", None).unwrap()));
+        let shared: Arc<dyn TokenSource> = Arc::new(FixedToken::new(Token::new("fixed", None).unwrap()));
         let credentials = crate::Credentials::from_source(Arc::clone(&shared));
         assert_eq!(credentials.token().await.unwrap().secret(), "fixed");
         assert_eq!(credentials.info(), shared.info());
         assert_eq!(
             TokenSource::cache_hints(&shared),
-            FixedToken(Token::new("x", None).unwrap()).cache_hints()
+            FixedToken::new(Token::new("x", None).unwrap()).cache_hints()
         );
     }
 

@@ -138,7 +138,7 @@ fn token_type_problem(name: &str) -> Option<&'static str> {
 }
 
 /// Returns the OAuth client that the file names, if it names one. Its secret may be missing or empty.
-fn client(fields: Fields<'_>) -> Result<Option<OauthClient>, Error> {
+pub(super) fn client(fields: Fields<'_>) -> Result<Option<OauthClient>, Error> {
     let id = fields.optional_text("client_id")?;
     let secret = fields.text_or_empty("client_secret")?;
     match (id, secret) {

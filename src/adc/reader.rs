@@ -40,14 +40,7 @@ impl Reader {
             "authorized_user" => self.authorized_user(fields, purpose),
             "impersonated_service_account" => self.impersonated_service_account(fields, purpose),
             "external_account" => self.external_account(fields, purpose),
-            kind @ "external_account_authorized_user" => {
-                fields.lifetime()?;
-                let expectation = format!("must be a supported type, got {kind:?} (identity federation)");
-                Err(fields.invalid("type", expectation).fix_by(
-                    "read the file with the crate google-cloud-auth, and pass its tokens to \
-                     `Credentials::from_source`",
-                ))
-            }
+            "external_account_authorized_user" => self.workforce_user(fields, purpose),
             kind if is_type_name(kind) => {
                 Err(fields.invalid("type", format!("must be a known type of credentials, got {kind:?}")))
             }
@@ -179,9 +172,14 @@ impl Reader {
 #[cfg(not(feature = "credential-files"))]
 impl Reader {
     fn external_account(&self, fields: Fields<'_>, _purpose: Purpose) -> Result<Credentials, Error> {
-        let expectation = "must not be \"external_account\", because this build can't exchange tokens";
+        let kind = fields.text("type")?;
+        let expectation = format!("must not be {kind:?}, because this build can't exchange tokens");
         let error = fields.invalid("type", expectation);
         Err(error.fix_by("enable the feature credential-files of gcp-iam-credentials"))
+    }
+
+    fn workforce_user(&self, fields: Fields<'_>, purpose: Purpose) -> Result<Credentials, Error> {
+        self.external_account(fields, purpose)
     }
 }
 

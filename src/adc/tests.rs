@@ -6,6 +6,9 @@ mod external_account;
 #[cfg(all(feature = "credential-files", feature = "_tls"))]
 #[cfg(any(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
 mod impersonation;
+#[cfg(all(feature = "credential-files", feature = "_tls"))]
+#[cfg(any(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
+mod workforce_user;
 
 use serde_json::{Value, json};
 
@@ -229,15 +232,9 @@ mod options {
 mod types {
     use super::*;
 
-    /// conf: P51, P58
+    /// conf: P51
     #[test]
-    fn a_type_that_cannot_be_read_is_named_with_what_can_read_it() {
-        let kind = "external_account_authorized_user";
-        let text = assert_refused(&json!({ "type": kind }), "type");
-        assert!(text.contains(kind) && text.contains("google-cloud-auth"), "{text}");
-        let lifetime =
-            json!({"type": kind, "service_account_impersonation": {"token_lifetime_seconds": 599}});
-        assert_refused(&lifetime, "service_account_impersonation.token_lifetime_seconds");
+    fn a_type_that_cannot_be_read_is_named() {
         assert!(assert_refused(&json!({"type": "magic_account"}), "type").contains("magic_account"));
         assert_refused(&json!({"type": "AIza-hidden"}), "type");
         assert_refused(&json!({"type": 7}), "type");

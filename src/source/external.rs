@@ -68,8 +68,8 @@ pub(crate) struct ExternalAccountSource {
     endpoint: TokenEndpoint,
     /// The scopes, separated by spaces.
     scope: Box<str>,
-    /// The options of the exchange, as JSON.
-    options: Option<Box<str>>,
+    /// The options of the exchange, as JSON. Empty if there are none.
+    options: Box<str>,
     /// The value of the metrics header.
     api_client: HeaderValue,
     info: SourceInfo,
@@ -87,7 +87,8 @@ impl ExternalAccountSource {
     ) -> Self {
         let api_client = api_client(subject_tokens.kind(), impersonation);
         let options = account.user_project.as_deref().filter(|_| account.client.is_none());
-        let options = options.map(|project| json!({ "userProject": project }).to_string().into());
+        let options = options.map(|project| json!({ "userProject": project }).to_string());
+        let options = options.unwrap_or_default().into();
         Self { account, subject_tokens, endpoint, scope: scopes.join(" ").into(), options, api_client, info }
     }
 
@@ -115,9 +116,9 @@ impl ExternalAccountSource {
             scope: &self.scope,
             subject_token: subject_token.secret(),
             subject_token_type,
-            options: self.options.as_deref(),
+            options: &self.options,
             client,
-            api_client: &self.api_client,
+            api_client: Some(&self.api_client),
         };
         self.endpoint.exchange(Grant::TokenExchange(exchange), deadline).await
     }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 pub(crate) use self::grant::Grant;
 #[cfg(feature = "credential-files")]
 pub(crate) use self::grant::{ClientAuthentication, TokenExchange};
+pub(crate) use self::outcome::Granted;
 #[cfg(feature = "credential-files")]
 pub(super) use self::refusal::{is_code, is_plain_text};
 use crate::host;
@@ -73,19 +74,28 @@ impl TokenEndpoint {
         Ok(Self { uri, http: http.clone(), connections: Semaphore::new(MAX_CONNECTIONS) })
     }
 
-    /// Exchanges `grant` for a token until `deadline`.
+    /// Exchanges `grant` for an access token until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`redeem`](Self::redeem).
+    pub(crate) async fn exchange(&self, grant: Grant<'_>, deadline: Instant) -> Result<Token, Error> {
+        self.redeem(grant, deadline).await.map(|granted| granted.token)
+    }
+
+    /// Exchanges `grant` for all that the endpoint gives for it, until `deadline`.
     ///
     /// # Errors
     ///
     /// Transient if the endpoint can't be reached, doesn't reply in time, is overloaded or broken.
     /// Permanent if it refuses the grant. Every error is marked as retried.
-    pub(crate) async fn exchange(&self, grant: Grant<'_>, deadline: Instant) -> Result<Token, Error> {
+    pub(crate) async fn redeem(&self, grant: Grant<'_>, deadline: Instant) -> Result<Granted, Error> {
         let form = grant.form();
         let mut retries = RETRY.start();
         let mut last = None;
         loop {
             let AttemptError { error, retry } = match self.attempt(&form, grant, deadline, last).await {
-                Ok(token) => return Ok(token),
+                Ok(granted) => return Ok(granted),
                 Err(failed) => failed,
             };
             tracing::debug!(
@@ -112,7 +122,7 @@ impl TokenEndpoint {
         grant: Grant<'_>,
         deadline: Instant,
         last: Option<Error>,
-    ) -> Result<Token, AttemptError> {
+    ) -> Result<Granted, AttemptError> {
         let Ok(_connection) = timeout_at(deadline, self.connections.acquire()).await else {
             let message = format!("all connections to {} were busy until the deadline", self.host());
             return Err(AttemptError { error: Error::timeout(message, last), retry: Retry::Never });
@@ -121,7 +131,7 @@ impl TokenEndpoint {
         let start = Instant::now();
         let end = deadline.min(start + ATTEMPT_TIMEOUT);
         match timeout_at(end, self.http.send(self.request(form, grant))).await {
-            Ok(reply) => reply?.into_token(self.host(), grant, sent),
+            Ok(reply) => reply?.into_granted(self.host(), grant, sent),
             Err(_elapsed) => {
                 let allowed = end.saturating_duration_since(start);
                 let message = format!("no reply from {} within {allowed:.1?}", self.host());

@@ -8,5 +8,6 @@ mod support;
 mod commands;
 mod exchange;
 mod impersonation;
+mod sign_ins;
 mod subject_tokens;
 mod urls;

@@ -117,7 +117,7 @@ fn the_reported_expiry_is_the_tokens_own() {
 async fn the_wall_clock_is_read_at_most_once_a_second() {
     let time = ManualTime::new(SystemTime::UNIX_EPOCH + secs(1_780_000_000));
     let expiry = SystemTime::UNIX_EPOCH + secs(1_780_003_600);
-    let source = FixedToken(crate::Token::new("t", expiry).unwrap());
+    let source = FixedToken::new(crate::Token::new("t", expiry).unwrap());
     let credentials = Credentials::with_time_source(Arc::new(source), time.clone());
     credentials.token().await.unwrap();
     let before = time.wall_reads();

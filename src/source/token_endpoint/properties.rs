@@ -27,8 +27,8 @@ pub fn token_replies(data: &[u8]) {
         Some(wait) => reply.with_retry_after(wait),
         None => reply,
     };
-    match reply.into_token("host.test", Grant::HIDDEN, sent) {
-        Ok(token) => {
+    match reply.into_granted("host.test", Grant::HIDDEN, sent) {
+        Ok(Granted { token, .. }) => {
             let Some(value) = value else { return assert!(status.is_success()) };
             assert!(status.is_success() && value["access_token"].as_str() == Some(token.secret()), "{value}");
             let seconds = token.expires_at().and_then(|expiry| expiry.duration_since(sent).ok());

@@ -72,7 +72,7 @@ impl Refusal {
 
     /// Returns the error of the attempt. It contains advice if the crate has some for this grant.
     pub(super) fn into_error(self, host: &str, grant: Grant<'_>) -> AttemptError {
-        let class = self.class();
+        let class = self.class(grant);
         let message =
             format!("the token endpoint at {host} replied with {}{}", self.status.as_u16(), self.reason());
         let error = Error::credentials(message, !matches!(class, Class::Permanent));
@@ -93,12 +93,13 @@ impl Refusal {
         AttemptError { error, retry }
     }
 
-    fn class(&self) -> Class {
+    fn class(&self, grant: Grant<'_>) -> Class {
         let is_unreachable =
             self.description.as_deref().is_some_and(|text| text.contains(UNREACHABLE_ISSUER));
         let has_transient_code = self.code.as_deref().is_some_and(|code| TRANSIENT_CODES.contains(&code));
         match self.status {
             _ if has_transient_code || is_unreachable => Class::Transient,
+            _ if self.code.as_deref().is_some_and(|code| grant.is_over_quota(code)) => Class::Busy,
             StatusCode::REQUEST_TIMEOUT => Class::Transient,
             StatusCode::TOO_MANY_REQUESTS => Class::Busy,
             status if status.is_server_error() => Class::Transient,
@@ -154,7 +155,9 @@ mod tests {
 
     use bytes::Bytes;
 
+    use super::super::TokenExchange;
     use super::*;
+    use crate::sts_protocol::AWS_TYPE;
 
     fn reply(status: u16, body: impl Into<Bytes>) -> Reply {
         let status = StatusCode::from_u16(status).unwrap();
@@ -162,7 +165,7 @@ mod tests {
     }
 
     fn refused(reply: Reply, grant: Grant<'_>) -> AttemptError {
-        reply.into_token("host.test", grant, SystemTime::UNIX_EPOCH).unwrap_err()
+        reply.into_granted("host.test", grant, SystemTime::UNIX_EPOCH).unwrap_err()
     }
 
     fn failure(status: u16, body: &'static str) -> AttemptError {
@@ -264,5 +267,54 @@ mod tests {
         let reply = reply(429, "").with_retry_after(Duration::from_secs(2));
         let retry = refused(reply, Grant::HIDDEN).retry;
         assert_eq!(retry, Retry::After(Some(Duration::from_secs(2))));
+    }
+
+    /// conf: F6
+    #[test]
+    fn an_exchange_over_quota_is_transient_and_a_wrong_provider_permanent() {
+        let exchange = Grant::TokenExchange(TokenExchange::default());
+        for (code, transient) in [
+            ("access_denied", true),
+            ("quota_exceeded", true),
+            ("invalid_target", false),
+            ("unauthorized_client", false),
+            ("invalid_grant", false),
+            ("invalid_scope", false),
+            ("invalid_request", false),
+            ("unsupported_token_type", false),
+        ] {
+            let body = serde_json::json!({"error": code, "error_uri": "https://example.com"}).to_string();
+            let AttemptError { error, retry } = refused(reply(400, body), exchange);
+            assert_eq!((error.is_transient(), retry), (transient, Retry::Never), "{error}");
+            assert_eq!(error.oauth_code(), Some(code), "{error}");
+        }
+        let status = r#"{"error":{"code":429,"message":"hidden","status":"RESOURCE_EXHAUSTED"}}"#;
+        let error = refused(reply(429, status), exchange).error;
+        assert!(error.is_transient() && error.oauth_code().is_none(), "{error:?}");
+        assert!(!error.to_string().contains("hidden"), "{error}");
+    }
+
+    /// conf: F6, F4
+    #[test]
+    fn the_refusal_of_a_signed_request_is_shown_without_the_secrets_in_the_request() {
+        for dash in ["-", "%2D"] {
+            let signed = "%7B%22headers%22%3A%5B%7B%22key%22%3A%22Authorization%22%2C%22value%22%3A\
+                          %22AWS4-HMAC-SHA256%20Credential%3DAKIA%2C%20Signature%3Dhidden00signature%22%7D%2C\
+                          %7B%22key%22%3A%22x-amz-security-token%22%2C%22value%22%3A%22hidden00session%22%7D%2C\
+                          %7B%22key%22%3A%22x-goog-cloud-target-resource%22%2C%22value%22%3A%22provider%22%7D%5D%7D"
+                .replace('-', dash);
+            let exchange =
+                TokenExchange { subject_token: &signed, subject_token_type: AWS_TYPE, ..Default::default() };
+            let refusal = |description: &str| {
+                let body = serde_json::json!({"error": "invalid_grant", "error_description": description});
+                refused(reply(400, body.to_string()), Grant::TokenExchange(exchange)).error.to_string()
+            };
+            let text = refusal("The header x-goog-cloud-target-resource is not for this provider.");
+            assert!(text.contains("for this provider"), "{text}");
+            for secret in ["hidden00session", "hidden00signature"] {
+                let text = refusal(&format!("Wrong: {secret}"));
+                assert!(!text.contains("hidden"), "{text}");
+            }
+        }
     }
 }
