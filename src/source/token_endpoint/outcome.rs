@@ -138,7 +138,7 @@ mod tests {
         }
     }
 
-    /// conf: F6, F13
+    /// conf: F6
     #[test]
     fn only_a_token_made_from_an_access_token_may_have_no_lifetime() {
         let granted = |subject_token_type| {
