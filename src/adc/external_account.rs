@@ -38,21 +38,27 @@ impl Reader {
                 self.federated_identity(fields, None, &scopes, info)
             }
             Some(target) => {
-                let impersonation = self.impersonation_by_federated(fields, purpose, &target)?;
+                let source = self.federated_source(fields, &target)?;
+                let impersonation = self.impersonation_by_federated(fields, purpose, &target, source)?;
                 impersonation.access_token(&scopes).map_err(|error| fields.locate(error))
             }
         }
     }
 
-    /// Reads the impersonation of `target`, which the object names.
+    /// Reads the identity that impersonates `target`, which the object names.
+    pub(super) fn federated_source(&self, fields: Fields<'_>, target: &Target) -> Result<Credentials, Error> {
+        let info = self.info(fields, Purpose::Impersonation)?;
+        self.federated_identity(fields, Some(target), &[scopes::IAM.to_owned()], info)
+    }
+
+    /// Reads the impersonation of `target` by `source`.
     pub(super) fn impersonation_by_federated(
         &self,
         fields: Fields<'_>,
         purpose: Purpose,
         target: &Target,
+        source: Credentials,
     ) -> Result<Impersonation, Error> {
-        let info = self.info(fields, Purpose::Impersonation)?;
-        let source = self.federated_identity(fields, Some(target), &[scopes::IAM.to_owned()], info)?;
         let universe = self.universe(fields)?.unwrap_or(DEFAULT_UNIVERSE);
         self.impersonation(fields, purpose, target, source, universe)
     }

@@ -19,27 +19,38 @@ impl Reader {
         purpose: Purpose,
     ) -> Result<Credentials, Error> {
         let scopes = self.target_scopes(fields, purpose)?;
-        let impersonation = self.impersonation_of_account(fields, purpose)?;
+        let source = self.source_of_account(fields, purpose)?;
+        let impersonation = self.impersonation_of_account(fields, purpose, source)?;
         impersonation.access_token(&scopes).map_err(|error| fields.locate(error))
     }
 
-    /// Reads all but the scopes.
-    pub(super) fn impersonation_of_account(
+    /// Reads the credentials that impersonate the account.
+    pub(super) fn source_of_account(
         &self,
         fields: Fields<'_>,
         purpose: Purpose,
-    ) -> Result<Impersonation, Error> {
+    ) -> Result<Credentials, Error> {
         if fields.depth() >= MAX_DEPTH {
             let expectation = format!("must not be nested: at most {MAX_DEPTH} impersonations are supported");
             return Err(fields.invalid("type", expectation));
         }
-        let target = self.target(fields)?;
-        let named = self.universe(fields)?;
         // The fields of this object come first: their errors are of more use.
+        self.target(fields)?;
+        self.universe(fields)?;
         fields.delegates()?;
         self.options(fields, purpose)?;
-        let source = self.credentials(fields.source()?, Purpose::Impersonation)?;
-        let universe = universe_of(fields, named, &source)?;
+        self.credentials(fields.source()?, Purpose::Impersonation)
+    }
+
+    /// Reads the impersonation of the account by `source`.
+    pub(super) fn impersonation_of_account(
+        &self,
+        fields: Fields<'_>,
+        purpose: Purpose,
+        source: Credentials,
+    ) -> Result<Impersonation, Error> {
+        let target = self.target(fields)?;
+        let universe = universe_of(fields, self.universe(fields)?, &source)?;
         self.impersonation(fields, purpose, &target, source, &universe)
     }
 

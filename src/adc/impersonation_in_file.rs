@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use super::credential_file::{CredentialFile, Fields, read_content};
+use super::file_source::FileSource;
 use super::found_file::FoundFile;
 use super::reader::{Purpose, Reader};
 use super::{PROGRAM_HAS_CONTENT, PROGRAM_NAMES_FILE};
 use crate::credentials::CredentialsBuilder;
-use crate::{Error, Impersonation};
+use crate::{Credentials, Error, Impersonation};
+
+const IMPERSONATED: &str = "impersonated_service_account";
+const EXTERNAL: &str = "external_account";
 
 impl Impersonation {
     /// Reads the impersonation in a credential file: an `impersonated_service_account`, or an
@@ -15,7 +19,8 @@ impl Impersonation {
     ///
     /// [`Credentials::from_file`](crate::Credentials::from_file) gives access tokens of that account.
     /// The impersonation also gives ID tokens, self-signed JWTs and a signer of the account, from the
-    /// same source. The file's delegates, lifetime and quota project apply, and its scopes don't.
+    /// same source. The file's delegates, lifetime and quota project apply, and its scopes don't. If the
+    /// file is replaced while the program runs, its new source is used; the account stays the same.
     /// [`Credentials::builder`](crate::Credentials::builder) has options:
     /// [`file_impersonation`](CredentialsBuilder::file_impersonation).
     ///
@@ -33,7 +38,7 @@ impl Impersonation {
     /// `InvalidInput` if the file can't be read or used, or if it impersonates no account. Nothing is
     /// sent.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        crate::Credentials::builder().file_impersonation(path)
+        Credentials::builder().file_impersonation(path)
     }
 
     /// Finds the impersonation in application default credentials. They must be a file: see
@@ -43,7 +48,7 @@ impl Impersonation {
     ///
     /// Like [`from_file`](Self::from_file). Also `InvalidInput` if there is no file.
     pub fn application_default() -> Result<Self, Error> {
-        crate::Credentials::builder().application_default_impersonation()
+        Credentials::builder().application_default_impersonation()
     }
 }
 
@@ -67,7 +72,9 @@ impl CredentialsBuilder {
     /// Like [`file_impersonation`](Self::file_impersonation).
     pub fn json_impersonation(self, json: &str) -> Result<Impersonation, Error> {
         let file = CredentialFile::parse(json.as_bytes(), "the credential file's content")?;
-        self.reader(None, PROGRAM_HAS_CONTENT)?.impersonation_in_file(file.fields())
+        let reader = self.reader(None, PROGRAM_HAS_CONTENT)?;
+        let source = reader.source_in_file(file.fields(), Purpose::Program)?;
+        reader.impersonation_in_file(file.fields(), source)
     }
 
     /// Finds the impersonation in application default credentials, like
@@ -86,28 +93,41 @@ impl CredentialsBuilder {
     }
 
     fn impersonation_in_file(self, path: &Path, reason: &'static str) -> Result<Impersonation, Error> {
-        let file = CredentialFile::parse(&read_content(path)?, &path.display().to_string())?;
-        self.reader(Some(path), reason)?.impersonation_in_file(file.fields())
+        let content = read_content(path)?;
+        let file = CredentialFile::parse(&content, &path.display().to_string())?;
+        let following = self.clone().reader(Some(path), reason)?;
+        let source = FileSource::credentials(following, Reader::source_in_file, path, content)?;
+        self.reader(Some(path), reason)?.impersonation_in_file(file.fields(), source)
     }
 }
 
 impl Reader {
-    fn impersonation_in_file(&self, fields: Fields<'_>) -> Result<Impersonation, Error> {
+    /// Reads the credentials that impersonate the account in the file.
+    fn source_in_file(&self, fields: Fields<'_>, purpose: Purpose) -> Result<Credentials, Error> {
         match (fields.text("type")?, self.optional_target(fields)?) {
-            ("impersonated_service_account", _) => self.impersonation_of_account(fields, Purpose::Program),
+            (IMPERSONATED, _) => self.source_of_account(fields, purpose),
             #[cfg(feature = "credential-files")]
-            ("external_account", Some(target)) => {
-                self.impersonation_by_federated(fields, Purpose::Program, &target)
-            }
-            ("external_account", None) => {
+            (EXTERNAL, Some(target)) => self.federated_source(fields, &target),
+            (EXTERNAL, None) => {
                 let expectation = "must name the account to impersonate, got nothing";
                 Err(fields.invalid("service_account_impersonation_url", expectation))
             }
             _ => {
                 // The type gets the checks, and the error, that it always gets.
-                self.credentials(fields, Purpose::Program)?;
+                self.credentials(fields, purpose)?;
                 Err(fields.invalid("type", "must be a type that impersonates an account"))
             }
+        }
+    }
+
+    /// Reads the impersonation in the file, whose source has been read.
+    fn impersonation_in_file(&self, fields: Fields<'_>, source: Credentials) -> Result<Impersonation, Error> {
+        match self.optional_target(fields)? {
+            #[cfg(feature = "credential-files")]
+            Some(target) if fields.text("type")? == EXTERNAL => {
+                self.impersonation_by_federated(fields, Purpose::Program, &target, source)
+            }
+            _ => self.impersonation_of_account(fields, Purpose::Program, source),
         }
     }
 }

@@ -156,3 +156,23 @@ async fn a_refused_subject_token_ends_no_call_of_a_chain() {
     credentials.token().await.unwrap();
     assert_eq!(count(&emulator, Method::GenerateAccessToken), 1);
 }
+
+/// conf: F9, F12
+#[tokio::test]
+async fn the_impersonation_in_a_file_uses_the_source_of_a_replaced_file() {
+    let emulator = start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("adc.json");
+    let source = |name: &str| json!({"credential_source": {"file": folder.path().join(name)}});
+    let options = ExternalAccountFile::new().impersonate(DEPLOYER);
+    std::fs::write(&path, file(&emulator, &options, &source("missing"))).unwrap();
+    let deployer = gcp_iam_credentials::Impersonation::from_file(&path).unwrap();
+    let acting = deployer.id_token("https://service.run.app").unwrap();
+    let error = acting.token().await.unwrap_err();
+    assert!(format!("{error:#}").contains("missing"), "{error:#}");
+
+    let token = emulator.external_account_token("pod").await.unwrap();
+    std::fs::write(folder.path().join("there"), token).unwrap();
+    std::fs::write(&path, file(&emulator, &options, &source("there"))).unwrap();
+    acting.token().await.unwrap_or_else(|error| panic!("{error:#}"));
+}

@@ -10,14 +10,16 @@ use crate::proto::{
     SignBlobRequest, SignBlobResponse, SignJwtRequest, SignJwtResponse,
 };
 
+/// Turns a request into the name of the account, and the body.
+type ToJson = fn(&[u8]) -> Result<(String, Value), DecodeError>;
+
 /// One of the four methods.
 pub(super) struct RestMethod {
     /// Its name in gRPC.
     name: &'static str,
     /// What follows the colon in its URL.
     pub(super) verb: &'static str,
-    /// Turns a request into the name of the account, and the body.
-    pub(super) to_json: fn(&[u8]) -> Result<(String, Value), DecodeError>,
+    pub(super) to_json: ToJson,
     /// Turns the body of a reply into a message; `None` if a field is missing or malformed.
     pub(super) from_json: fn(&Value) -> Option<Vec<u8>>,
 }
