@@ -96,6 +96,7 @@ mod roles;
 pub mod scopes;
 mod shell;
 pub mod source;
+#[cfg_attr(not(all(feature = "credential-files", feature = "emulator")), allow(dead_code))]
 mod sts_protocol;
 mod timers;
 mod tls;

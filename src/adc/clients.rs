@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::settings::Settings;
-use super::target::{Protocol, Target};
+#[cfg(feature = "credential-files")]
+use super::target::Protocol;
+use super::target::Target;
 use crate::{Credentials, Error, IamCredentialsClient};
 
 impl Settings {

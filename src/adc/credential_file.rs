@@ -113,6 +113,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns a string that may be missing or empty.
+    #[cfg(feature = "credential-files")]
     pub(super) fn text_or_empty(&self, field: &'static str) -> Result<Option<&'a str>, Error> {
         match self.value(field) {
             Some(Value::String(text)) if text.is_empty() => Ok(Some("")),
@@ -121,6 +122,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns strings by their names. A missing object is empty.
+    #[cfg(feature = "credential-files")]
     pub(super) fn texts_by_name(&self, field: &'static str) -> Result<Vec<(&'a str, &'a str)>, Error> {
         let items = match self.value(field) {
             None => return Ok(Vec::new()),

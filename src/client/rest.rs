@@ -2,7 +2,8 @@
 
 mod messages;
 mod status;
-#[cfg(all(test, feature = "emulator"))]
+#[cfg(test)]
+#[cfg(feature = "emulator")]
 mod tests;
 
 use std::future::Future;

@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     /// The Security Token Service, which exchanges subject tokens.
+    #[cfg_attr(not(feature = "credential-files"), allow(dead_code))]
     Sts,
     /// The API of this crate.
     IamCredentials,

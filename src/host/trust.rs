@@ -9,6 +9,7 @@ use crate::Error;
 use crate::error::shorten;
 
 /// The metadata servers of AWS and Azure, which have no https.
+#[cfg_attr(not(feature = "credential-files"), allow(dead_code))]
 const METADATA_SERVERS: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
@@ -51,6 +52,7 @@ impl Trust {
     }
 
     /// Checks a URL from a credential file, which gets no secret of Google's: it returns a subject token.
+    #[cfg_attr(not(feature = "credential-files"), allow(dead_code))]
     pub(crate) fn check_subject_token_url(&self, url: &str, field: &'static str) -> Result<Uri, Error> {
         let uri = parse(url, field)?;
         match uri.scheme_str() {
@@ -115,6 +117,7 @@ fn parse(url: &str, field: &'static str) -> Result<Uri, Error> {
     Ok(uri)
 }
 
+#[cfg_attr(not(feature = "credential-files"), allow(dead_code))]
 fn is_metadata_server(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
@@ -229,6 +232,12 @@ mod tests {
         ] {
             assert!(check(good).is_ok(), "{good}");
         }
+    }
+
+    /// conf: F11
+    #[test]
+    fn a_host_that_only_looks_like_the_services_gets_no_token() {
+        let trust = trust(&["tokens.corp.example"]);
         for bad in [
             "",
             "sts.googleapis.com",
@@ -269,7 +278,7 @@ mod tests {
             "http://localhost.evil.example/v1/token",
             "http://169.254.169.254/v1/token",
         ] {
-            let error = check(bad).unwrap_err();
+            let error = trust.check_service_url(bad, "token_url", Service::Sts).unwrap_err();
             assert_eq!(error.field(), Some("token_url"), "{bad}");
         }
     }

@@ -20,6 +20,7 @@ pub(super) struct Ended {
     /// What it has printed, up to [`MAX_OUTPUT`].
     pub(super) output: Vec<u8>,
     /// Whether it has printed more than that.
+    #[cfg_attr(not(feature = "credential-files"), allow(dead_code))]
     pub(super) is_cut: bool,
 }
 
@@ -106,7 +107,8 @@ fn read_to_end_mark(mut reader: PipeReader) -> io::Result<(Vec<u8>, bool)> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use tokio::time::Instant;
 

@@ -42,7 +42,8 @@ fn failure(message: impl Into<String>) -> Error {
     Error::credentials(message.into(), true).retried()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

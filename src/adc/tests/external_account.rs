@@ -107,6 +107,15 @@ fn each_field_of_a_federated_identity_is_checked_before_anything_is_sent() {
         (json!({URL: url("sts.googleapis.com", TARGET)}), URL),
         (json!({URL: url("iamcredentials.googleapis.com", "no-name")}), URL),
         (json!({"service_account_impersonation": "hidden"}), "service_account_impersonation"),
+    ] {
+        assert_refused(&with(federated(), changes), field);
+    }
+}
+
+/// conf: F1, F2, F8
+#[test]
+fn each_other_field_of_a_federated_identity_is_checked_too() {
+    for (changes, field) in [
         (json!({"client_secret": "hidden"}), "client_id"),
         (json!({"client_id": 7}), "client_id"),
         (json!({"client_id": ""}), "client_id"),
@@ -120,6 +129,15 @@ fn each_field_of_a_federated_identity_is_checked_before_anything_is_sent() {
         (json!({"universe_domain": {"hidden": 1}}), "universe_domain"),
         (json!({"scopes": "hidden"}), "scopes"),
         (json!({"scopes": ["hidden scope"]}), "scopes[0]"),
+    ] {
+        assert_refused(&with(federated(), changes), field);
+    }
+}
+
+/// conf: F1, F8
+#[test]
+fn exactly_one_source_of_subject_tokens_and_a_legal_lifetime_are_needed() {
+    for (changes, field) in [
         (json!({"credential_source": null}), "credential_source"),
         (json!({"credential_source": "hidden"}), "credential_source"),
         (json!({"credential_source": []}), "credential_source"),

@@ -167,5 +167,6 @@ impl fmt::Debug for ExecutableSource {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

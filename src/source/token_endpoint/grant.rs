@@ -22,8 +22,10 @@ pub(crate) enum Grant<'a> {
         scope: Option<&'a str>,
     },
     /// The sign-in of a person with a workforce pool.
+    #[cfg_attr(not(feature = "credential-files"), allow(dead_code))]
     SignIn { client: ClientAuthentication<'a>, refresh_token: &'a str },
     /// A token that the Security Token Service exchanges for another one.
+    #[cfg_attr(not(feature = "credential-files"), allow(dead_code))]
     TokenExchange(TokenExchange<'a>),
 }
 
