@@ -9,7 +9,7 @@ mod tests;
 mod tls_connector;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use http::Uri;
@@ -152,10 +152,20 @@ fn invalid(name: &'static str) -> Error {
 fn is_proxy(url: &str) -> bool {
     let proxy = Matcher::builder().all(url).build().intercept(&Uri::from_static("https://destination.test"));
     proxy.is_some_and(|proxy| {
-        let scheme = proxy.uri().scheme_str();
-        let has_host = proxy.uri().host().is_some_and(|host| !host.is_empty());
-        has_host && matches!(scheme, Some("http" | "https" | "socks5" | "socks5h"))
+        let is_known = matches!(proxy.uri().scheme_str(), Some("http" | "https" | "socks5" | "socks5h"));
+        is_known && proxy.uri().authority().is_some_and(is_host_and_port)
     })
+}
+
+/// Returns whether it is a name or an address, with a port or without. What stands in their place
+/// may be a password.
+fn is_host_and_port(authority: &Authority) -> bool {
+    let host = authority.host();
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty(),
+    };
+    is_host && (authority.port_u16().is_some() || authority.as_str() == host)
 }
 
 /// Returns whether a host is this machine, or is reached only over its own network: the metadata
@@ -172,7 +182,7 @@ fn is_never_proxied(destination: &Uri) -> bool {
 }
 
 /// Returns whether it is `fd00:ec2::254`.
-fn is_metadata_server_of_aws(address: std::net::Ipv6Addr) -> bool {
+fn is_metadata_server_of_aws(address: Ipv6Addr) -> bool {
     address.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
 }
 

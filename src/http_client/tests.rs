@@ -100,6 +100,11 @@ async fn a_reply_that_is_too_long_or_cut_off_is_an_error_without_its_content() {
 
 #[cfg(all(feature = "emulator", feature = "_tls"))]
 mod http2 {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::io::duplex;
+
+    use super::super::connection::{Opened, open};
+    use super::super::connector::Established;
     use super::*;
     use crate::emulator::{Emulator, Fault};
 
@@ -234,6 +239,36 @@ mod http2 {
         assert!(hanging.is_err());
         assert_replies(&place, 1).await;
         assert_eq!(place.forwarder.connections(), 1);
+    }
+
+    /// conf: M2
+    #[tokio::test(start_paused = true)]
+    async fn pings_notice_a_dead_connection_before_an_attempt_ends() {
+        let ((near, mut relay_near), (far, mut relay_far)) = (duplex(64 << 10), duplex(64 << 10));
+        let (hold, held) = tokio::sync::oneshot::channel::<()>();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut relay_near, &mut relay_far) => return,
+                _ = held => {}
+            }
+            // Both ends stay open, and nothing arrives.
+            std::future::pending().await
+        });
+        let service = hyper::service::service_fn(|_| async {
+            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+        });
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        tokio::spawn(server.serve_connection(TokioIo::new(far), service));
+        let established = Established { stream: Box::new(TokioIo::new(near)), is_http2: true };
+        let opened = open(established, &Uri::from_static("https://host.test/")).await.unwrap();
+        let Opened::Http2(connection) = opened else { panic!("HTTP/1.1") };
+        assert!(connection.send(get("https://host.test/"), || {}).await.is_ok());
+
+        hold.send(()).unwrap();
+        let start = tokio::time::Instant::now();
+        assert!(connection.send(get("https://host.test/"), || {}).await.is_err());
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        assert!(!connection.is_usable());
     }
 
     #[tokio::test]

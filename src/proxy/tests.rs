@@ -120,7 +120,15 @@ fn a_value_that_is_no_proxy_is_an_error_that_names_the_variable_and_not_the_valu
     assert!(proxies.proxy_for(&Uri::from_static("http://sts.googleapis.com")).unwrap().is_some());
     assert!(proxies.proxy_for(&Uri::from_static("https://localhost")).unwrap().is_none());
 
-    for url in ["", "http://", "ftp://proxy", "socks4a://proxy", "http://user:hidden@", "proxy port"] {
+    for url in [
+        "",
+        "http://",
+        "ftp://proxy",
+        "socks4a://proxy",
+        "http://user:hidden@",
+        "http://user:hidden",
+        "proxy port",
+    ] {
         let error = Proxies::at(url, "proxy").unwrap_err();
         assert_eq!(error.field(), Some("proxy"), "{url}");
         assert!(!format!("{error:?}").contains("hidden"), "{error:?}");
@@ -147,5 +155,55 @@ fn a_tunnel_is_requested_for_the_port_of_the_scheme() {
         ("https://host:1/", "https://host:1/"),
     ] {
         assert_eq!(with_port(&url.parse().unwrap()).to_string(), expected, "{url}");
+    }
+}
+
+/// conf: F14, R5
+#[test]
+fn no_setting_whatever_makes_a_panic_shows_a_password_or_sends_this_machines_requests_away() {
+    const PIECES: [&str; 24] = [
+        "*",
+        ".",
+        ",",
+        " ",
+        ":",
+        "/",
+        "@",
+        "[",
+        "]",
+        "::1",
+        "127.0.0.1",
+        "10.0.0.0/8",
+        "443",
+        "http://",
+        "socks5://",
+        "https://",
+        "socks4a://",
+        "user:hidden",
+        "googleapis.com",
+        "sts",
+        "%2F",
+        "\u{e4}",
+        "-",
+        "0",
+    ];
+    let mut random = crate::random::Random::new(14);
+    let mut any = || -> String {
+        let length = random.within(0..8);
+        (0..length).map(|_| PIECES[random.within(0..PIECES.len() as u64) as usize]).collect()
+    };
+    for _ in 0..20_000 {
+        let (http, https, exempt) = (any(), any(), any());
+        let proxies = Proxies::new(Some(("HTTP_PROXY", http)), Some(("HTTPS_PROXY", https)), &exempt);
+        for destination in ["https://sts.googleapis.com", "http://10.1.2.3:80", "https://[2001:db8::1]"] {
+            let outcome = proxies.proxy_for(&destination.parse().unwrap());
+            assert!(!format!("{proxies:?} {outcome:?}").contains("hidden"), "{proxies:?} {outcome:?}");
+            if exempt == "*" {
+                assert!(matches!(outcome, Ok(None)));
+            }
+        }
+        for own in ["http://localhost:1", "https://[::1]", "http://169.254.169.254"] {
+            assert!(matches!(proxies.proxy_for(&own.parse().unwrap()), Ok(None)), "{own}");
+        }
     }
 }

@@ -34,7 +34,8 @@ const RETRY: RetryPolicy = RetryPolicy::new().max_attempts(3);
 /// The longest time for one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many connections one endpoint uses at most. More exchanges wait for their turn.
+/// How many exchanges one endpoint makes at the same time. Over HTTP/1.1, each needs a connection.
+/// More exchanges wait for their turn.
 const MAX_CONNECTIONS: usize = 32;
 
 /// One endpoint with its connections, which later exchanges use again.

@@ -42,6 +42,19 @@ async fn a_token_endpoint_that_asks_for_a_client_certificate_gets_it() {
 }
 
 /// conf: G9
+#[tokio::test]
+async fn with_an_identity_the_usual_server_of_the_api_is_the_one_for_certificates() {
+    let emulator = emulator().await;
+    let (certificate, key) = Authority::new().issue("client");
+    let builder = || Credentials::builder().root_certificates(emulator.ca_pem()).no_proxy();
+    let file = impersonation_file(&emulator, TARGET);
+    let explained = builder().client_identity(certificate, key).json(&file).unwrap().explain().to_string();
+    assert!(explained.contains("https://iamcredentials.mtls.googleapis.com"), "{explained}");
+    let explained = builder().json(&file).unwrap().explain().to_string();
+    assert!(explained.contains("https://iamcredentials.googleapis.com"), "{explained}");
+}
+
+/// conf: G9
 #[test]
 fn options_that_cannot_be_used_are_refused_before_anything_is_sent() {
     let file = r#"{"type":"authorized_user","client_id":"i","client_secret":"s","refresh_token":"r"}"#;

@@ -3,10 +3,12 @@
 use crate::files::{read, root};
 
 /// The parties of the threat model. Each has a section.
-const PARTIES: [&str; 6] = [
+const PARTIES: [&str; 8] = [
     "A hostile credential file",
     "A hostile reply of IAM",
     "A hostile target server",
+    "A hostile proxy",
+    "A caller with a forged ID token",
     "A reader of logs",
     "Another process on loopback",
     "A web page in the same browser",
