@@ -379,7 +379,7 @@ impl Credentials {
         self.invalidate(rejected);
         let other = self.cache.wait(Demand::OtherThan(rejected), deadline).await?;
         match self.cache.read(|state, _| state.present_error().cloned()) {
-            Some(error) if other.is_none() => Err(error),
+            Some(error) if other.is_none() && !self.cache.is_source_replaced() => Err(error),
             _ => Ok(other),
         }
     }

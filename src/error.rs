@@ -4,6 +4,8 @@ mod access_path;
 mod code;
 mod constructors;
 mod display;
+#[cfg_attr(not(feature = "credential-files"), allow(dead_code))]
+mod federation;
 mod kind;
 mod local;
 #[cfg(any(test, fuzzing))]
@@ -22,6 +24,9 @@ pub(crate) use self::access_path::AccessPath;
 #[cfg(any(feature = "credential-files", feature = "emulator"))]
 pub(crate) use self::code::code_from_name;
 pub(crate) use self::code::code_name;
+pub(crate) use self::federation::FederationRefusal;
+#[cfg(feature = "credential-files")]
+pub(crate) use self::federation::{FederationFacts, ProviderDescription, ProviderName, SubjectFacts};
 pub use self::kind::ErrorKind;
 use self::local::LocalFailure;
 pub(crate) use self::refusal::RefusalCause;
@@ -82,6 +87,8 @@ struct Inner {
     /// OAuth's `error`, if a token endpoint refused a grant.
     oauth_code: Option<Box<str>>,
     fix: Option<Cow<'static, str>>,
+    /// Set if the token service refused a federated identity.
+    federation: Option<Box<FederationRefusal>>,
     cause: Cause,
 }
 
@@ -233,7 +240,8 @@ impl Error {
         match &self.0.path {
             Some(path) => Cow::Borrowed(path),
             None => {
-                Cow::Owned(AccessPath { caller: None, accounts: self.0.account.iter().cloned().collect() })
+                let accounts = self.0.account.iter().cloned().collect();
+                Cow::Owned(AccessPath { accounts, ..AccessPath::default() })
             }
         }
     }
@@ -249,6 +257,14 @@ impl Error {
         match &self.0.oauth_code {
             Some(code) => Some(code),
             None => self.cause()?.oauth_code(),
+        }
+    }
+
+    /// Returns why the token service refused a federated identity, if it did.
+    pub(crate) fn federation(&self) -> Option<&FederationRefusal> {
+        match &self.0.federation {
+            Some(refusal) => Some(refusal),
+            None => self.cause()?.federation(),
         }
     }
 

@@ -10,6 +10,10 @@ pub(crate) const OPENID_TOKEN_CREATOR: &str = "roles/iam.serviceAccountOpenIdTok
 /// `roles/serviceusage.serviceUsageConsumer`.
 pub(crate) const SERVICE_USAGE_CONSUMER: &str = "roles/serviceusage.serviceUsageConsumer";
 
+/// Allows federated identities and workloads to get tokens of a service account:
+/// `roles/iam.workloadIdentityUser`.
+pub(crate) const WORKLOAD_IDENTITY_USER: &str = "roles/iam.workloadIdentityUser";
+
 /// Needed to generate access tokens of an account.
 pub(crate) const GET_ACCESS_TOKEN: &str = "iam.serviceAccounts.getAccessToken";
 /// Needed to generate ID tokens of an account.
@@ -36,14 +40,25 @@ pub(crate) fn containing(permission: Option<&str>) -> &'static str {
     }
 }
 
+/// Returns the predefined role by which `member` gets a permission on an account: the narrowest one, or
+/// the usual one of federated identities.
+pub(crate) fn granted_to(member: &str, permission: Option<&str>) -> &'static str {
+    match permission {
+        Some(GET_ACCESS_TOKEN | GET_OPEN_ID_TOKEN) if is_federated(member) => WORKLOAD_IDENTITY_USER,
+        permission => containing(permission),
+    }
+}
+
+/// Whether this is the name of a federated identity, which is the same in policies.
+pub(crate) fn is_federated(principal: &str) -> bool {
+    principal.starts_with("principal") && principal.contains("://")
+}
+
 /// Returns a principal as policies name it: `user:me@example.com`, for example.
 pub(crate) fn member(principal: Option<&str>) -> String {
     match principal {
         None => UNKNOWN_MEMBER.to_owned(),
-        // The principal of a federated identity is a member already.
-        Some(principal) if principal.starts_with("principal") && principal.contains("://") => {
-            principal.to_owned()
-        }
+        Some(principal) if is_federated(principal) => principal.to_owned(),
         Some(principal) if principal.ends_with(".gserviceaccount.com") => service_account_member(principal),
         Some(principal) => format!("user:{principal}"),
     }

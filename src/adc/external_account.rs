@@ -72,6 +72,7 @@ impl Reader {
         info: SourceInfo,
     ) -> Result<Credentials, Error> {
         let account = self.account(fields)?;
+        let account = account.described_by(self.settings.provider_description.as_ref())?;
         let endpoint = self.sts_endpoint(fields, info.universe_domain().unwrap_or(DEFAULT_UNIVERSE))?;
         let subject_tokens = self.subject_tokens(fields, &account, target)?;
         let impersonation = match target {
@@ -105,6 +106,7 @@ impl Reader {
             subject_token_type: subject_token_type.into(),
             client: client(fields)?,
             user_project: user_project.map(Into::into),
+            description: None,
         })
     }
 

@@ -2,6 +2,8 @@
 
 use crate::credentials::{CredentialsBuilder, Network};
 use crate::environment::{Environment, QUOTA_VARIABLE, UNIVERSE_VARIABLE, option_or_variable};
+#[cfg(feature = "credential-files")]
+use crate::error::ProviderDescription;
 use crate::host::{DEFAULT_UNIVERSE, Trust, check_universe};
 use crate::http_client::HttpClient;
 use crate::scopes::check::checked_scopes;
@@ -19,6 +21,9 @@ pub(super) struct Settings {
     pub(super) http: HttpClient,
     /// How the API is reached.
     pub(super) network: Network,
+    /// The configuration of the identity provider.
+    #[cfg(feature = "credential-files")]
+    pub(super) provider_description: Option<ProviderDescription>,
     /// The universe that a client uses by default in this environment.
     pub(super) default_universe: String,
     /// Returns a variable of the environment.
@@ -41,7 +46,20 @@ impl Settings {
         let trust = Trust { universe, hosts: builder.allowed_hosts };
         let http = builder.network.http(variables)?;
         let network = builder.network;
-        Ok(Self { scopes, quota_project, trust, http, network, default_universe, variables })
+        Ok(Self {
+            scopes,
+            quota_project,
+            trust,
+            http,
+            network,
+            #[cfg(feature = "credential-files")]
+            provider_description: builder
+                .provider_description
+                .map(|json| ProviderDescription::parse(&json))
+                .transpose()?,
+            default_universe,
+            variables,
+        })
     }
 }
 

@@ -59,7 +59,12 @@ impl Call {
     fn path(&self, credentials: &Credentials) -> AccessPath {
         let accounts =
             self.delegates.iter().map(|name| account_in(name).into()).chain([self.account.clone()]);
-        AccessPath { caller: credentials.info().principal().map(Into::into), accounts: accounts.collect() }
+        let info = credentials.info();
+        AccessPath {
+            caller: info.principal().map(Into::into),
+            is_caller_likely: info.is_principal_likely(),
+            accounts: accounts.collect(),
+        }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct CredentialsBuilder {
     pub(crate) network: Network,
     #[cfg(feature = "credential-files")]
     pub(crate) federation: FederationOptions,
+    #[cfg(feature = "credential-files")]
+    pub(crate) provider_description: Option<String>,
     /// `None` means the environment of the process.
     pub(crate) environment: Option<Environment>,
 }
@@ -77,6 +79,8 @@ impl Credentials {
             network: Network::default(),
             #[cfg(feature = "credential-files")]
             federation: FederationOptions::default(),
+            #[cfg(feature = "credential-files")]
+            provider_description: None,
             environment: None,
         }
     }

@@ -239,7 +239,7 @@ impl Cache {
 
     /// Whether the source was replaced since its last failure, if no success came after that. The
     /// pauses after the failure end then.
-    fn is_source_replaced(&self) -> bool {
+    pub(super) fn is_source_replaced(&self) -> bool {
         if self.read(|state, _| state.present_error().is_none()) {
             return false;
         }

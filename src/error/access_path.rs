@@ -10,6 +10,8 @@ const UNKNOWN_ACCOUNT: &str = "ACCOUNT";
 pub(crate) struct AccessPath {
     /// The principal of the caller's credentials, if it is known.
     pub(crate) caller: Option<Box<str>>,
+    /// Whether the caller may be another principal: an identity provider's mapping decides.
+    pub(crate) is_caller_likely: bool,
     /// The delegates and the target.
     pub(crate) accounts: Vec<Box<str>>,
 }
@@ -49,7 +51,7 @@ impl AccessPath {
             });
         }
         if let Some(last) = grants.last_mut() {
-            last.role = roles::containing(permission);
+            last.role = roles::granted_to(&last.member, permission);
         }
         grants
     }

@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+#[cfg(feature = "credential-files")]
+use std::time::SystemTime;
 
 use tonic::Status;
 
+#[cfg(feature = "credential-files")]
+use super::FederationRefusal;
 use super::local::{IsWrapper, LocalFailure};
 use super::{AccessPath, BoxError, Cause, Error, ErrorKind, Inner, ServiceError};
 
@@ -23,6 +27,7 @@ impl Error {
             message: message.into(),
             oauth_code: None,
             fix: None,
+            federation: None,
             cause: Cause::None,
         }))
     }
@@ -87,6 +92,18 @@ impl Error {
     /// Says with which code a token endpoint refused a grant.
     pub(crate) fn with_oauth_code(self, code: &str) -> Self {
         self.with(|inner| inner.oauth_code = Some(code.into()))
+    }
+
+    /// Says why the token service refused a federated identity, what is known about its subject token,
+    /// and what to do.
+    #[cfg(feature = "credential-files")]
+    pub(crate) fn explained_by(self, refusal: FederationRefusal, now: SystemTime) -> Self {
+        self.with(|inner| {
+            inner.message =
+                format!("{} (subject token {})", inner.message, refusal.subject_token(now)).into();
+            inner.fix = Some(refusal.advice(now).into());
+            inner.federation = Some(Box::new(refusal));
+        })
     }
 
     /// Adds the status that the gRPC library made of a failure on this machine. Wrappers around its

@@ -12,6 +12,7 @@ const UNKNOWN_PROJECT: &str = "PROJECT";
 
 const NEW_ACCOUNT: &str = " (a new account takes minutes to become visible)";
 const NEW_GRANT: &str = " (if the account exists; a new grant takes minutes to take effect)";
+const LIKELY_MEMBER: &str = " (the member is likely this one: the identity provider's mapping decides)";
 const LOGIN: &str = "gcloud auth application-default login";
 
 /// The reason why IAM, or the front end before it, refused a request.
@@ -88,7 +89,7 @@ impl RefusalCause {
     pub(crate) fn command(&self, account: &str, member: &str) -> Option<String> {
         match self {
             Self::MissingRole { .. } => {
-                Some(add_binding(account, member, roles::containing(self.permission())))
+                Some(add_binding(account, member, roles::granted_to(member, self.permission())))
             }
             Self::UnknownAccount => {
                 let account = shell::operand(account);
@@ -163,7 +164,9 @@ fn missing_role_advice(named: Option<&str>, needed: Option<&str>, path: &AccessP
         [grant] => {
             let permission = named.or(needed).unwrap_or("the permission");
             let NeededGrant { role, account, .. } = grant;
-            format!("grant {role}, which includes {permission}, on {account}: {}{NEW_GRANT}", grant.command())
+            let likely = if path.is_caller_likely { LIKELY_MEMBER } else { "" };
+            let command = grant.command();
+            format!("grant {role}, which includes {permission}, on {account}: {command}{likely}{NEW_GRANT}")
         }
         grants => {
             let shown =
@@ -279,6 +282,7 @@ mod tests {
         let error = Error::status(service(Code::PermissionDenied, details.unwrap_or_default()), false);
         let path = || AccessPath {
             caller: caller.map(Into::into),
+            is_caller_likely: false,
             accounts: accounts.iter().map(|account| (*account).into()).collect(),
         };
         error.during(operation, accounts[accounts.len() - 1], 1).on_path(path).hint().unwrap()

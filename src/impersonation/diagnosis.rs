@@ -4,12 +4,15 @@ mod finding;
 mod probe;
 mod report;
 mod search;
+mod source;
 
 use self::finding::Failure;
 pub use self::finding::Finding;
 use self::probe::Probe;
+use self::report::Caller;
 pub use self::report::{DiagnosedHop, Diagnosis};
 use self::search::failing_hop;
+pub use self::source::DiagnosedSource;
 use super::{Impersonation, Verb};
 use crate::error::RefusalCause;
 use crate::{Error, roles};
@@ -59,6 +62,9 @@ impl Impersonation {
     /// account. The tokens have the narrowest scope. Tokens and signatures are dropped at once. All
     /// calls appear in the audit logs.
     ///
+    /// If the client's credentials are a federated identity, the diagnosis starts with its subject
+    /// token: see [`Diagnosis::source`].
+    ///
     /// A *likely* finding is one that the calls can't prove: if nothing can be done over a delegate,
     /// either the delegate lacks the grant on the next account, or it may not be used as a delegate.
     /// [`Diagnosis::candidates`] returns both hops, and the report contains both commands.
@@ -90,8 +96,13 @@ impl Impersonation {
         let probe = Probe::new(&self.client, &chain, self.lifetime);
         let probed = self.probed(operation);
 
-        let caller = self.client.credentials().info().principal().map(str::to_owned);
-        let mut diagnosis = Diagnosis::allowed(caller, &chain);
+        let source = self.diagnose_source().await;
+        let caller = Caller::of(self.client.credentials());
+        let mut diagnosis = Diagnosis::allowed(source, &caller, &chain);
+        if let Some(error) = diagnosis.source().and_then(DiagnosedSource::error).cloned() {
+            diagnosis.set_failure(0, Failure::source(error));
+            return Ok(diagnosis);
+        }
         if let Err(error) = probe.call(probed, probe.last()).await {
             let failing = failing_hop(&probe, probed, &error).await;
             let needed = |hop| match hop == probe.last() {
@@ -100,13 +111,14 @@ impl Impersonation {
             };
             let failure = match error.refusal() {
                 Some(RefusalCause::MissingRole { .. }) => {
-                    Failure::missing(needed(failing.index), failing.certain)
+                    Failure::missing(needed(failing.index), failing.certain, caller.of_hop(failing.index))
                 }
                 _ => Failure::other(error),
             };
             diagnosis.set_failure(failing.index, failure);
             if let Some(other) = failing.alternative {
-                diagnosis.set_alternative(other, Failure::missing(needed(other), false));
+                diagnosis
+                    .set_alternative(other, Failure::missing(needed(other), false, caller.of_hop(other)));
             }
         }
         Ok(diagnosis)

@@ -7,6 +7,9 @@ use super::SourceInfo;
 use super::lines::{joined, line};
 use crate::printable::Printable;
 
+/// Follows a principal that may be another one.
+const LIKELY: &str = " (likely: the identity provider's mapping decides)";
+
 /// A text that says which credentials are used, why, and whom they impersonate.
 ///
 /// [`Credentials::explain`](crate::Credentials::explain) returns it. It contains what the source
@@ -74,7 +77,8 @@ impl fmt::Display for Explanation {
         write!(f, "credentials: {}", Printable(info.description().unwrap_or("a custom token source")))?;
         line(f, "file", info.file().map(Path::display))?;
         line(f, "reason", info.reason())?;
-        line(f, "principal", info.source_principal())?;
+        let likely = if info.is_source_principal_likely() { LIKELY } else { "" };
+        line(f, "principal", info.source_principal().map(|principal| format!("{principal}{likely}")))?;
         line(f, "audience", info.audience())?;
         line(f, "identity change", info.identity_change())?;
         line(f, "scopes", joined(info.source_scopes()))?;

@@ -12,6 +12,8 @@ mod supplier;
 mod url;
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use http::HeaderValue;
 use serde_json::json;
@@ -28,6 +30,8 @@ pub(crate) use self::supplier::SupplierSource;
 pub(crate) use self::url::UrlSource;
 use super::token_endpoint::{ClientAuthentication, Grant, TokenEndpoint, TokenExchange};
 use super::{BoxFuture, FetchRequest, SourceInfo, TokenSource};
+use crate::error::{FederationFacts, FederationRefusal, ProviderDescription, ProviderName, SubjectFacts};
+use crate::jwt::Parts;
 use crate::{Error, Token};
 
 /// What the token service learns about the identity, besides the subject token.
@@ -40,6 +44,22 @@ pub(crate) struct ExternalAccount {
     pub(crate) client: Option<OauthClient>,
     /// The project that the exchange is counted against, for identities of a workforce pool.
     pub(crate) user_project: Option<Box<str>>,
+    /// The provider's configuration, if the program has it.
+    pub(crate) description: Option<ProviderDescription>,
+}
+
+impl ExternalAccount {
+    /// Adds the provider's configuration.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is another provider's.
+    pub(crate) fn described_by(self, description: Option<&ProviderDescription>) -> Result<Self, Error> {
+        if let Some(description) = description {
+            description.check(ProviderName::of_audience(&self.audience).as_ref())?;
+        }
+        Ok(Self { description: description.cloned(), ..self })
+    }
 }
 
 /// An OAuth client. Its secret may be empty.
@@ -73,6 +93,8 @@ pub(crate) struct ExternalAccountSource {
     /// The value of the metrics header.
     api_client: HeaderValue,
     info: SourceInfo,
+    /// The principal of the last subject token that was accepted, and whether it is certain.
+    principal: Mutex<Option<(String, bool)>>,
 }
 
 impl ExternalAccountSource {
@@ -89,7 +111,16 @@ impl ExternalAccountSource {
         let options = account.user_project.as_deref().filter(|_| account.client.is_none());
         let options = options.map(|project| json!({ "userProject": project }).to_string());
         let options = options.unwrap_or_default().into();
-        Self { account, subject_tokens, endpoint, scope: scopes.join(" ").into(), options, api_client, info }
+        Self {
+            account,
+            subject_tokens,
+            endpoint,
+            scope: scopes.join(" ").into(),
+            options,
+            api_client,
+            info,
+            principal: Mutex::default(),
+        }
     }
 
     /// Exchanges the current subject token. If it is refused, another one may have taken its place.
@@ -120,7 +151,32 @@ impl ExternalAccountSource {
             client,
             api_client: Some(&self.api_client),
         };
-        self.endpoint.exchange(Grant::TokenExchange(exchange), deadline).await
+        match self.endpoint.exchange(Grant::TokenExchange(exchange), deadline).await {
+            Ok(token) => {
+                let mut principal = self.principal.lock().unwrap_or_else(PoisonError::into_inner);
+                *principal = self.facts(subject_token).principal();
+                Ok(token)
+            }
+            Err(error) => Err(self.explain(error, subject_token)),
+        }
+    }
+
+    /// Adds to a refusal what is known about the subject token, and advice.
+    fn explain(&self, error: Error, subject_token: &SubjectToken) -> Error {
+        let Some(code) = error.oauth_code() else { return error };
+        let now = SystemTime::now();
+        let refusal = FederationRefusal::new(code, &error.to_string(), self.facts(subject_token), now);
+        error.explained_by(refusal, now)
+    }
+
+    fn facts(&self, subject_token: &SubjectToken) -> FederationFacts {
+        let claims = Parts::split(subject_token.secret()).and_then(|parts| parts.claims());
+        FederationFacts {
+            provider: ProviderName::of_audience(&self.account.audience),
+            subject: SubjectFacts::of(claims.as_ref()),
+            origin: self.subject_tokens.origin(),
+            description: self.account.description.clone(),
+        }
     }
 }
 
@@ -152,7 +208,16 @@ impl TokenSource for ExternalAccountSource {
         let description =
             format!("a federated identity (external_account), with subject tokens from {origin}");
         let info = self.info.clone().with_description(description).with_audience(&*self.account.audience);
-        info.with_scopes(self.scope.split(' ')).with_endpoint(self.endpoint.uri())
+        let info = info.with_scopes(self.scope.split(' ')).with_endpoint(self.endpoint.uri());
+        match &*self.principal.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((principal, true)) => info.with_principal(principal),
+            Some((principal, false)) => info.with_likely_principal(principal),
+            None => info,
+        }
+    }
+
+    fn revision(&self) -> u64 {
+        self.subject_tokens.revision()
     }
 }
 

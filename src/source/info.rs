@@ -27,6 +27,7 @@ pub struct SourceInfo {
     file: Option<PathBuf>,
     reason: Option<Cow<'static, str>>,
     principal: Option<String>,
+    is_principal_likely: bool,
     audience: Option<String>,
     identity_change: Option<String>,
     scopes: Vec<String>,
@@ -64,6 +65,15 @@ impl SourceInfo {
     /// Sets the principal that the source authenticates as: an e-mail address if it has one.
     pub fn with_principal(mut self, principal: impl Into<String>) -> Self {
         self.principal = Some(principal.into());
+        self.is_principal_likely = false;
+        self
+    }
+
+    /// Sets the principal that the source most likely authenticates as. For example, the mapping of
+    /// an identity provider decides, which isn't known here.
+    pub fn with_likely_principal(mut self, principal: impl Into<String>) -> Self {
+        self.principal = Some(principal.into());
+        self.is_principal_likely = true;
         self
     }
 
@@ -147,6 +157,16 @@ impl SourceInfo {
     /// [source's](Self::source_principal) if there is no hop.
     pub fn principal(&self) -> Option<&str> {
         self.hops.last().map(Hop::principal).or(self.source_principal())
+    }
+
+    /// Returns whether [`principal`](Self::principal) may be another one: see
+    /// [`with_likely_principal`](Self::with_likely_principal).
+    pub fn is_principal_likely(&self) -> bool {
+        self.is_principal_likely && self.hops.is_empty()
+    }
+
+    pub(super) fn is_source_principal_likely(&self) -> bool {
+        self.is_principal_likely
     }
 
     /// Returns the principal that the source authenticates as, before any impersonation, if known.

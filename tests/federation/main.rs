@@ -5,9 +5,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod advice;
 mod commands;
 mod exchange;
 mod impersonation;
+mod replaced;
 mod sign_ins;
 mod subject_tokens;
 mod urls;

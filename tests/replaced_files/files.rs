@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use gcp_iam_credentials::emulator::{Emulator, Policy, Role};
-use gcp_iam_credentials::{Credentials, ErrorKind, IamCredentialsClient, ImpersonationPool, scopes};
+use gcp_iam_credentials::{
+    Credentials, ErrorKind, IamCredentialsClient, Impersonation, ImpersonationPool, scopes,
+};
 use serde_json::{Value, json};
 
 use crate::CredentialFile;
@@ -70,7 +72,10 @@ async fn a_new_login_reaches_everything_that_was_made_from_the_file() {
     let pooled = pool.impersonate(FIRST).access_token([scopes::PUBSUB]).unwrap();
     let signer = client.impersonate(FIRST).signer().unwrap();
 
-    for credentials in [&credentials, &acting, &id_tokens, &pooled] {
+    let in_file = Impersonation::from_file(&file.path).unwrap();
+    let by_file = in_file.id_token("https://audience.example").unwrap();
+
+    for credentials in [&credentials, &acting, &id_tokens, &pooled, &by_file] {
         let error = credentials.token().await.unwrap_err();
         assert!(!error.is_transient() && format!("{error:#}").contains("invalid_grant"), "{error:#}");
     }
@@ -78,7 +83,7 @@ async fn a_new_login_reaches_everything_that_was_made_from_the_file() {
 
     file.write(&chain(&login(&emulator, "good")));
     // Each of them is the first to be asked once, and the failures of all are replayed by then.
-    for credentials in [&pooled, &id_tokens, &acting, &credentials] {
+    for credentials in [&pooled, &by_file, &id_tokens, &acting, &credentials] {
         credentials.token().await.expect("the new login");
     }
     signer.sign_blob("blob").await.expect("the new login");

@@ -93,6 +93,7 @@ impl CredentialsBuilder {
         let settings = Settings::new(self, &environment)?;
         let account =
             account(audience.as_ref(), subject_token_type.as_ref(), options.user_project.as_deref())?;
+        let account = account.described_by(settings.provider_description.as_ref())?;
         let supplier = SupplierSource::new(supplier, &account.audience, &account.subject_token_type);
         let reader = Reader { settings, path: None, reason: "" };
         reader.supplied(account, Box::new(supplier), &options)
@@ -153,6 +154,7 @@ fn account(
         subject_token_type: subject_token_type.into(),
         client: None,
         user_project: user_project.map(Into::into),
+        description: None,
     })
 }
 

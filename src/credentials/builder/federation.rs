@@ -27,6 +27,19 @@ impl FederationOptions {
     }
 }
 
+impl CredentialsBuilder {
+    /// Sets the description of the identity provider, as this command prints it:
+    /// `gcloud iam workload-identity-pools providers describe PROVIDER --format=json`. Default: none.
+    ///
+    /// It only improves the advice in errors: without it, the crate knows of the provider only what the
+    /// token service says. It applies to federated identities, from a file or from a supplier. Reading
+    /// fails with [`InvalidInput`](crate::ErrorKind::InvalidInput) if it describes another provider.
+    pub fn provider_description(mut self, json: impl Into<String>) -> Self {
+        self.provider_description = Some(json.into());
+        self
+    }
+}
+
 /// Options of [`external_account`](CredentialsBuilder::external_account). They are an error for
 /// credentials that are found or read, because a file has its own.
 impl CredentialsBuilder {

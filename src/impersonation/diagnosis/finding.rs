@@ -100,11 +100,17 @@ pub(super) struct Failure {
 
 impl Failure {
     /// Returns the failure of a hop on which the operation needs `permission`, but which lacks it.
-    pub(super) fn missing(permission: &'static str, certain: bool) -> Self {
-        let role = roles::containing(Some(permission)).to_owned();
+    /// `principal` is the one that acts on the hop, if it is known.
+    pub(super) fn missing(permission: &'static str, certain: bool, principal: Option<&str>) -> Self {
+        let role = roles::granted_to(principal.unwrap_or_default(), Some(permission)).to_owned();
         let finding = Finding::MissingRole { permission: permission.to_owned(), role, certain };
         let cause = RefusalCause::MissingRole { named: None, needed: Some(permission) };
         Self { finding, cause: Some(cause) }
+    }
+
+    /// Returns the failure of a hop that isn't reached, because the source gets no token.
+    pub(super) fn source(error: Error) -> Self {
+        Self { finding: Finding::SourceFailed(error), cause: None }
     }
 
     /// Classifies an error other than a missing role.

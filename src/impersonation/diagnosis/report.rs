@@ -2,11 +2,16 @@
 
 use std::fmt::{self, Write};
 
+use super::DiagnosedSource;
 use super::finding::{Failure, Finding};
+use crate::Credentials;
 use crate::error::RefusalCause;
 use crate::name::account_in;
 use crate::printable::PrintableWriter;
 use crate::roles;
+
+/// Follows a command with a principal that isn't certain.
+const LIKELY: &str = " (likely: the identity provider's mapping decides who the member is)";
 
 /// The result of [`Impersonation::diagnose`](crate::Impersonation::diagnose), hop by hop. `Display`
 /// prints a report for people.
@@ -23,22 +28,42 @@ use crate::roles;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
+    source: Option<DiagnosedSource>,
     hops: Vec<DiagnosedHop>,
+}
+
+/// The principal of the client's credentials.
+pub(super) struct Caller {
+    principal: Option<String>,
+    is_likely: bool,
+}
+
+impl Caller {
+    pub(super) fn of(credentials: &Credentials) -> Self {
+        let info = credentials.info();
+        Self { principal: info.principal().map(str::to_owned), is_likely: info.is_principal_likely() }
+    }
+
+    /// Returns the principal that acts on a hop, if that is the caller and known.
+    pub(super) fn of_hop(&self, index: usize) -> Option<&str> {
+        self.principal.as_deref().filter(|_| index == 0)
+    }
 }
 
 impl Diagnosis {
     /// Returns the diagnosis of a chain that works. `names` are those of the delegates and the target.
-    pub(super) fn allowed(caller: Option<String>, names: &[String]) -> Self {
+    pub(super) fn allowed(source: Option<DiagnosedSource>, caller: &Caller, names: &[String]) -> Self {
         let accounts = names.iter().map(|name| account_in(name).to_owned());
-        let principals = std::iter::once(caller).chain(accounts.clone().map(Some));
+        let principals = std::iter::once(caller.principal.clone()).chain(accounts.clone().map(Some));
         let hop = |(index, (principal, account))| DiagnosedHop {
             principal,
+            is_principal_likely: index == 0 && caller.is_likely,
             follows: index > 0,
             account,
             finding: Finding::Allowed,
             cause: None,
         };
-        Self { hops: principals.zip(accounts).enumerate().map(hop).collect() }
+        Self { source, hops: principals.zip(accounts).enumerate().map(hop).collect() }
     }
 
     /// Says that a hop fails, so that nothing is known about the later ones.
@@ -57,6 +82,12 @@ impl Diagnosis {
             hop.finding = Finding::LikelyAllowed;
         }
         hop.cause = failure.cause;
+    }
+
+    /// Returns what was found out about the federated identity that the client's credentials start
+    /// from, if they start from one.
+    pub fn source(&self) -> Option<&DiagnosedSource> {
+        self.source.as_ref()
     }
 
     /// Returns every hop, from the client's credentials to the target.
@@ -85,13 +116,19 @@ impl Diagnosis {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(source) = &self.source {
+            write!(f, "{source}")?;
+        }
         for (index, hop) in self.hops.iter().enumerate() {
-            if index > 0 {
+            if index > 0 || self.source.is_some() {
                 writeln!(f)?;
             }
             write!(f, "{}. {hop}", index + 1)?;
             match hop.command() {
-                Some(command) if hop.is_failure() => write!(f, "\n   fix: {command}")?,
+                Some(command) if hop.is_failure() => {
+                    let likely = if hop.is_principal_likely { LIKELY } else { "" };
+                    write!(f, "\n   fix: {command}{likely}")?;
+                }
                 Some(command) => write!(f, "\n   or, if that doesn't help: {command}")?,
                 None => {}
             }
@@ -112,6 +149,8 @@ impl fmt::Display for Diagnosis {
 #[derive(Clone, Debug)]
 pub struct DiagnosedHop {
     principal: Option<String>,
+    /// Whether the principal may be another one.
+    is_principal_likely: bool,
     /// Whether there is an earlier hop. The principal is then a service account.
     follows: bool,
     account: String,

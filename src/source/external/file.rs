@@ -1,6 +1,7 @@
 //! A file that another program keeps up to date as the source of subject tokens.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,6 +80,14 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 impl SubjectTokenSource for FileSource {
     fn fetch(&self, deadline: Instant) -> BoxFuture<'_, Result<SubjectToken, Error>> {
         Box::pin(self.read(deadline))
+    }
+
+    fn revision(&self) -> u64 {
+        // What isn't a file, such as a pipe, can be read only once.
+        let content = self.path.is_file().then(|| read(&self.path).ok()).flatten();
+        let mut hasher = DefaultHasher::new();
+        content.hash(&mut hasher);
+        hasher.finish()
     }
 
     fn kind(&self) -> SubjectTokenKind {

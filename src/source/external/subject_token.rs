@@ -50,6 +50,12 @@ pub(crate) trait SubjectTokenSource: Send + Sync {
         self.fetch(deadline)
     }
 
+    /// Returns a number that changes when another program replaces the tokens: see
+    /// [`TokenSource::revision`](crate::TokenSource::revision). Default: always 0.
+    fn revision(&self) -> u64 {
+        0
+    }
+
     /// Returns the kind of source.
     fn kind(&self) -> SubjectTokenKind;
 

@@ -1,0 +1,185 @@
+//! Federated identities that are refused: the cause that errors and diagnoses name, and the printed
+//! command, carried out.
+
+mod world;
+
+use gcp_iam_credentials::IamCredentialsClient;
+use gcp_iam_credentials::diagnosis::{Finding, Operation};
+use gcp_iam_credentials::emulator::{Fault, PlatformFault};
+
+use self::world::{Provider, World};
+use crate::support::federation::DEPLOYER;
+
+/// One thing that is wrong, what the advice says about it, and whether its command needs to know the
+/// provider's configuration.
+struct Broken {
+    change: fn(&mut Provider),
+    advice: &'static str,
+    needs_description: bool,
+}
+
+const OTHER: &str = "https://other.example";
+
+fn everything_that_a_command_fixes() -> [(&'static str, Broken); 6] {
+    [
+        (
+            "the audience",
+            Broken {
+                change: |provider| provider.claim("aud", OTHER),
+                advice: "which the provider doesn't accept",
+                needs_description: false,
+            },
+        ),
+        (
+            "one audience of several",
+            Broken {
+                change: |provider| {
+                    provider.allowed_audiences = vec!["https://first.example".to_owned()];
+                    provider.claim("aud", OTHER);
+                },
+                advice: "https://other.example",
+                needs_description: false,
+            },
+        ),
+        (
+            "the issuer",
+            Broken {
+                change: |provider| provider.claim("iss", OTHER),
+                advice: "use the provider of the token's issuer https://other.example",
+                needs_description: false,
+            },
+        ),
+        (
+            "the condition",
+            Broken {
+                change: |provider| provider.condition = "assertion.sub == 'it\\'s another'".to_owned(),
+                advice: "accept the subject system:serviceaccount:shop:web",
+                needs_description: true,
+            },
+        ),
+        (
+            "the length of the subject",
+            Broken {
+                change: |provider| provider.claim("sub", &"x".repeat(200)),
+                advice: "at most 127 bytes (the token's `sub` has 200)",
+                needs_description: false,
+            },
+        ),
+        (
+            "the provider, which is disabled",
+            Broken {
+                change: |provider| provider.is_disabled = true,
+                advice: "enable",
+                needs_description: true,
+            },
+        ),
+    ]
+}
+
+/// conf: F7
+#[tokio::test]
+async fn each_refusal_names_its_cause_and_a_command_that_fixes_it() {
+    for (name, broken) in everything_that_a_command_fixes() {
+        for is_described in [true, false] {
+            let mut world = World::start(broken.change).await;
+            let credentials = world.credentials(is_described);
+            let error = credentials.token().await.unwrap_err();
+            let hint = error.hint().unwrap_or_else(|| panic!("{name}: {error}"));
+            assert!(!error.is_transient() && hint.contains(broken.advice), "{name}: {error}");
+            assert!(error.to_string().contains("(subject token from "), "{name}: {error}");
+
+            let client = IamCredentialsClient::builder().credentials(credentials.clone());
+            let client = client.endpoint(world.emulator.endpoint()).build().unwrap();
+            let diagnosis = client.impersonate(DEPLOYER).diagnose(Operation::AccessToken).await.unwrap();
+            let source = diagnosis.source().expect("a federated source");
+            let command = source.command().unwrap_or_else(|| panic!("{name}: {diagnosis}"));
+            assert!(diagnosis.to_string().contains(&command) && hint.contains(&command), "{diagnosis}");
+            assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::SourceFailed(_)));
+            if broken.needs_description && !is_described {
+                assert!(command.contains(" providers describe p "), "{command}");
+                continue;
+            }
+            world.run(&command);
+            credentials.refresh().await.unwrap_or_else(|error| panic!("{name}: {command}: {error}"));
+            let diagnosis = client.impersonate(DEPLOYER).diagnose(Operation::AccessToken).await.unwrap();
+            assert!(diagnosis.source().unwrap().error().is_none(), "{diagnosis}");
+        }
+    }
+}
+
+/// conf: F7
+#[tokio::test]
+async fn a_missing_grant_of_a_federated_identity_is_that_of_workload_identity_users() {
+    for is_described in [true, false] {
+        let mut world = World::start(|provider| provider.grants.clear()).await;
+        let credentials = world.credentials(is_described);
+        let client = IamCredentialsClient::builder().credentials(credentials);
+        let client = client.endpoint(world.emulator.endpoint()).build().unwrap();
+        let acting = client.impersonate(DEPLOYER);
+        let error = acting.access_token(["email"]).unwrap().token().await.unwrap_err();
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("grant roles/iam.workloadIdentityUser, which includes"), "{hint}");
+        assert_eq!(hint.contains("likely"), !is_described, "{hint}");
+
+        let diagnosis = acting.diagnose(Operation::AccessToken).await.unwrap();
+        assert!(diagnosis.source().unwrap().error().is_none(), "{diagnosis}");
+        let failure = diagnosis.failure().unwrap();
+        let Finding::MissingRole { role, .. } = failure.finding() else { panic!("{diagnosis}") };
+        assert_eq!(role, "roles/iam.workloadIdentityUser");
+        assert_eq!(diagnosis.to_string().contains("likely"), !is_described, "{diagnosis}");
+        let command = failure.command().unwrap();
+        assert!(hint.contains(&command), "{hint}");
+        world.run(&command);
+        assert!(acting.diagnose(Operation::AccessToken).await.unwrap().is_allowed(), "{command}");
+    }
+}
+
+/// conf: F7
+#[tokio::test]
+async fn a_token_that_no_command_can_fix_is_explained_too() {
+    let now = crate::support::emulator::now();
+    let early: fn(&mut Provider) = |provider| provider.claim("nbf", crate::support::emulator::now() + 900);
+    let world = World::start(early).await;
+    let error = world.credentials(false).token().await.unwrap_err();
+    assert!(!error.is_transient() && error.hint().unwrap().contains("check the clocks"), "{error}");
+
+    let world = World::start(|_| {}).await;
+    let credentials = world.credentials(false);
+    let faults = world.emulator.faults();
+    let stale = faults.inject(Fault::platform(PlatformFault::StaleToken).account("pod"));
+    let error = credentials.token().await.unwrap_err();
+    let hint = error.hint().unwrap();
+    assert!(
+        !error.is_transient() && hint.contains("renew the subject token at its source"),
+        "{now}: {error}"
+    );
+    faults.clear(stale);
+    credentials.refresh().await.unwrap();
+
+    faults.inject(Fault::platform(PlatformFault::IssuerUnreachable).account("pod"));
+    let error = credentials.refresh().await.unwrap_err();
+    let hint = error.hint().unwrap();
+    assert!(error.is_transient(), "{error}");
+    let discovery = "curl -fsS https://issuer.example/.well-known/openid-configuration";
+    assert!(hint.contains(discovery), "{hint}");
+    faults.clear_all();
+    credentials.refresh().await.unwrap();
+
+    let explained = credentials.explain().to_string();
+    for part in
+        ["audience: //iam.googleapis.com/", "(likely: ", "principal: principal://", "subject tokens from"]
+    {
+        assert!(explained.contains(part), "{explained}");
+    }
+}
+
+/// conf: F7
+#[tokio::test]
+async fn a_description_of_another_provider_is_refused() {
+    let world = World::start(|_| {}).await;
+    let mut description = world.provider.describe();
+    description["name"] = "projects/12/locations/global/workloadIdentityPools/ci/providers/q".into();
+    let builder = gcp_iam_credentials::Credentials::builder();
+    let error = builder.provider_description(description.to_string()).json(&world.file()).unwrap_err();
+    assert_eq!(error.field(), Some("provider_description"));
+}
