@@ -48,7 +48,8 @@ impl Credentials {
     /// options, and [`explain`](Self::explain) says what was found.
     ///
     /// An `external_account` file may name a command. It is run only if the variable
-    /// `GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES` is `1`, without a shell, for at most a minute.
+    /// `GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES` is `1`, without a shell, for as long as the
+    /// file says (30 s by default, at most 120 s).
     ///
     /// ```no_run
     /// use gcp_iam_credentials::Credentials;

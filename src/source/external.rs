@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 #[cfg(feature = "aws")]
 pub(crate) use self::aws::{AwsSource, MetadataServer, VerificationUrl};
-pub(crate) use self::executable::ExecutableSource;
+pub(crate) use self::executable::{ExecutableSource, Running};
 pub(crate) use self::file::FileSource;
 pub(crate) use self::format::TokenFormat;
 pub(crate) use self::subject_token::{SubjectToken, SubjectTokenKind, SubjectTokenSource};

@@ -44,10 +44,7 @@ impl Credentials {
     ///         token_of_platform(&audience).await.map_err(Error::transient)
     ///     },
     /// )?;
-    /// # let builder = IamCredentialsClient::builder().endpoint("http://127.0.0.1:1");
-    /// # #[cfg(any())]
-    /// let builder = IamCredentialsClient::builder();
-    /// let client = builder.credentials(federated).build()?;
+    /// let client = IamCredentialsClient::builder().credentials(federated).build()?;
     /// let acting = client
     ///     .impersonate("deployer@project.iam.gserviceaccount.com")
     ///     .id_token("https://my-service.run.app")?;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use self::reply::Reply;
@@ -36,6 +37,17 @@ pub(crate) struct ExecutableSource {
     pub(crate) output_file: Option<PathBuf>,
     /// Whether the tokens are SAML assertions.
     pub(crate) is_saml: bool,
+    pub(crate) running: Running,
+}
+
+/// The run in progress, if there is one. A command may need more time than a fetch has.
+pub(crate) type Running = Mutex<Option<Run>>;
+
+/// A run of the command. Dropping it ends the command.
+pub(crate) struct Run {
+    ended: BoxFuture<'static, Result<io::Result<Option<Ended>>, Error>>,
+    /// When the command's time is over.
+    end: Instant,
 }
 
 impl ExecutableSource {
@@ -58,18 +70,40 @@ impl ExecutableSource {
         reply.into_token(SystemTime::now()).map_err(|problem| self.failure(&problem, false))
     }
 
+    /// Runs the command, or waits for the run that an earlier fetch had no time to wait for.
     async fn run(&self, deadline: Instant) -> Result<Ended, Error> {
+        let mut running = self.running.lock().await;
+        let now = Instant::now();
+        // The output of a run that should have ended long ago may be old.
+        let run = match running.take().filter(|run| run.end > now) {
+            Some(run) => running.insert(run),
+            None => running.insert(self.start(now)),
+        };
+        let end = run.end;
+        let Ok(ended) = timeout_at(deadline.min(end), run.ended.as_mut()).await else {
+            if Instant::now() < end {
+                return Err(self.failure("hasn't ended yet, and goes on", true));
+            }
+            // Dropping the future ends the command.
+            *running = None;
+            return Err(
+                self.failure(&format!("didn't end within {:?}, and was ended", self.time_limit), true)
+            );
+        };
+        *running = None;
+        self.check(ended?)
+    }
+
+    fn start(&self, now: Instant) -> Run {
         let mut command = Command::new(&*self.program);
         command.args(&self.arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
-        let start = Instant::now();
-        let end = deadline.min(start + self.time_limit);
-        let run =
+        let ended =
             thread::run("executable", move |waiting| child_process::run(command, || waiting.has_ended()));
-        let Ok(ended) = timeout_at(end, run).await else {
-            let allowed = end.saturating_duration_since(start);
-            return Err(self.failure(&format!("didn't end within {allowed:.1?}, and was ended"), true));
-        };
-        match ended?.map_err(|error| self.unusable(&error))? {
+        Run { ended: Box::pin(ended), end: now + self.time_limit }
+    }
+
+    fn check(&self, ended: io::Result<Option<Ended>>) -> Result<Ended, Error> {
+        match ended.map_err(|error| self.unusable(&error))? {
             None => Err(self.failure("was ended", true)),
             Some(Ended { status, .. }) if !status.success() => {
                 Err(self.failure(&format!("failed ({status})"), true))

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::adc::credential_file::Fields;
 use crate::adc::reader::Reader;
 use crate::adc::target::Target;
-use crate::source::external::{ExecutableSource, ExternalAccount, SubjectTokenSource};
+use crate::source::external::{ExecutableSource, ExternalAccount, Running, SubjectTokenSource};
 use crate::sts_protocol::{JWT_TYPES, SAML_TYPE};
 
 const EXECUTABLE: &str = "credential_source.executable";
@@ -46,6 +46,7 @@ impl Reader {
             time_limit: Duration::from_millis(timeout.unwrap_or(DEFAULT_TIMEOUT)),
             output_file: output_file.map(Into::into),
             is_saml,
+            running: Running::default(),
         }))
     }
 
