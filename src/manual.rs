@@ -1,6 +1,7 @@
 //! Pages that explain how to use the crate.
 //!
 //! * [`recipes`]: short solutions for common tasks.
+//! * [`github_actions`], [`kubernetes`], [`aws`], [`azure`]: from another platform to a token of a service account.
 //! * [`testing`]: how to test a program that uses this crate.
 //! * [`names`]: the names in Google's libraries for other languages, and their counterparts here.
 //! * [`tracing`]: the spans and events that the crate emits.
@@ -8,6 +9,18 @@
 
 #[doc = include_str!("../docs/recipes.md")]
 pub mod recipes {}
+
+#[doc = include_str!("../docs/github-actions.md")]
+pub mod github_actions {}
+
+#[doc = include_str!("../docs/kubernetes.md")]
+pub mod kubernetes {}
+
+#[doc = include_str!("../docs/aws.md")]
+pub mod aws {}
+
+#[doc = include_str!("../docs/azure.md")]
+pub mod azure {}
 
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}

@@ -1,5 +1,8 @@
 //! Files that are found, read and refused. Nothing is sent.
 
+#[cfg(all(feature = "aws", feature = "_tls"))]
+#[cfg(any(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
+mod aws;
 #[cfg(all(feature = "credential-files", feature = "_tls"))]
 #[cfg(any(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
 mod external_account;

@@ -9,6 +9,8 @@ mod advice;
 mod commands;
 mod exchange;
 mod impersonation;
+mod kinds_of_sources;
+mod pages;
 mod replaced;
 mod sign_ins;
 mod subject_tokens;

@@ -80,6 +80,15 @@ fixture "external_account/worker?target=federated@$domain" "$work/aws.json"
 gc auth login --cred-file="$work/aws.json"; prints "Authenticated"
 gc auth print-access-token; prints "ya29."
 
+echo "## Credential files: what gcloud writes is what the pages show"
+for page in kubernetes aws azure; do
+    commands=$(page_block "$page" sh create-cred-config)
+    (cd "$work" && eval "$commands")
+    page_block "$page" json '"external_account"' >"$work/shown.json"
+    python3 -c 'import json, sys; a, b = (json.load(open(f)) for f in sys.argv[1:]); sys.exit(a != b)' \
+        "$work/google.json" "$work/shown.json" || fail "docs/$page.md shows another file than gcloud writes"
+done
+
 echo "## A person of a workforce pool"
 fixture login_config/ada "$work/login.json"
 printf '#!/bin/sh\nexec curl --silent --location --output /dev/null "$1"\n' >"$work/browser"

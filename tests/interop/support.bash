@@ -48,6 +48,14 @@ target_folder() {
     cargo metadata --quiet --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
 }
 
+# Prints the block of docs/PAGE.md in this language that contains a text: page_block PAGE LANGUAGE TEXT.
+page_block() {
+    awk -v start="\`\`\`$2" -v part="$3" '
+        $0 == start { inside = 1; block = ""; next }
+        /^```/ { if (inside && index(block, part)) printf "%s", block; inside = 0 }
+        inside { block = block $0 "\n" }' "docs/$1.md"
+}
+
 # Starts an emulator. EMULATOR is then its URL, and EMULATOR_CA the file with the certificate to trust.
 start_emulator() {
     cargo build --quiet --locked --features cli --bin iamcreds

@@ -39,7 +39,10 @@ impl Reader {
         let Some(source) = fields.section(SOURCE)? else {
             return Err(fields.invalid(SOURCE, "must be an object, got nothing"));
         };
-        let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| source.has(kind)).collect();
+        // For AWS, `url` is a page of its metadata server.
+        let belongs_to_aws = |kind: &str| kind == "url" && source.has(ENVIRONMENT_ID);
+        let is_there = |kind: &&str| source.has(kind) && !belongs_to_aws(kind);
+        let kinds: Vec<&str> = KINDS.into_iter().filter(is_there).collect();
         match kinds[..] {
             ["file"] => file(source),
             ["url"] => self.url(source),
