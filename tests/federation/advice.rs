@@ -13,6 +13,7 @@ use crate::support::federation::DEPLOYER;
 /// One thing that is wrong, what the advice says about it, and whether its command needs to know the
 /// provider's configuration.
 struct Broken {
+    name: &'static str,
     change: fn(&mut Provider),
     advice: &'static str,
     needs_description: bool,
@@ -20,66 +21,53 @@ struct Broken {
 
 const OTHER: &str = "https://other.example";
 
-fn everything_that_a_command_fixes() -> [(&'static str, Broken); 6] {
-    [
-        (
-            "the audience",
-            Broken {
-                change: |provider| provider.claim("aud", OTHER),
-                advice: "which the provider doesn't accept",
-                needs_description: false,
-            },
-        ),
-        (
-            "one audience of several",
-            Broken {
-                change: |provider| {
-                    provider.allowed_audiences = vec!["https://first.example".to_owned()];
-                    provider.claim("aud", OTHER);
-                },
-                advice: "https://other.example",
-                needs_description: false,
-            },
-        ),
-        (
-            "the issuer",
-            Broken {
-                change: |provider| provider.claim("iss", OTHER),
-                advice: "use the provider of the token's issuer https://other.example",
-                needs_description: false,
-            },
-        ),
-        (
-            "the condition",
-            Broken {
-                change: |provider| provider.condition = "assertion.sub == 'it\\'s another'".to_owned(),
-                advice: "accept the subject system:serviceaccount:shop:web",
-                needs_description: true,
-            },
-        ),
-        (
-            "the length of the subject",
-            Broken {
-                change: |provider| provider.claim("sub", &"x".repeat(200)),
-                advice: "at most 127 bytes (the token's `sub` has 200)",
-                needs_description: false,
-            },
-        ),
-        (
-            "the provider, which is disabled",
-            Broken {
-                change: |provider| provider.is_disabled = true,
-                advice: "enable",
-                needs_description: true,
-            },
-        ),
-    ]
-}
+const BROKEN: [Broken; 6] = [
+    Broken {
+        name: "the audience",
+        change: |provider| provider.claim("aud", OTHER),
+        advice: "which the provider doesn't accept",
+        needs_description: false,
+    },
+    Broken {
+        name: "one audience of several",
+        change: |provider| {
+            provider.allowed_audiences = vec!["https://first.example".to_owned()];
+            provider.claim("aud", OTHER);
+        },
+        advice: "https://other.example",
+        needs_description: false,
+    },
+    Broken {
+        name: "the issuer",
+        change: |provider| provider.claim("iss", OTHER),
+        advice: "use the provider of the token's issuer https://other.example",
+        needs_description: false,
+    },
+    Broken {
+        name: "the condition",
+        change: |provider| provider.condition = "assertion.sub == 'it\\'s another'".to_owned(),
+        advice: "accept the subject system:serviceaccount:shop:web",
+        needs_description: true,
+    },
+    Broken {
+        name: "the length of the subject",
+        change: |provider| provider.claim("sub", "x".repeat(200)),
+        advice: "at most 127 bytes (the token's `sub` has 200)",
+        needs_description: false,
+    },
+    Broken {
+        name: "the provider, which is disabled",
+        change: |provider| provider.is_disabled = true,
+        advice: "enable",
+        needs_description: true,
+    },
+];
 
 /// conf: F7
 #[tokio::test]
 async fn each_refusal_names_its_cause_and_a_command_that_fixes_it() {
-    for (name, broken) in everything_that_a_command_fixes() {
+    for broken in BROKEN {
+        let name = broken.name;
         for is_described in [true, false] {
             let mut world = World::start(broken.change).await;
             let credentials = world.credentials(is_described);

@@ -10,6 +10,7 @@ mod commands;
 mod exchange;
 mod impersonation;
 mod kinds_of_sources;
+mod outage;
 mod pages;
 mod replaced;
 mod sign_ins;

@@ -104,74 +104,49 @@ fn what_the_reply_does_not_say_is_seen_in_the_token_and_is_likely() {
     assert!(refusal.is_certain && refusal.advice(now()).contains("it expired 10 s ago"));
 }
 
+const FLAGS: &str = "--workload-identity-pool=ci --location=global --project=12";
+
+fn update(flag: &str) -> String {
+    format!("gcloud iam workload-identity-pools providers update-oidc p {FLAGS} {flag}")
+}
+
+fn assert_command(refusal: &FederationRefusal, command: &str) {
+    assert_eq!(refusal.command().as_deref(), Some(command));
+    assert!(refusal.advice(now()).ends_with(command));
+}
+
 /// conf: F7
 #[test]
-fn each_command_is_complete_and_keeps_what_the_description_says() {
-    let flags = "--workload-identity-pool=ci --location=global --project=12";
-    let update = format!("gcloud iam workload-identity-pools providers update-oidc p {flags}");
-    let described = provider();
+fn a_command_keeps_what_the_description_says() {
     let other_audience = with(claims(), "aud", json!("https://new.example"));
     let default =
         "https://iam.googleapis.com/projects/12/locations/global/workloadIdentityPools/ci/providers/p";
-    let wrong_audience = "The audience does not match.";
-    for (code, text, claims, description, command) in [
-        (
-            "invalid_grant",
-            wrong_audience,
-            &other_audience,
-            Some(&described),
-            format!("{update} --allowed-audiences=https://aud.example,https://new.example"),
-        ),
-        (
-            "invalid_grant",
-            wrong_audience,
-            &other_audience,
-            None,
-            format!("{update} --allowed-audiences={default},https://new.example"),
-        ),
-        (
-            "unauthorized_client",
-            "",
-            &claims(),
-            Some(&described),
-            format!(
-                r"{update} '--attribute-condition=(assertion.owner == '\''octo'\'') || assertion.sub == '\''repo:octo/app'\'''"
-            ),
-        ),
-        (
-            "invalid_request",
-            "The size of mapped attribute exceeds",
-            &claims(),
-            Some(&described),
-            format!(
-                "{update} --attribute-mapping=google.subject=assertion.CLAIM,attribute.owner=assertion.owner"
-            ),
-        ),
-        (
-            "invalid_target",
-            "",
-            &claims(),
-            None,
-            format!("gcloud iam workload-identity-pools providers describe p {flags} --format=json"),
-        ),
-        (
-            "invalid_target",
-            "",
-            &claims(),
-            Some(&with(provider(), "disabled", json!(true))),
-            format!("{update} --no-disabled"),
-        ),
-        (
-            "invalid_target",
-            "",
-            &claims(),
-            Some(&with(provider(), "state", json!("DELETED"))),
-            format!("gcloud iam workload-identity-pools providers undelete p {flags}"),
-        ),
+    for (description, audiences) in [
+        (Some(&provider()), "https://aud.example,https://new.example".to_owned()),
+        (None, format!("{default},https://new.example")),
     ] {
-        let refusal = refusal(code, text, claims, description);
-        assert_eq!(refusal.command().as_deref(), Some(&*command));
-        assert!(refusal.advice(now()).ends_with(&command));
+        let refusal = refusal("invalid_grant", "The audience does not match.", &other_audience, description);
+        assert_command(&refusal, &update(&format!("--allowed-audiences={audiences}")));
+    }
+    let condition = r"'--attribute-condition=(assertion.owner == '\''octo'\'') || assertion.sub == '\''repo:octo/app'\'''";
+    assert_command(&refusal("unauthorized_client", "", &claims(), Some(&provider())), &update(condition));
+    let mapping = "--attribute-mapping=google.subject=assertion.CLAIM,attribute.owner=assertion.owner";
+    let too_long = "The size of mapped attribute exceeds";
+    assert_command(&refusal("invalid_request", too_long, &claims(), Some(&provider())), &update(mapping));
+}
+
+/// conf: F7
+#[test]
+fn a_provider_that_cannot_be_used_is_shown_enabled_or_restored() {
+    let command = |verb: &str| format!("gcloud iam workload-identity-pools providers {verb} p {FLAGS}");
+    let disabled = with(provider(), "disabled", json!(true));
+    let deleted = with(provider(), "state", json!("DELETED"));
+    for (description, command) in [
+        (None, command("describe") + " --format=json"),
+        (Some(&disabled), update("--no-disabled")),
+        (Some(&deleted), command("undelete")),
+    ] {
+        assert_command(&refusal("invalid_target", "", &claims(), description), &command);
     }
 }
 
