@@ -69,6 +69,9 @@ pub use self::control::handle::{
     ClockControl, EmulatorError, FaultControl, JournalControl, KeyControl, PolicyControl, VerifiedToken,
 };
 pub use self::faults::{DEFAULT_FAULT_MESSAGE, Fault, FaultId, InvalidShare, PlatformFault, StatusFault};
+/// The language of conditions, for tests of what writes conditions.
+#[cfg(test)]
+pub(crate) use self::iam::federation::cel;
 pub use self::iam::policy::{
     DEFAULT_AWS_REGION, DisabledAccount, ExternalAccount, IdentityProvider, Member, MiddleHop, Policy,
     PolicyError, ProjectInName, Role, UnknownAccount,

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use http::Uri;
+
+use crate::{Error, host};
+
 pub(crate) const UNIVERSE_VARIABLE: &str = "GOOGLE_CLOUD_UNIVERSE_DOMAIN";
 pub(crate) const QUOTA_VARIABLE: &str = "GOOGLE_CLOUD_QUOTA_PROJECT";
 pub(crate) const EMULATOR_VARIABLE: &str = "IAM_CREDENTIALS_EMULATOR_HOST";
@@ -22,6 +26,15 @@ pub(crate) fn option_or_variable(
         Some(value) => Some((value, field)),
         None => variables(variable).map(|value| (value, variable)),
     }
+}
+
+/// Returns the emulator's origin and the name of the variable, if the environment names an emulator.
+pub(crate) fn emulator_origin(
+    variables: fn(&str) -> Option<String>,
+) -> Result<Option<(Uri, &'static str)>, Error> {
+    let Some(value) = variables(EMULATOR_VARIABLE) else { return Ok(None) };
+    let text = if value.contains("://") { value } else { format!("http://{value}") };
+    Ok(Some((host::origin(&text, EMULATOR_VARIABLE)?, EMULATOR_VARIABLE)))
 }
 
 /// What the environment says about credentials.

@@ -66,6 +66,8 @@ mod adc;
 pub mod bearer;
 mod client;
 pub mod credentials;
+#[cfg(feature = "credential-files")]
+pub mod downscope;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod environment;

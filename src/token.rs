@@ -72,6 +72,12 @@ impl Token {
         self.expires_at
     }
 
+    /// Replaces the expiry.
+    #[cfg(feature = "credential-files")]
+    pub(crate) fn with_expiry(self, expires_at: Option<SystemTime>) -> Self {
+        Self { expires_at, ..self }
+    }
+
     /// Returns whether both have the same secret.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.header == other.header

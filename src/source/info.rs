@@ -36,6 +36,7 @@ pub struct SourceInfo {
     universe_domain: Option<String>,
     quota_project: Option<String>,
     api_client_entry: Option<&'static str>,
+    access_boundary: Option<String>,
 }
 
 impl SourceInfo {
@@ -105,12 +106,14 @@ impl SourceInfo {
 
     /// Adds an impersonation: the tokens described so far are used to get tokens of its target.
     ///
-    /// The quota project and the [API client entry](Self::with_api_client_entry) belong to the
-    /// tokens described so far, so they are cleared.
+    /// The quota project, the [API client entry](Self::with_api_client_entry) and the
+    /// [access boundary](Self::with_access_boundary) belong to the tokens described so far, so they
+    /// are cleared.
     pub fn with_hop(mut self, hop: Hop) -> Self {
         self.hops.push(hop);
         self.quota_project = None;
         self.api_client_entry = None;
+        self.access_boundary = None;
         self
     }
 
@@ -135,6 +138,14 @@ impl SourceInfo {
     pub fn with_api_client_entry(mut self, entry: &'static str) -> Self {
         let is_word = !entry.is_empty() && entry.bytes().all(|byte| byte.is_ascii_graphic());
         self.api_client_entry = is_word.then_some(entry);
+        self
+    }
+
+    /// Sets what the tokens are limited to, if they are downscoped: see
+    /// [`Credentials::downscope`](crate::Credentials::downscope), which refuses to downscope them
+    /// again.
+    pub fn with_access_boundary(mut self, boundary: impl Into<String>) -> Self {
+        self.access_boundary = Some(boundary.into());
         self
     }
 
@@ -219,6 +230,11 @@ impl SourceInfo {
     /// Returns the quota project, if known.
     pub fn quota_project(&self) -> Option<&str> {
         self.quota_project.as_deref()
+    }
+
+    /// Returns what the tokens are limited to, if they are known to be downscoped.
+    pub fn access_boundary(&self) -> Option<&str> {
+        self.access_boundary.as_deref()
     }
 
     /// Returns the entry that the layer adds to `x-goog-api-client`, if any.

@@ -7,6 +7,7 @@ mod support;
 
 mod advice;
 mod commands;
+mod downscoping;
 mod exchange;
 mod impersonation;
 mod kinds_of_sources;

@@ -3,7 +3,7 @@
 use http::Uri;
 
 use super::ClientBuilder;
-use crate::environment::{EMULATOR_VARIABLE, UNIVERSE_VARIABLE, option_or_variable};
+use crate::environment::{EMULATOR_VARIABLE, UNIVERSE_VARIABLE, emulator_origin, option_or_variable};
 use crate::host::{self, DEFAULT_UNIVERSE};
 use crate::{Credentials, Error};
 
@@ -14,9 +14,7 @@ impl ClientBuilder {
         if self.endpoint.is_some() || self.universe_domain.is_some() {
             return Ok(None);
         }
-        let Some(value) = (self.environment)(EMULATOR_VARIABLE) else { return Ok(None) };
-        let text = if value.contains("://") { value } else { format!("http://{value}") };
-        let origin = host::origin(&text, EMULATOR_VARIABLE)?;
+        let Some((origin, _)) = emulator_origin(self.environment)? else { return Ok(None) };
         if self.credentials.is_some() {
             check_emulator(&origin)?;
         }

@@ -21,9 +21,16 @@ impl FederationOptions {
             ("impersonate", self.target.is_some()),
         ];
         match options.into_iter().find(|(_, is_set)| *is_set) {
-            Some((option, _)) => Err(Error::invalid(option, "can be set only for `external_account`")),
+            Some((option, _)) => {
+                Err(Error::invalid(option, "can be set only for `external_account` and `downscope`"))
+            }
             None => Ok(()),
         }
+    }
+
+    /// Checks that no option is set but the URL of the token service.
+    pub(crate) fn check_only_token_url(&self) -> Result<(), Error> {
+        Self { token_url: None, ..self.clone() }.check_unused()
     }
 }
 
@@ -43,9 +50,9 @@ impl CredentialsBuilder {
 /// Options of [`external_account`](CredentialsBuilder::external_account). They are an error for
 /// credentials that are found or read, because a file has its own.
 impl CredentialsBuilder {
-    /// Sets the URL of the token service that exchanges subject tokens. Default:
-    /// `https://sts.googleapis.com/v1/token`, or that host of the
-    /// [universe domain](Self::universe_domain).
+    /// Sets the URL of the token service that exchanges tokens, also those to
+    /// [downscope](Self::downscope). Default: `https://sts.googleapis.com/v1/token`, or that host of
+    /// the [universe domain](Self::universe_domain).
     ///
     /// It must be https, or http on this machine. [`allow_hosts`](Self::allow_hosts) isn't needed.
     pub fn token_url(mut self, url: impl Into<String>) -> Self {
