@@ -224,7 +224,8 @@ fn a_condition_holds_for_its_objects_and_for_no_others() {
     for _ in 0..2_000 {
         let (chosen, other): (String, String) = (name(), name());
         let folder = if chosen.ends_with('/') { chosen.clone() } else { format!("{chosen}/") };
-        let kinds: [(AccessRule, &dyn Fn(&str) -> bool, bool); 3] = [
+        type Matches<'a> = &'a dyn Fn(&str) -> bool;
+        let kinds: [(AccessRule, Matches<'_>, bool); 3] = [
             (rule().folder(&*chosen), &|name| name.starts_with(&folder), true),
             (rule().objects_starting_with(&*chosen), &|name| name.starts_with(&chosen), true),
             (rule().object(&*chosen), &|name| name == chosen, false),

@@ -67,7 +67,8 @@ impl fmt::Debug for WorkforceUserSource {
     }
 }
 
-#[cfg(all(test, feature = "emulator"))]
+#[cfg(test)]
+#[cfg(feature = "emulator")]
 mod tests {
     use std::time::Duration;
 

@@ -110,14 +110,14 @@ fn supplied(sts: &TokenServer, outcome: Result<String, Error>) -> Credentials {
     builder.external_account(AUDIENCE, JWT, move |_| std::future::ready(outcome.clone())).unwrap()
 }
 
-async fn use_credentials(scene: &Scene, credentials: &Credentials) {
+pub(crate) async fn use_credentials(scene: &Scene, credentials: &Credentials) {
     scene.shown.credentials(PLACE, credentials);
     scene.shown.outcome(PLACE, credentials.token().await);
     scene.shown.credentials(PLACE, credentials);
 }
 
 /// Notes what arrived, also in HTTP Basic.
-fn record(scene: &Scene, server: &TokenServer) {
+pub(crate) fn record(scene: &Scene, server: &TokenServer) {
     use base64::Engine;
     for form in server.forms() {
         scene.secrets.saw(percent_encoding::percent_decode_str(&form).collect::<Vec<u8>>());

@@ -17,6 +17,7 @@ mod calls;
 mod credential_files;
 mod emulator_pages;
 mod federation;
+mod grants;
 #[cfg(all(feature = "cli", unix))]
 mod program;
 mod search;
@@ -65,6 +66,7 @@ fn no_secret_is_shown_or_logged_anywhere() {
             credential_files::run(&scene),
             acting::run(&scene),
             federation::run(&scene),
+            grants::run(&scene),
             emulator_pages::run(&scene),
         );
         #[cfg(all(feature = "cli", unix))]

@@ -49,6 +49,7 @@ impl CredentialsBuilder {
 
 /// Options of [`external_account`](CredentialsBuilder::external_account). They are an error for
 /// credentials that are found or read, because a file has its own.
+/// [`downscope`](CredentialsBuilder::downscope) has the first one.
 impl CredentialsBuilder {
     /// Sets the URL of the token service that exchanges tokens, also those to
     /// [downscope](Self::downscope). Default: `https://sts.googleapis.com/v1/token`, or that host of

@@ -17,6 +17,7 @@ pub(crate) struct Granted {
     /// It has no expiry if the endpoint says none, which only some grants allow.
     pub(crate) token: Token,
     /// The refresh token to use from now on, if it isn't the one that was sent.
+    #[cfg_attr(not(feature = "credential-files"), allow(dead_code, reason = "no grant gets a new one"))]
     pub(crate) refresh_token: Option<Box<str>>,
 }
 
