@@ -47,6 +47,10 @@ impl Credentials {
     /// runs, the new content is used: see [`from_file`](Self::from_file). [`builder`](Self::builder) has
     /// options, and [`explain`](Self::explain) says what was found.
     ///
+    /// An `external_account` file may name a client certificate (X.509). Google's services see it on
+    /// connections of these credentials alone. It is read for each exchange, and for calls to the API
+    /// at most once a minute.
+    ///
     /// An `external_account` file may name a command. It is run only if the variable
     /// `GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES` is `1`, without a shell, for as long as the
     /// file says (30 s by default, at most 120 s).

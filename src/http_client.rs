@@ -78,7 +78,10 @@ impl HttpClient {
     ///
     /// `InvalidInput` if certificate and key can't be used, or don't belong together. The client
     /// keeps its identity then.
-    #[allow(dead_code, reason = "sources with certificates call it")]
+    #[cfg_attr(
+        not(all(feature = "credential-files", feature = "_tls")),
+        allow(dead_code, reason = "only certificates need it")
+    )]
     pub(crate) async fn set_client_identity(&self, certificates: &[u8], key: &[u8]) -> Result<(), Error> {
         self.pool.set_client_identity((certificates.to_vec(), key.to_vec())).await
     }

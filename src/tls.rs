@@ -1,9 +1,11 @@
 //! Which cryptography TLS uses, which certificate authorities it trusts, and which identity it shows.
 
+mod identity;
 mod options;
 #[cfg(feature = "_tls")]
 mod roots;
 
+pub(crate) use self::identity::{ChangingIdentity, PemIdentity};
 pub(crate) use self::options::TlsOptions;
 #[cfg(all(feature = "credential-files", feature = "_tls"))]
 pub(crate) use self::roots::has_usual_roots;

@@ -74,6 +74,7 @@ impl Clients {
         let mut builder = IamCredentialsClient::builder()
             .variables(settings.variables)
             .network(tls, proxy)
+            .changing_identity(settings.network.changing_identity())
             .credentials(credentials);
         if let Some(universe) = &api.universe {
             builder = builder.universe_domain(universe);

@@ -121,6 +121,19 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Returns whether a field is true. A missing one isn't.
+    #[cfg_attr(
+        not(all(feature = "credential-files", feature = "_tls")),
+        allow(dead_code, reason = "only certificates need it")
+    )]
+    pub(super) fn flag(&self, field: &'static str) -> Result<bool, Error> {
+        match self.value(field) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(self.wrong_type(field, "true or false", other)),
+        }
+    }
+
     /// Returns strings by their names. A missing object is empty.
     #[cfg(feature = "credential-files")]
     pub(super) fn texts_by_name(&self, field: &'static str) -> Result<Vec<(&'a str, &'a str)>, Error> {

@@ -1,6 +1,10 @@
 //! Credential files of the type `external_account`.
 
 mod aws;
+#[cfg(feature = "_tls")]
+pub(super) mod certificate;
+#[cfg(not(feature = "_tls"))]
+mod certificate_unavailable;
 mod subject_tokens;
 mod supplied;
 
@@ -60,7 +64,7 @@ impl Reader {
         source: Credentials,
     ) -> Result<Impersonation, Error> {
         let universe = self.universe(fields)?.unwrap_or(DEFAULT_UNIVERSE);
-        self.impersonation(fields, purpose, target, source, universe)
+        self.for_identity(fields)?.impersonation(fields, purpose, target, source, universe)
     }
 
     /// Reads the identity itself.
@@ -73,8 +77,9 @@ impl Reader {
     ) -> Result<Credentials, Error> {
         let account = self.account(fields)?;
         let account = account.described_by(self.settings.provider_description.as_ref())?;
-        let endpoint = self.sts_endpoint(fields, info.universe_domain().unwrap_or(DEFAULT_UNIVERSE))?;
-        let subject_tokens = self.subject_tokens(fields, &account, target)?;
+        let reader = self.for_identity(fields)?;
+        let endpoint = reader.sts_endpoint(fields, info.universe_domain().unwrap_or(DEFAULT_UNIVERSE))?;
+        let subject_tokens = reader.subject_tokens(fields, &account, target)?;
         let impersonation = match target {
             Some(_) => Some(external::Impersonation { has_lifetime: fields.lifetime()?.is_some() }),
             None => None,
@@ -118,7 +123,11 @@ impl Reader {
         if let Some(url) = fields.optional_text(TOKEN_INFO_URL)? {
             check(url, TOKEN_INFO_URL)?;
         }
-        let usual = format!("https://{}{TOKEN_PATH}", Service::Sts.host(universe));
+        let host = match self.shows_certificate() {
+            true => Service::Sts.mtls_host(universe),
+            false => Service::Sts.host(universe),
+        };
+        let usual = format!("https://{host}{TOKEN_PATH}");
         let url = fields.optional_text(TOKEN_URL)?.unwrap_or(&usual);
         check(url, TOKEN_URL)?;
         TokenEndpoint::new(&self.settings.http, url, TOKEN_URL).map_err(|error| fields.locate(error))

@@ -15,6 +15,7 @@ const SERVICE_ACCOUNT: &str = "service_account";
 pub(super) type Read = fn(&Reader, Fields<'_>, Purpose) -> Result<Credentials, Error>;
 
 /// Reads one credential file.
+#[derive(Clone)]
 pub(super) struct Reader {
     pub(super) settings: Settings,
     /// The file, if the content comes from one.
@@ -41,6 +42,14 @@ impl Reader {
             "impersonated_service_account" => self.impersonated_service_account(fields, purpose),
             "external_account" => self.external_account(fields, purpose),
             "external_account_authorized_user" => self.workforce_user(fields, purpose),
+            kind @ "gdch_service_account" => {
+                let expectation =
+                    format!("must be a supported type, got {kind:?} (Google Distributed Cloud)");
+                Err(fields.invalid("type", expectation).fix_by(
+                    "read the file with the crate google-cloud-auth, and pass its tokens to \
+                     `Credentials::from_source`",
+                ))
+            }
             kind if is_type_name(kind) => {
                 Err(fields.invalid("type", format!("must be a known type of credentials, got {kind:?}")))
             }

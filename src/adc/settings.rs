@@ -1,5 +1,10 @@
 //! The builder's options and the environment, checked.
 
+#[cfg(all(feature = "credential-files", feature = "_tls"))]
+use std::path::PathBuf;
+#[cfg(all(feature = "credential-files", feature = "_tls"))]
+use std::sync::Arc;
+
 use crate::credentials::{CredentialsBuilder, Network};
 use crate::environment::{Environment, QUOTA_VARIABLE, UNIVERSE_VARIABLE, option_or_variable};
 #[cfg(feature = "credential-files")]
@@ -7,9 +12,12 @@ use crate::error::ProviderDescription;
 use crate::host::{DEFAULT_UNIVERSE, Trust, check_universe};
 use crate::http_client::HttpClient;
 use crate::scopes::check::checked_scopes;
+#[cfg(all(feature = "credential-files", feature = "_tls"))]
+use crate::source::external::ClientCertificate;
 use crate::{Error, headers};
 
 /// What the program and its environment say about all credentials in a file.
+#[derive(Clone)]
 pub(super) struct Settings {
     /// The scopes that the program requests.
     pub(super) scopes: Option<Vec<String>>,
@@ -28,6 +36,12 @@ pub(super) struct Settings {
     pub(super) default_universe: String,
     /// Returns a variable of the environment.
     pub(super) variables: fn(&str) -> Option<String>,
+    /// gcloud's default folder.
+    #[cfg(all(feature = "credential-files", feature = "_tls"))]
+    pub(super) gcloud_folder: Option<PathBuf>,
+    /// What connections show to servers, if the file names it.
+    #[cfg(all(feature = "credential-files", feature = "_tls"))]
+    pub(super) client_certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Settings {
@@ -59,6 +73,10 @@ impl Settings {
                 .transpose()?,
             default_universe,
             variables,
+            #[cfg(all(feature = "credential-files", feature = "_tls"))]
+            gcloud_folder: environment.default_folder.clone(),
+            #[cfg(all(feature = "credential-files", feature = "_tls"))]
+            client_certificate: None,
         })
     }
 }

@@ -5,6 +5,9 @@
 mod aws;
 #[cfg(all(feature = "credential-files", feature = "_tls"))]
 #[cfg(any(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
+mod certificate;
+#[cfg(all(feature = "credential-files", feature = "_tls"))]
+#[cfg(any(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
 mod external_account;
 #[cfg(all(feature = "credential-files", feature = "_tls"))]
 #[cfg(any(feature = "tls-native-roots", feature = "tls-webpki-roots"))]
@@ -242,6 +245,27 @@ mod types {
         assert_refused(&json!({"type": "AIza-hidden"}), "type");
         assert_refused(&json!({"type": 7}), "type");
         assert_refused(&json!({}), "type");
+    }
+
+    /// conf: F16
+    #[test]
+    fn a_service_identity_of_google_distributed_cloud_is_named_with_what_can_read_it() {
+        let kind = "gdch_service_account";
+        let file = json!({
+            "type": kind,
+            "format_version": "1",
+            "project": "p",
+            "name": "identity",
+            "private_key_id": "1",
+            "private_key": "-----BEGIN EC PRIVATE KEY-----\nhidden\n-----END EC PRIVATE KEY-----\n",
+            "ca_cert_path": "ca.pem",
+            "token_uri": "https://service-identity.example/authenticate",
+        });
+        let text = assert_refused(&file, "type");
+        for part in [kind, "Google Distributed Cloud", "google-cloud-auth"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert_refused(&impersonated(file), "source_credentials.type");
     }
 
     /// conf: P53, M28

@@ -5,7 +5,6 @@ mod origin;
 mod proxy;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod with_credentials;
 
 use std::fmt;
@@ -22,13 +21,15 @@ use tonic::transport::Endpoint;
 use self::origin::check_universe;
 pub(super) use self::with_credentials::with_credentials;
 use super::call::{CallExecutor, CallSettings};
-use super::transport::{BoxError, CONNECT_TIMEOUT, Connect, Transport, boxed_service};
+use super::transport::{
+    BoxError, CONNECT_TIMEOUT, ChannelIdentity, Connect, Transport, boxed_service, with_tls,
+};
 use super::{IamCredentialsClient, Inner};
 use crate::environment::{EMULATOR_VARIABLE, variable};
 use crate::http_client::HttpClient;
 use crate::proxy::{Proxies, ProxyChoice};
 use crate::retry::{Jitter, random_fraction};
-use crate::tls::TlsOptions;
+use crate::tls::{ChangingIdentity, TlsOptions};
 use crate::{Credentials, Error, RetryPolicy, Token};
 
 /// The bearer token that is sent to an emulator if no credentials are given.
@@ -68,6 +69,8 @@ pub struct ClientBuilder {
     quota_project: Option<String>,
     user_agent: Option<String>,
     tls: TlsOptions,
+    /// Replaces the client identity of `tls`.
+    identity: Option<Arc<dyn ChangingIdentity>>,
     proxy: ProxyChoice,
     allow_plaintext: bool,
     settings: CallSettings,
@@ -88,6 +91,7 @@ impl ClientBuilder {
             quota_project: None,
             user_agent: None,
             tls: TlsOptions::default(),
+            identity: None,
             proxy: ProxyChoice::default(),
             allow_plaintext: false,
             settings: CallSettings {
@@ -212,6 +216,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets the client identity for connections, which may change at any time.
+    pub(crate) fn changing_identity(mut self, identity: Option<Arc<dyn ChangingIdentity>>) -> Self {
+        self.identity = identity;
+        self
+    }
+
     /// Reads these variables instead of the process's.
     pub(crate) fn variables(mut self, variables: fn(&str) -> Option<String>) -> Self {
         self.environment = variables;
@@ -258,7 +268,8 @@ impl ClientBuilder {
         };
         let connect = connect.map_or_else(|| self.connect(&origin, &proxies), Ok)?;
         let headers = self.fixed_headers(&credentials)?;
-        let transport = Transport::channel(endpoint, connect, origin);
+        let identity = self.channel_identity(&origin);
+        let transport = Transport::channel(endpoint, connect, identity, origin);
         let http = HttpClient::new(self.tls.clone(), proxies);
         let mut inner = self.finish(transport, credentials, headers, universe, jitter);
         inner.is_emulator = emulator.is_some();
@@ -329,12 +340,17 @@ impl ClientBuilder {
             .user_agent(self.user_agent_value()?)
             .map_err(|_| fixed_headers::invalid_user_agent())?;
         match origin.scheme_str() {
-            Some("https") => self.with_tls(endpoint),
+            Some("https") => with_tls(endpoint, &self.tls),
             _ if self.tls.is_set() => {
                 Err(Error::invalid("endpoint", "must be https if TLS options are set, got http"))
             }
             _ => Ok(endpoint),
         }
+    }
+
+    fn channel_identity(&self, origin: &Uri) -> Option<ChannelIdentity> {
+        let identity = self.identity.clone().filter(|_| origin.scheme_str() == Some("https"))?;
+        Some(ChannelIdentity { identity, tls: self.tls.clone() })
     }
 
     fn finish(

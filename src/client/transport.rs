@@ -2,11 +2,13 @@
 //! caller gave.
 
 mod boxed_service;
+mod channel_identity;
 mod exchange;
 mod lazy_channel;
 mod observed;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +17,14 @@ use http::Uri;
 use tonic::transport::Endpoint;
 
 pub(crate) use self::boxed_service::{BoxError, BoxedService, boxed_service};
+pub(crate) use self::channel_identity::ChannelIdentity;
 pub(crate) use self::exchange::Exchange;
 pub(crate) use self::lazy_channel::Connect;
 use self::lazy_channel::{ActiveChannel, LazyChannel};
 use self::observed::Observed;
+pub(crate) use self::tls::with_tls;
 use crate::Error;
+use crate::tls::ChangingIdentity;
 
 /// The time for making a TCP connection. tonic's call timeouts don't cover it.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
@@ -41,8 +46,14 @@ enum Kind {
 }
 
 impl Transport {
-    pub(crate) fn channel(endpoint: Endpoint, connect: Connect, origin: Uri) -> Self {
-        Self { kind: Kind::Channel(Box::new(LazyChannel::new(endpoint, connect))), origin }
+    /// A channel with an `identity` is made again when that changes.
+    pub(crate) fn channel(
+        endpoint: Endpoint,
+        connect: Connect,
+        identity: Option<ChannelIdentity>,
+        origin: Uri,
+    ) -> Self {
+        Self { kind: Kind::Channel(Box::new(LazyChannel::new(endpoint, connect, identity))), origin }
     }
 
     pub(crate) fn service(service: BoxedService, origin: Uri) -> Self {
@@ -58,6 +69,14 @@ impl Transport {
         match self.kind {
             Kind::Channel(_) => Uri::default(),
             Kind::Service(_) => self.origin.clone(),
+        }
+    }
+
+    /// Returns the identity that connections show, if it may change.
+    pub(crate) fn changing_identity(&self) -> Option<&dyn ChangingIdentity> {
+        match &self.kind {
+            Kind::Channel(lazy) => lazy.identity(),
+            Kind::Service(_) => None,
         }
     }
 

@@ -23,6 +23,15 @@ impl Service {
         format!("{}.{universe}", self.name())
     }
 
+    /// Returns the usual host of the service for connections that show a client certificate.
+    #[cfg_attr(
+        not(all(feature = "credential-files", feature = "_tls")),
+        allow(dead_code, reason = "only certificates need it")
+    )]
+    pub(crate) fn mtls_host(self, universe: &str) -> String {
+        format!("{}.mtls.{universe}", self.name())
+    }
+
     /// Returns whether Google serves this service at `host`: at the usual host, at one of a region, at
     /// a private one of a network (Private Service Connect), and for client certificates (`mtls`) at
     /// each of them.

@@ -50,7 +50,7 @@ impl Connector {
     }
 
     /// Returns a connector with another client identity, after it has checked the identity.
-    #[allow(dead_code, reason = "sources with certificates call it")]
+    #[cfg_attr(not(feature = "_tls"), allow(dead_code, reason = "only certificates need it"))]
     pub(super) async fn with_client_identity(&self, identity: (Vec<u8>, Vec<u8>)) -> Result<Self, Error> {
         let options = TlsOptions { client_identity: Some(identity), ..self.options.clone() };
         let connector = Self::new(options, self.proxies.clone());

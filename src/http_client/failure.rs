@@ -19,6 +19,10 @@ pub(super) fn transport_failure(step: Step, host: &str, error: &(dyn StdError + 
     if let Some(failure) = ProxyFailure::among(error) {
         return proxy_failure(failure, host);
     }
+    #[cfg(feature = "_tls")]
+    if let Some(reason) = refused_certificate(error) {
+        return Error::transport(format!("{host} refuses the client certificate: {reason}"), false);
+    }
     let what = match step {
         Step::Connect => "can't connect to",
         Step::Send => "lost the connection to",
@@ -34,6 +38,30 @@ pub(super) fn transport_failure(step: Step, host: &str, error: &(dyn StdError + 
         .filter_map(|error| error.downcast_ref::<io::Error>())
         .any(|error| error.kind() == io::ErrorKind::InvalidData);
     Error::transport(message, !permanent)
+}
+
+/// Returns why the server refuses the identity of the client, or the lack of one, if that is the cause.
+/// With TLS 1.3, the client learns it only after the handshake.
+#[cfg(feature = "_tls")]
+fn refused_certificate(error: &(dyn StdError + 'static)) -> Option<String> {
+    use rustls::AlertDescription as Alert;
+
+    let refusals = [
+        Alert::AccessDenied,
+        Alert::BadCertificate,
+        Alert::CertificateExpired,
+        Alert::CertificateRequired,
+        Alert::CertificateRevoked,
+        Alert::CertificateUnknown,
+        Alert::DecryptError,
+        Alert::UnknownCA,
+        Alert::UnsupportedCertificate,
+    ];
+    let mut chain = std::iter::successors(Some(error), |error| cause(*error));
+    chain.find_map(|error| match error.downcast_ref::<rustls::Error>()? {
+        rustls::Error::AlertReceived(alert) if refusals.contains(alert) => Some(format!("{alert:?}")),
+        _ => None,
+    })
 }
 
 /// Returns the error of a connection through a proxy.

@@ -34,7 +34,7 @@ impl Pool {
         self.connector.load().check(uri, field)
     }
 
-    #[allow(dead_code, reason = "sources with certificates call it")]
+    #[cfg_attr(not(feature = "_tls"), allow(dead_code, reason = "only certificates need it"))]
     pub(super) async fn set_client_identity(&self, identity: (Vec<u8>, Vec<u8>)) -> Result<(), Error> {
         let connector = self.connector.load_full().with_client_identity(identity).await?;
         self.connector.store(Arc::new(connector));

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "_tls")]
+mod certificate;
 mod executable;
 mod file;
 mod format;
@@ -21,6 +23,8 @@ use tokio::time::Instant;
 
 #[cfg(feature = "aws")]
 pub(crate) use self::aws::{AwsSource, MetadataServer, VerificationUrl};
+#[cfg(feature = "_tls")]
+pub(crate) use self::certificate::{CertificateFiles, CertificateSource, ClientCertificate};
 pub(crate) use self::executable::{ExecutableSource, Running};
 pub(crate) use self::file::FileSource;
 pub(crate) use self::format::TokenFormat;

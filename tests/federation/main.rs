@@ -6,6 +6,7 @@
 mod support;
 
 mod advice;
+mod certificates;
 mod commands;
 mod downscoping;
 mod exchange;

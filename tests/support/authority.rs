@@ -25,8 +25,18 @@ impl Authority {
 
     /// Returns a certificate for `name` and its key, both as PEM.
     pub(crate) fn issue(&self, name: &str) -> (String, String) {
+        self.sign(CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    /// Returns a certificate for `name` that has expired, and its key, both as PEM.
+    pub(crate) fn issue_expired(&self, name: &str) -> (String, String) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 }

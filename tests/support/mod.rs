@@ -8,6 +8,7 @@ pub(crate) mod emulator;
 pub(crate) mod federation;
 pub(crate) mod grpc_reply;
 pub(crate) mod log_capture;
+pub(crate) mod mutual_tls;
 pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod runtime;

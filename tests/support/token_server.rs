@@ -138,6 +138,10 @@ impl TokenServer {
         })
     }
 
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.inner.address
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}/token", self.inner.address)
     }

@@ -12,10 +12,11 @@ use crate::adc::target::Target;
 use crate::source::external::{ExternalAccount, FileSource, SubjectTokenSource, TokenFormat, UrlSource};
 
 const SOURCE: &str = "credential_source";
+pub(super) const CERTIFICATE: &str = "certificate";
 const FORMAT: &str = "credential_source.format";
 
 /// The fields of which exactly one must exist. It is the kind of source.
-const KINDS: [&str; 5] = ["file", "url", "executable", "certificate", ENVIRONMENT_ID];
+const KINDS: [&str; 5] = ["file", "url", "executable", CERTIFICATE, ENVIRONMENT_ID];
 
 /// Headers that belong to one connection or to the body. The HTTP client sets them.
 const RESERVED: [HeaderName; 7] = [
@@ -36,31 +37,13 @@ impl Reader {
         account: &ExternalAccount,
         target: Option<&Target>,
     ) -> Result<Box<dyn SubjectTokenSource>, Error> {
-        let Some(source) = fields.section(SOURCE)? else {
-            return Err(fields.invalid(SOURCE, "must be an object, got nothing"));
-        };
-        // For AWS, `url` is a page of its metadata server.
-        let belongs_to_aws = |kind: &str| kind == "url" && source.has(ENVIRONMENT_ID);
-        let is_there = |kind: &&str| source.has(kind) && !belongs_to_aws(kind);
-        let kinds: Vec<&str> = KINDS.into_iter().filter(is_there).collect();
-        match kinds[..] {
-            ["file"] => file(source),
-            ["url"] => self.url(source),
-            ["executable"] => self.executable(source, account, target),
-            [ENVIRONMENT_ID] => self.aws(source, account),
-            [kind] => {
-                let expectation = format!("must have a supported source, got {kind:?}");
-                Err(fields.invalid(SOURCE, expectation))
-            }
-            [] => {
-                let expectation = format!("must have one of the fields {}", KINDS.join(", "));
-                Err(fields.invalid(SOURCE, expectation))
-            }
-            [..] => {
-                let expectation =
-                    format!("must have one of the fields {}, got {}", KINDS.join(", "), kinds.join(" and "));
-                Err(fields.invalid(SOURCE, expectation))
-            }
+        let (source, kind) = source_in(fields)?;
+        match kind {
+            "file" => file(source),
+            "url" => self.url(source),
+            "executable" => self.executable(source, account, target),
+            CERTIFICATE => self.certificate(source, account),
+            _ => self.aws(source, account),
         }
     }
 
@@ -70,6 +53,25 @@ impl Reader {
         let http = self.settings.http.clone();
         http.check(&uri, "url").map_err(|error| source.locate(error))?;
         Ok(Box::new(UrlSource { http, uri, headers: headers(source)?, format: format(source)? }))
+    }
+}
+
+/// Returns the source of subject tokens in an object, and its kind.
+pub(super) fn source_in(fields: Fields<'_>) -> Result<(Fields<'_>, &'static str), Error> {
+    let Some(source) = fields.section(SOURCE)? else {
+        return Err(fields.invalid(SOURCE, "must be an object, got nothing"));
+    };
+    // For AWS, `url` is a page of its metadata server.
+    let belongs_to_aws = |kind: &str| kind == "url" && source.has(ENVIRONMENT_ID);
+    let is_there = |kind: &&str| source.has(kind) && !belongs_to_aws(kind);
+    let kinds: Vec<&'static str> = KINDS.into_iter().filter(is_there).collect();
+    match kinds[..] {
+        [kind] => Ok((source, kind)),
+        _ => {
+            let got = if kinds.is_empty() { "none".to_owned() } else { kinds.join(" and ") };
+            let expectation = format!("must have one of the fields {}, got {got}", KINDS.join(", "));
+            Err(fields.invalid(SOURCE, expectation))
+        }
     }
 }
 

@@ -84,6 +84,9 @@ impl<'a> Attempt<'a> {
             Ok(token) => token,
             Err(error) => return Err(self.failed(error, None, exchange)),
         };
+        if let Some(identity) = self.executor.transport.changing_identity() {
+            identity.refresh().await;
+        }
         let connection = self.executor.transport.connection();
         let outcome = {
             let reply = pin!(self.send(&token, left, &connection, &exchange));

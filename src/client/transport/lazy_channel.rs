@@ -9,7 +9,9 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
+use super::channel_identity::{ChannelIdentity, is_same};
 use crate::source::BoxFuture;
+use crate::tls::{ChangingIdentity, PemIdentity};
 
 /// Makes a channel without connecting it.
 pub(crate) type Connect = Box<dyn Fn(&Endpoint) -> Channel + Send + Sync>;
@@ -21,6 +23,7 @@ const STANDSTILL: Duration = Duration::from_secs(1);
 pub(super) struct LazyChannel {
     endpoint: Endpoint,
     connect: Connect,
+    identity: Option<ChannelIdentity>,
     active: ArcSwapOption<ActiveChannel>,
     /// Held while a channel is made, so that only one is.
     making: Mutex<()>,
@@ -29,6 +32,8 @@ pub(super) struct LazyChannel {
 /// A channel, and what is known about it.
 pub(crate) struct ActiveChannel {
     channel: Channel,
+    /// What it shows, if that may change.
+    identity: Option<Arc<PemIdentity>>,
     /// Set when the channel's worker has ended: with its runtime, or by a panic.
     ended: Arc<AtomicBool>,
     /// How many reply heads have arrived.
@@ -46,8 +51,12 @@ struct Pulse {
 }
 
 impl LazyChannel {
-    pub(super) fn new(endpoint: Endpoint, connect: Connect) -> Self {
-        Self { endpoint, connect, active: ArcSwapOption::empty(), making: Mutex::new(()) }
+    pub(super) fn new(endpoint: Endpoint, connect: Connect, identity: Option<ChannelIdentity>) -> Self {
+        Self { endpoint, connect, identity, active: ArcSwapOption::empty(), making: Mutex::new(()) }
+    }
+
+    pub(super) fn identity(&self) -> Option<&dyn ChangingIdentity> {
+        self.identity.as_ref().map(|channel| &*channel.identity)
     }
 
     pub(super) fn get_or_connect(&self) -> Arc<ActiveChannel> {
@@ -58,13 +67,31 @@ impl LazyChannel {
         if let Some(channel) = self.usable() {
             return channel;
         }
-        let channel = Arc::new(ActiveChannel::new(&self.endpoint, &self.connect));
+        let channel = Arc::new(self.make());
         self.active.store(Some(Arc::clone(&channel)));
         channel
     }
 
+    fn make(&self) -> ActiveChannel {
+        let shown = self.identity().and_then(ChangingIdentity::current);
+        match (&self.identity, shown) {
+            (Some(channel), Some(shown)) => {
+                let endpoint = channel.add_to(&self.endpoint, &shown);
+                ActiveChannel::new(&endpoint, &self.connect, Some(shown))
+            }
+            _ => ActiveChannel::new(&self.endpoint, &self.connect, None),
+        }
+    }
+
     fn usable(&self) -> Option<Arc<ActiveChannel>> {
-        self.active.load_full().filter(|channel| !channel.ended.load(Ordering::Relaxed))
+        let is_usable =
+            |channel: &ActiveChannel| !channel.ended.load(Ordering::Relaxed) && self.is_current(channel);
+        self.active.load_full().filter(|channel| is_usable(channel))
+    }
+
+    fn is_current(&self, channel: &ActiveChannel) -> bool {
+        let Some(identity) = self.identity() else { return true };
+        is_same(identity.current().as_ref(), channel.identity.as_ref())
     }
 
     /// Drops `channel`, unless another has replaced it already. Calls in progress keep it until
@@ -78,12 +105,12 @@ impl LazyChannel {
 }
 
 impl ActiveChannel {
-    fn new(endpoint: &Endpoint, connect: &Connect) -> Self {
+    fn new(endpoint: &Endpoint, connect: &Connect, identity: Option<Arc<PemIdentity>>) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let executor = ChannelExecutor { flag: Mutex::new(Some(EndFlag(Arc::clone(&ended)))) };
         let channel = connect(&endpoint.clone().executor(executor));
         let (replies, pulse) = (AtomicU64::new(0), Mutex::new(None));
-        Self { channel, ended, replies, runtime: Handle::current(), pulse }
+        Self { channel, identity, ended, replies, runtime: Handle::current(), pulse }
     }
 
     pub(super) fn channel(&self) -> Channel {

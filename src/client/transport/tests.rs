@@ -16,6 +16,8 @@ use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
 use crate::proto::SignBlobResponse;
+#[cfg(feature = "_tls")]
+use crate::tls::{ChangingIdentity, PemIdentity};
 use crate::{Credentials, ErrorKind, IamCredentialsClient, Token};
 
 const TARGET: &str = "target@project.iam.gserviceaccount.com";
@@ -143,4 +145,59 @@ async fn a_request_is_counted_when_a_connection_sends_it() {
     assert!((2..=4).contains(&error.attempts()), "{}", error.attempts());
     let error = client.sign_blob(TARGET, "").timeout(ms(100)).await.unwrap_err();
     assert_eq!(error.attempts(), 1);
+}
+
+/// An identity that changes at the second look.
+#[cfg(feature = "_tls")]
+#[derive(Default)]
+struct Rotating {
+    looks: AtomicUsize,
+    current: arc_swap::ArcSwapOption<PemIdentity>,
+}
+
+#[cfg(feature = "_tls")]
+impl ChangingIdentity for Rotating {
+    fn refresh(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            if self.looks.fetch_add(1, Ordering::SeqCst) < 2 {
+                let made = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
+                let (certificates, key) = (made.cert.pem().into(), made.signing_key.serialize_pem().into());
+                self.current.store(Some(Arc::new(PemIdentity { certificates, key })));
+            }
+        })
+    }
+
+    fn current(&self) -> Option<Arc<PemIdentity>> {
+        self.current.load_full()
+    }
+}
+
+/// conf: F15
+#[cfg(feature = "_tls")]
+#[tokio::test]
+async fn each_attempt_looks_for_another_certificate_which_gets_a_channel_of_its_own() {
+    let root = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (identity, channels) = (Arc::new(Rotating::default()), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&channels);
+    let client = IamCredentialsClient::builder()
+        .credentials(Credentials::fixed(Token::new("source", None).unwrap()))
+        .endpoint("https://localhost:1")
+        .root_certificates(root.cert.pem())
+        .changing_identity(Some(Arc::clone(&identity) as _))
+        .retry(crate::RetryPolicy::none())
+        .build_over(
+            Some(Box::new(move |endpoint| {
+                count.fetch_add(1, Ordering::SeqCst);
+                endpoint.connect_with_connector_lazy(tower::service_fn(|_: http::Uri| async {
+                    Err::<TokioIo<DuplexStream>, _>(io::Error::other("no network here"))
+                }))
+            })),
+            Box::new(|| 0.5),
+        )
+        .unwrap();
+    for (attempt, expected) in [1, 2, 2, 2].into_iter().enumerate() {
+        client.sign_blob(TARGET, "bytes").await.unwrap_err();
+        assert_eq!(identity.looks.load(Ordering::SeqCst), attempt + 1);
+        assert_eq!(channels.load(Ordering::SeqCst), expected, "after attempt {attempt}");
+    }
 }

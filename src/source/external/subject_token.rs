@@ -72,6 +72,9 @@ pub(crate) enum SubjectTokenKind {
     Executable,
     #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nothing makes one"))]
     Aws,
+    /// A client certificate (X.509).
+    #[cfg_attr(not(feature = "_tls"), expect(dead_code, reason = "nothing makes one"))]
+    Certificate,
     /// A closure in the program.
     Programmatic,
 }
@@ -84,6 +87,7 @@ impl SubjectTokenKind {
             Self::Url => "url",
             Self::Executable => "executable",
             Self::Aws => "aws",
+            Self::Certificate => "x509",
             Self::Programmatic => "programmatic",
         }
     }
