@@ -10,9 +10,7 @@ use tokio::time::Instant;
 use crate::support::accounts::TARGET;
 use crate::support::authority::{Authority, acceptor_for};
 use crate::support::emulator::client_of;
-use crate::support::log_capture::LogCapture;
 use crate::support::proxy::{Login, PASSWORD, Proxy};
-use crate::support::runtime::one_thread;
 use crate::support::scripted_service::fixed;
 use crate::{API, TOKENS, assert_acts_as_target, emulator, impersonation_file};
 
@@ -69,19 +67,11 @@ async fn failure_of(outcome: impl Future<Output = Result<(), Error>>) -> Error {
 }
 
 /// conf: F14
-#[test]
-fn a_proxy_that_requires_a_password_is_a_permanent_error_with_advice() {
-    let log = LogCapture::while_running(|| one_thread().block_on(assert_refusals_are_permanent()));
-    for secret in SECRETS {
-        assert!(!log.text().contains(secret), "{}", log.text());
-    }
-    assert!(log.text().contains("through a proxy"), "{}", log.text());
-}
-
-/// The user and the password, in any form.
-const SECRETS: [&str; 5] = [PASSWORD, "pass%2F", "pass/hidden", "cHJveHktdXNlcj", "proxy-user"];
-
-async fn assert_refusals_are_permanent() {
+#[tokio::test]
+async fn a_proxy_that_requires_a_password_is_a_permanent_error_with_advice() {
+    // The user and the password, in any form. What is logged is another test's concern: it has a
+    // process of its own.
+    const SECRETS: [&str; 5] = [PASSWORD, "pass%2F", "pass/hidden", "cHJveHktdXNlcj", "proxy-user"];
     let emulator = emulator().await;
     let proxy = Proxy::start(emulator.address(), Login::Needed).await;
     for scheme in ["http", "socks5"] {
