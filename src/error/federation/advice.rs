@@ -24,9 +24,7 @@ impl FederationRefusal {
     pub(crate) fn command(&self) -> Option<String> {
         let facts = &self.facts;
         if self.cause == FederationCause::IssuerUnreachable {
-            let url =
-                format!("{}/.well-known/openid-configuration", facts.subject.issuer()?.trim_end_matches('/'));
-            return Some(shell::command(["curl", "-fsS", &shell::operand(&url)]));
+            return facts.discovery();
         }
         let provider = facts.provider.as_ref()?;
         let update = |flag: String| Some(provider.command("update-oidc", &[flag]));
@@ -160,14 +158,22 @@ impl FederationFacts {
         }
     }
 
-    /// The audiences that the provider accepts, and those of the token.
+    /// Returns the command that gets the issuer's discovery document.
+    fn discovery(&self) -> Option<String> {
+        let issuer = self.subject.issuer().filter(|issuer| issuer.starts_with("https://"))?;
+        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        Some(shell::command(["curl", "-fsS", &url]))
+    }
+
+    /// The audiences that the provider accepts, and the first one of the token.
     fn accepted_audiences(&self, provider: &ProviderName) -> Vec<String> {
         let known = self.description.as_ref().map_or(&[][..], |description| description.allowed_audiences());
         let mut accepted = known.to_vec();
         if accepted.is_empty() {
             accepted.push(provider.default_audience());
         }
-        accepted.extend(self.subject.audiences().first().cloned());
+        // A comma would make it several.
+        accepted.extend(self.subject.audiences().first().filter(|audience| !audience.contains(',')).cloned());
         accepted
     }
 

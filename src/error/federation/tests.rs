@@ -137,6 +137,30 @@ fn a_command_keeps_what_the_description_says() {
 
 /// conf: F7
 #[test]
+fn no_claim_adds_a_word_or_a_value_to_a_command() {
+    let words = |claims: &Value, code: &str, text: &str| {
+        let command = refusal(code, text, claims, Some(&provider())).command();
+        command.map(|command| shlex::split(&command).unwrap())
+    };
+    let hostile = "x' || true, $(reboot)\n\u{202e} --member=evil";
+    let audience = with(claims(), "aud", json!(hostile));
+    let command = words(&audience, "invalid_grant", "The audience does not match.").unwrap();
+    assert_eq!(command.last().unwrap(), "--allowed-audiences=https://aud.example");
+    let subject = with(claims(), "sub", json!(hostile));
+    let command = words(&subject, "unauthorized_client", "").unwrap();
+    let condition = command.last().unwrap().split_once(" || assertion.sub == '").unwrap().1;
+    assert!(condition.starts_with(r"x\' || true, $(reboot)\n") && condition.ends_with('\''), "{condition}");
+    for issuer in ["file:///etc/passwd", "-K/etc/curlrc", "http://issuer.example"] {
+        let issuer = with(claims(), "iss", json!(issuer));
+        assert_eq!(
+            words(&issuer, "invalid_grant", "Error connecting to the given credential's issuer."),
+            None
+        );
+    }
+}
+
+/// conf: F7
+#[test]
 fn a_provider_that_cannot_be_used_is_shown_enabled_or_restored() {
     let command = |verb: &str| format!("gcloud iam workload-identity-pools providers {verb} p {FLAGS}");
     let disabled = with(provider(), "disabled", json!(true));
