@@ -72,10 +72,11 @@ impl Service<Request<Body>> for RestService {
         let service = self.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            let message = body.collect().await?.to_bytes().slice(FRAME..);
+            let body = body.collect().await?.to_bytes();
+            let message = body.get(FRAME..).ok_or("the call has no message")?;
             let method = head.uri.path().rsplit('/').next().and_then(RestMethod::named);
             let method = method.ok_or("the API has no such method")?;
-            Ok(match service.exchange(method, &message, &head.headers).await? {
+            Ok(match service.exchange(method, message, &head.headers).await? {
                 Ok(message) => success(&message),
                 Err(status) => status.into_http(),
             })

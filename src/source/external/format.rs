@@ -103,6 +103,11 @@ impl<'de> Visitor<'de> for FieldOfObject<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use serde_json::Value;
+
     use super::*;
 
     fn json() -> TokenFormat {
@@ -156,4 +161,43 @@ mod tests {
         }
         assert!(TokenFormat::Text.read(b"hidden\xff").unwrap_err().contains("UTF-8"));
     }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+        /// conf: F1, F2
+        #[test]
+        fn a_token_is_what_another_reader_of_json_finds(pieces in collection::vec(select(PIECES), 0..12)) {
+            let text = pieces.concat();
+            let found: Option<Value> = serde_json::from_str(&text).ok();
+            let value = found.as_ref().and_then(|json| json.as_object()?.get("value")?.as_str());
+            match json().read(text.as_bytes()) {
+                Ok(token) => prop_assert_eq!(Some(token.secret()), value.map(str::trim_ascii), "{}", text),
+                Err(error) => {
+                    prop_assert!(!error.contains("hidden"), "{}: {}", text, error);
+                    // The only text that just the other reader takes names the field twice.
+                    let is_whole = value.is_some_and(|value| !value.trim_ascii().is_empty());
+                    prop_assert!(!is_whole || text.matches("\"value\"").count() > 1, "{}: {}", text, error);
+                }
+            }
+        }
+    }
+
+    const PIECES: &[&str] = &[
+        "{",
+        "}",
+        "{",
+        "}",
+        "\"value\":",
+        "\"hidden\"",
+        "\"value\":\"hidden\"",
+        ",",
+        "\"other\":",
+        "[",
+        "]",
+        " ",
+        "7",
+        "null",
+        "\" \"",
+    ];
 }
