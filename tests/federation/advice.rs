@@ -119,6 +119,11 @@ async fn a_missing_grant_of_a_federated_identity_is_that_of_workload_identity_us
         assert!(hint.contains(&command), "{hint}");
         world.run(&command);
         assert!(acting.diagnose(Operation::AccessToken).await.unwrap().is_allowed(), "{command}");
+        // Who the member is doesn't matter for an account that doesn't exist.
+        let nobody = client.impersonate("nobody@project.iam.gserviceaccount.com");
+        let diagnosis = nobody.diagnose(Operation::AccessToken).await.unwrap();
+        assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::UnknownAccount), "{diagnosis}");
+        assert!(!diagnosis.to_string().contains("likely"), "{diagnosis}");
     }
 }
 

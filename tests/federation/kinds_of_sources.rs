@@ -1,6 +1,7 @@
 //! Each kind of source, and everything that it is good for: access tokens, ID tokens, signatures, subjects, pools and
 //! downscoped tokens. The test's name says which kind it is about.
 
+use gcp_iam_credentials::downscope::{AccessBoundary, AccessRule};
 use gcp_iam_credentials::emulator::{Emulator, ExternalAccountFile, Policy, SubjectTokenSource};
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use gcp_iam_credentials::{Credentials, Error, IamCredentialsClient, ImpersonationPool};
@@ -49,7 +50,8 @@ async fn start() -> Emulator {
 /// Checks everything that `source` is good for.
 async fn check(emulator: &Emulator, source: Credentials) {
     let token = source.token().await.unwrap_or_else(|error| panic!("access token: {error:#}"));
-    assert!(emulator.verify_access_token(token.secret()).is_some());
+    let principal = emulator.verify_access_token(token.secret()).unwrap().principal().to_owned();
+    check_downscoped(emulator, &source, &principal).await;
 
     let builder = IamCredentialsClient::builder().credentials(source).endpoint(emulator.endpoint());
     let client = builder.build().unwrap();
@@ -69,6 +71,16 @@ async fn check(emulator: &Emulator, source: Credentials) {
         check_owner(emulator, &pool.impersonate(account).access_token([CLOUD_PLATFORM]).unwrap(), account)
             .await;
     }
+}
+
+async fn check_downscoped(emulator: &Emulator, source: &Credentials, principal: &str) {
+    let rule = AccessRule::bucket("files").role("roles/storage.objectViewer").folder("customer-1");
+    let builder = Credentials::builder().token_url(format!("{}/v1/token", emulator.endpoint()));
+    let narrow = builder.downscope(source, AccessBoundary::new().rule(rule)).unwrap();
+    let token = narrow.token().await.unwrap_or_else(|error| panic!("downscoped: {error:#}"));
+    let verified = emulator.verify_access_token(token.secret()).unwrap();
+    assert_eq!(verified.principal(), principal);
+    assert!(verified.access_boundary().unwrap().contains("objects/customer-1/"), "{verified:?}");
 }
 
 async fn check_owner(emulator: &Emulator, acting: &Credentials, account: &str) {

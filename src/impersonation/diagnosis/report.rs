@@ -126,7 +126,7 @@ impl fmt::Display for Diagnosis {
             write!(f, "{}. {hop}", index + 1)?;
             match hop.command() {
                 Some(command) if hop.is_failure() => {
-                    let likely = if hop.is_principal_likely { LIKELY } else { "" };
+                    let likely = if hop.is_member_likely() { LIKELY } else { "" };
                     write!(f, "\n   fix: {command}{likely}")?;
                 }
                 Some(command) => write!(f, "\n   or, if that doesn't help: {command}")?,
@@ -185,6 +185,11 @@ impl DiagnosedHop {
     /// [candidates](Diagnosis::candidates).
     pub fn command(&self) -> Option<String> {
         self.cause.as_ref()?.command(&self.account, &self.member())
+    }
+
+    /// Returns whether the command names a member that may be another one.
+    fn is_member_likely(&self) -> bool {
+        self.is_principal_likely && matches!(self.finding, Finding::MissingRole { .. })
     }
 
     /// Returns the principal as IAM policies name it.
