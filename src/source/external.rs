@@ -24,7 +24,7 @@ use tokio::time::Instant;
 #[cfg(feature = "aws")]
 pub(crate) use self::aws::{AwsSource, MetadataServer, VerificationUrl};
 #[cfg(feature = "_tls")]
-pub(crate) use self::certificate::{CertificateFiles, CertificateSource, ClientCertificate};
+pub(crate) use self::certificate::{CertificateFiles, CertificateSource, ClientCertificate, is_path};
 pub(crate) use self::executable::{ExecutableSource, Running};
 pub(crate) use self::file::FileSource;
 pub(crate) use self::format::TokenFormat;

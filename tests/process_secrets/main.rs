@@ -14,6 +14,7 @@ mod support;
 
 mod acting;
 mod calls;
+mod certificates;
 mod credential_files;
 mod emulator_pages;
 mod federation;
@@ -30,7 +31,7 @@ use shown::Shown;
 use support::log_capture::LogCapture;
 
 /// What must be in the log: otherwise it proves nothing.
-const EXPECTED_IN_LOG: [&str; 11] = [
+const EXPECTED_IN_LOG: [&str; 12] = [
     "TRACE h2::",
     "TRACE hyper",
     "gcp_iam_credentials::",
@@ -41,6 +42,7 @@ const EXPECTED_IN_LOG: [&str; 11] = [
     "the token endpoint returned no token",
     "gcp_auth returned no token",
     "token fetched",
+    "the client certificate is incomplete",
     "a request to the emulator",
 ];
 
@@ -66,6 +68,7 @@ fn no_secret_is_shown_or_logged_anywhere() {
             credential_files::run(&scene),
             acting::run(&scene),
             federation::run(&scene),
+            certificates::run(&scene),
             grants::run(&scene),
             emulator_pages::run(&scene),
         );

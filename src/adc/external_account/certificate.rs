@@ -13,7 +13,7 @@ use crate::adc::settings::Settings;
 use crate::credentials::Network;
 use crate::http_client::HttpClient;
 use crate::source::external::{
-    CertificateFiles, CertificateSource, ClientCertificate, ExternalAccount, SubjectTokenSource,
+    CertificateFiles, CertificateSource, ClientCertificate, ExternalAccount, SubjectTokenSource, is_path,
 };
 use crate::sts_protocol::CERTIFICATE_TYPE;
 
@@ -103,9 +103,9 @@ impl Reader {
 
     /// Reads where the certificate is. The config must exist, and the files that it names needn't yet.
     fn certificate_files(&self, fields: Fields<'_>) -> Result<CertificateFiles, Error> {
-        let location = fields.optional_text(LOCATION)?;
+        let location = optional_path(fields, LOCATION)?;
         let (config, field) = match (fields.flag(USE_DEFAULT)?, location) {
-            (false, Some(location)) => (location.into(), LOCATION),
+            (false, Some(location)) => (location, LOCATION),
             (true, None) => (self.default_config(fields)?, USE_DEFAULT),
             (true, Some(_)) => {
                 let expectation = format!("must not be set if `{USE_DEFAULT}` is true");
@@ -116,7 +116,7 @@ impl Reader {
                 return Err(fields.invalid(LOCATION, expectation));
             }
         };
-        let trust_chain = fields.optional_text(TRUST_CHAIN)?.map(PathBuf::from);
+        let trust_chain = optional_path(fields, TRUST_CHAIN)?;
         let files = CertificateFiles { config, trust_chain };
         files.check_config().map_err(|problem| fields.locate(problem.into_invalid(field)))?;
         Ok(files)
@@ -130,5 +130,12 @@ impl Reader {
             let advice = format!("set the variable {} to the certificate config", VARIABLES[0]);
             fields.invalid(USE_DEFAULT, expectation).fix_by(advice)
         })
+    }
+}
+
+fn optional_path(fields: Fields<'_>, field: &'static str) -> Result<Option<PathBuf>, Error> {
+    match fields.optional_text(field)? {
+        Some(text) if !is_path(text) => Err(fields.invalid(field, "must be a path")),
+        path => Ok(path.map(PathBuf::from)),
     }
 }

@@ -119,6 +119,11 @@ fn each_field_of_a_certificate_is_checked_before_anything_is_sent() {
         (json!({"certificate_config_location": "/missing/config.json"}), LOCATION),
         (json!({"certificate_config_location": std::env::temp_dir()}), LOCATION),
         (both, LOCATION),
+        (json!({"certificate_config_location": "-----BEGIN PRIVATE KEY-----\nhidden\n"}), LOCATION),
+        (
+            json!({"certificate_config_location": config, "trust_chain_path": "-----BEGIN\nhidden"}),
+            "credential_source.certificate.trust_chain_path",
+        ),
         (
             json!({"certificate_config_location": config, "trust_chain_path": ["hidden"]}),
             "credential_source.certificate.trust_chain_path",
@@ -154,6 +159,10 @@ fn a_config_that_names_no_files_is_refused_with_its_path_and_field() {
         ),
         (
             r#"{"cert_configs": {"workload": {"cert_path": "c", "key_path": ""}}}"#,
+            "field cert_configs.workload.key_path",
+        ),
+        (
+            r#"{"cert_configs": {"workload": {"cert_path": "c", "key_path": "-----BEGIN\nhidden"}}}"#,
             "field cert_configs.workload.key_path",
         ),
         (&huge, "more than 1048576 bytes"),

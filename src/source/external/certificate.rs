@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(crate) use self::files::CertificateFiles;
+pub(crate) use self::named_file::is_path;
 pub(crate) use self::rotation::ClientCertificate;
 use super::{SubjectToken, SubjectTokenKind, SubjectTokenSource};
 use crate::Error;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::named_file::{NamedFile, Problem};
+use super::named_file::{NamedFile, Problem, is_path};
 
 const CERTIFICATE: &str = "cert_configs.workload.cert_path";
 const KEY: &str = "cert_configs.workload.key_path";
@@ -25,7 +25,7 @@ impl CertificateConfig {
         })?;
         let path = |field: &str| {
             let value = field.split('.').try_fold(&config, |value, name| value.get(name));
-            let path = value.and_then(Value::as_str).filter(|path| !path.is_empty());
+            let path = value.and_then(Value::as_str).filter(|path| is_path(path));
             let problem = || file.problem(&format!("must have a path in the field {field}"));
             path.map(PathBuf::from).ok_or_else(problem)
         };

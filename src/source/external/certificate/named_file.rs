@@ -9,6 +9,12 @@ use crate::Error;
 /// Far more than a chain of certificates needs, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
+/// Returns whether a text can be a path. Errors show paths, and a key that is at the place of its path
+/// has several lines.
+pub(crate) fn is_path(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_control)
+}
+
 /// A file, and the field that names it.
 #[derive(Clone, Copy)]
 pub(super) struct NamedFile<'a> {
