@@ -101,6 +101,17 @@ impl Grant<'static> {
         refresh_token: "1//0g-hidden-refresh-token",
         scope: None,
     };
+
+    /// An exchange whose secrets contain `hidden`.
+    pub(super) const HIDDEN_EXCHANGE: Self = Self::TokenExchange(TokenExchange {
+        audience: "",
+        scope: "",
+        subject_token: "ya29.hidden-subject-token",
+        subject_token_type: ACCESS_TOKEN_TYPE,
+        options: "",
+        client: Some(ClientAuthentication { id: "id", secret: "hidden-client-secret" }),
+        api_client: None,
+    });
 }
 
 impl<'a> Grant<'a> {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 
+use super::refusal::UNREACHABLE_ISSUER;
 use super::*;
 use crate::http_client::Reply;
 use crate::properties::{assert_is_plain, lines, shown};
@@ -18,16 +19,23 @@ pub fn token_replies(data: &[u8]) {
     let status = number(status).and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
     let status = status.unwrap_or(StatusCode::OK);
     let retry_after = number(retry_after).map(Duration::from_secs);
-    let sent = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     // Only the fields that matter must be sound. What the rest contains is of no interest.
     let value: Option<Value> = serde_json::from_str(&String::from_utf8_lossy(body)).ok();
 
-    let reply = Reply::new(status, Bytes::copy_from_slice(body));
-    let reply = match retry_after {
-        Some(wait) => reply.with_retry_after(wait),
-        None => reply,
-    };
-    match reply.into_granted("host.test", Grant::HIDDEN, sent) {
+    for grant in [Grant::HIDDEN, Grant::HIDDEN_EXCHANGE] {
+        let reply = Reply::new(status, Bytes::copy_from_slice(body));
+        let reply = match retry_after {
+            Some(wait) => reply.with_retry_after(wait),
+            None => reply,
+        };
+        holds_for_a_reply(reply, grant, value.clone());
+    }
+}
+
+fn holds_for_a_reply(reply: Reply, grant: Grant<'_>, value: Option<Value>) {
+    let status = reply.status;
+    let sent = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    match reply.into_granted("host.test", grant, sent) {
         Ok(Granted { token, .. }) => {
             let Some(value) = value else { return assert!(status.is_success()) };
             assert!(status.is_success() && value["access_token"].as_str() == Some(token.secret()), "{value}");
@@ -35,25 +43,28 @@ pub fn token_replies(data: &[u8]) {
             let stated = value["expires_in"].to_string().replace('"', "").parse::<u64>().ok();
             assert_eq!(seconds.map(|time| time.as_secs()).filter(|seconds| *seconds > 0), stated, "{value}");
         }
-        Err(failed) => holds_for_a_failure(&failed, status, value.unwrap_or_default()),
+        Err(failed) => holds_for_a_failure(&failed, grant, status, value.unwrap_or_default()),
     }
 }
 
-fn holds_for_a_failure(failed: &AttemptError, status: StatusCode, body: Value) {
+fn holds_for_a_failure(failed: &AttemptError, grant: Grant<'_>, status: StatusCode, body: Value) {
     let AttemptError { error, retry } = failed;
     assert_is_plain(&error.to_string());
-    assert_shares_nothing_secret(&shown(error));
+    assert_shares_nothing_secret(&shown(error), grant);
     let transient_codes = ["internal_failure", "server_error", "temporarily_unavailable"];
     let passes = status.is_server_error()
         || matches!(status.as_u16(), 408 | 429)
-        || body["error"].as_str().is_some_and(|code| transient_codes.contains(&code));
+        || body["error"]
+            .as_str()
+            .is_some_and(|code| transient_codes.contains(&code) || grant.is_over_quota(code))
+        || body["error_description"].as_str().is_some_and(|text| text.contains(UNREACHABLE_ISSUER));
     assert_eq!(error.is_transient(), passes && !status.is_success(), "{status} {body}: {error:?}");
     assert!(error.is_transient() || *retry == Retry::Never, "{error:?}");
 }
 
 /// No eight bytes in a row are from a secret of the grant.
-fn assert_shares_nothing_secret(text: &str) {
-    for secret in Grant::HIDDEN.secrets() {
+fn assert_shares_nothing_secret(text: &str, grant: Grant<'_>) {
+    for secret in grant.secrets() {
         let mut parts = (0..secret.len().saturating_sub(7)).map(|at| &secret[at..at + 8]);
         assert!(!parts.any(|part| text.contains(part)), "{text}");
     }

@@ -15,7 +15,7 @@ use crate::http_client::Reply;
 const TRANSIENT_CODES: [&str; 3] = ["internal_failure", "server_error", "temporarily_unavailable"];
 
 /// How the Security Token Service says that it can't check a subject token now.
-const UNREACHABLE_ISSUER: &str = "connecting to the given credential's issuer";
+pub(super) const UNREACHABLE_ISSUER: &str = "connecting to the given credential's issuer";
 
 /// The longest code and the longest description that errors show, in bytes.
 const MAX_CODE: usize = 64;
@@ -34,6 +34,8 @@ pub(super) struct Refusal {
     code: Option<String>,
     /// OAuth's `error_description`.
     description: Option<String>,
+    /// Whether the issuer of a subject token can't be reached. That passes.
+    is_issuer_away: bool,
     is_html: bool,
 }
 
@@ -60,12 +62,14 @@ impl Refusal {
         let is_safe = |text: &&str| !secrets.iter().any(|secret| shares_part(text, secret));
         let code = text(&body.error).filter(|code| is_code(code)).filter(is_safe);
         let description = text(&body.error_description).map(str::trim);
+        let is_issuer_away = description.is_some_and(|text| text.contains(UNREACHABLE_ISSUER));
         let description = description.filter(|text| is_plain_text(text)).filter(is_safe);
         Self {
             status: reply.status,
             retry_after: reply.retry_after(),
             code: code.map(str::to_owned),
             description: description.map(str::to_owned),
+            is_issuer_away,
             is_html: reply.is_html(),
         }
     }
@@ -94,11 +98,9 @@ impl Refusal {
     }
 
     fn class(&self, grant: Grant<'_>) -> Class {
-        let is_unreachable =
-            self.description.as_deref().is_some_and(|text| text.contains(UNREACHABLE_ISSUER));
         let has_transient_code = self.code.as_deref().is_some_and(|code| TRANSIENT_CODES.contains(&code));
         match self.status {
-            _ if has_transient_code || is_unreachable => Class::Transient,
+            _ if has_transient_code || self.is_issuer_away => Class::Transient,
             _ if self.code.as_deref().is_some_and(|code| grant.is_over_quota(code)) => Class::Busy,
             StatusCode::REQUEST_TIMEOUT => Class::Transient,
             StatusCode::TOO_MANY_REQUESTS => Class::Busy,
