@@ -188,7 +188,7 @@ fn assert_shows_no_key(error: &Error, key: &str) {
 /// conf: F15
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_exchanged_certificate_is_the_shown_one_while_others_replace_the_files() {
-    const EXCHANGES: usize = 30;
+    const CERTIFICATES: usize = 8;
     let services = Services::start(3600).await;
     services.write("chain.pem", &services.authority.pem());
     services.rotate();
@@ -199,18 +199,16 @@ async fn the_exchanged_certificate_is_the_shown_one_while_others_replace_the_fil
         let (folder, end) = (services.folder.path().to_owned(), Arc::clone(&is_enough));
         move || rotate_until(&end, &pairs, &folder)
     });
-    let mut exchanges = 0;
-    while exchanges < EXCHANGES {
+    // Each new certificate is shown on a new connection.
+    while services.sts_front.shown().len() < CERTIFICATES {
         // Not every exchange finds a complete pair in time.
         if credentials.refresh().await.is_ok() {
             let leaf = services.exchanged().remove(0);
             assert_eq!(services.sts_front.shown().last(), Some(&leaf));
-            exchanges += 1;
         }
     }
     is_enough.store(true, Ordering::Relaxed);
     writer.join().unwrap();
-    assert!(services.sts_front.shown().len() > 3, "new certificates were shown on new connections");
 }
 
 /// Replaces one file after the other.
@@ -225,6 +223,6 @@ fn rotate_until(end: &AtomicBool, pairs: &[(String, String)], folder: &Path) {
             std::fs::write(folder.join(name), content).unwrap();
             std::thread::sleep(Duration::from_millis(2));
         }
-        std::thread::sleep(Duration::from_millis(15));
+        std::thread::sleep(Duration::from_millis(30));
     }
 }
