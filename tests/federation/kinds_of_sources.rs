@@ -7,6 +7,10 @@ use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use gcp_iam_credentials::{Credentials, Error, IamCredentialsClient, ImpersonationPool};
 use serde_json::{Value, json};
 
+use crate::support::authority::{Authority, acceptor_for};
+use crate::support::mutual_tls::MutualTls;
+use crate::support::token_server::{Answer, TokenServer};
+
 const POOL: &str = "projects/12/locations/global/workloadIdentityPools/ci";
 const WORKFORCE: &str = "locations/global/workforcePools/staff";
 const KEY: &str = "key@shop.iam.gserviceaccount.com";
@@ -165,6 +169,37 @@ async fn a_federated_identity_of_aws() {
     for source in [SubjectTokenSource::Aws, SubjectTokenSource::AwsImdsV1] {
         check(&emulator, external(&emulator, "vm", &ExternalAccountFile::new().source(source))).await;
     }
+}
+
+/// conf: F9, F15
+#[tokio::test]
+async fn a_federated_identity_with_a_certificate() {
+    let emulator = start().await;
+    let authority = Authority::new();
+    // The emulator knows no certificates: this token service gives a token of another identity in the pool.
+    let token = external(&emulator, "job", &ExternalAccountFile::new()).token().await.unwrap();
+    let reply = json!({"access_token": token.secret(), "expires_in": 3600, "token_type": "Bearer"});
+    let sts = TokenServer::start([Answer::body(200, &reply.to_string())]).await;
+    let front = acceptor_for(&authority, "localhost", Some(&authority), &[b"http/1.1"]);
+    let front = MutualTls::start(sts.address(), front).await;
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key, config] =
+        ["cert.pem", "key.pem", "config.json"].map(|name| folder.path().join(name));
+    let (certificate_pem, key_pem) = authority.issue("client");
+    std::fs::write(&certificate, certificate_pem).unwrap();
+    std::fs::write(&key, key_pem).unwrap();
+    let files = json!({"cert_configs": {"workload": {"cert_path": certificate, "key_path": key}}});
+    std::fs::write(&config, files.to_string()).unwrap();
+    let file = json!({
+        "type": "external_account",
+        "audience": format!("//iam.googleapis.com/{POOL}/providers/x509"),
+        "subject_token_type": "urn:ietf:params:oauth:token-type:mtls",
+        "token_url": front.url("/v1/token"),
+        "credential_source": {"certificate": {"certificate_config_location": config}},
+    });
+    let builder = Credentials::builder().root_certificates(authority.pem());
+    check(&emulator, builder.json(&file.to_string()).unwrap()).await;
+    assert_eq!(front.shown().len(), 1, "one exchange");
 }
 
 /// conf: F5, F9
