@@ -70,7 +70,7 @@ pub use self::control::handle::{
 };
 pub use self::faults::{DEFAULT_FAULT_MESSAGE, Fault, FaultId, InvalidShare, PlatformFault, StatusFault};
 /// The language of conditions, for tests of what writes conditions.
-#[cfg(test)]
+#[cfg(all(test, feature = "credential-files", feature = "_tls"))]
 pub(crate) use self::iam::federation::cel;
 pub use self::iam::policy::{
     DEFAULT_AWS_REGION, DisabledAccount, ExternalAccount, IdentityProvider, Member, MiddleHop, Policy,

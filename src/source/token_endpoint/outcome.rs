@@ -89,7 +89,8 @@ fn whole_seconds(value: &Value) -> Option<Duration> {
 mod tests {
     use http::StatusCode;
 
-    use super::super::{Retry, TokenExchange};
+    use super::super::Retry;
+    use super::super::grant::TokenExchange;
     use super::*;
     use crate::sts_protocol::{ACCESS_TOKEN_TYPE, JWT_TYPES};
 

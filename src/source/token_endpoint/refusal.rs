@@ -157,7 +157,7 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::super::TokenExchange;
+    use super::super::grant::TokenExchange;
     use super::*;
     use crate::sts_protocol::AWS_TYPE;
 
