@@ -4,6 +4,8 @@ use gcp_iam_credentials::{Credentials, Error};
 use serde_json::{Value, json};
 
 use crate::Scene;
+#[cfg(unix)]
+use crate::child;
 use crate::support::federation::{AUDIENCE, JWT};
 use crate::support::token_server::{Answer, TokenServer};
 
@@ -190,17 +192,15 @@ async fn broken(scene: &Scene, secrets: &FederationSecrets, sts: &TokenServer) {
     }
 }
 
-/// The variables that tell [`child`] its file, and the command its secret.
+/// The variables that tell [`of_a_command`] its file, and the command its secret.
 #[cfg(unix)]
 const FILE: &str = "FILE_FOR_TESTS";
 #[cfg(unix)]
 const SECRET: &str = "SECRET_OF_COMMAND";
 
-/// Runs [`child`] with commands that print a secret.
+/// Runs [`of_a_command`] with commands that print a secret.
 #[cfg(unix)]
 fn commands(scene: &Scene) {
-    use std::process::Command;
-
     let secret = scene.secrets.token("output of a command");
     scene.secrets.used("output of a command");
     let folder = tempfile::tempdir().unwrap();
@@ -221,30 +221,15 @@ fn commands(scene: &Scene) {
             "credential_source": {"executable": {"command": command}},
         });
         std::fs::write(&path, file.to_string()).unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["federation::child", "--exact", "--ignored", "--nocapture"]);
+        let mut child = child::command("federation::of_a_command");
         child.env(SECRET, &secret).env(FILE, &path).env("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1");
-        let output = child.output().unwrap();
-        let (out, log) =
-            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-        assert!(output.status.success() && log.contains("gcp_iam_credentials"), "{out} {log}");
-        scene.shown.text("command", out);
-        scene.shown.text("command", log);
+        child::run(scene, "command", child);
     }
 }
 
 #[cfg(unix)]
 #[test]
 #[ignore = "another test runs it as a child process"]
-fn child() {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::stderr).init();
-    let shown = crate::Shown::default();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let credentials = Credentials::from_file(std::env::var_os(FILE).unwrap()).unwrap();
-        shown.credentials("command", &credentials);
-        let outcome = tokio::time::timeout(std::time::Duration::from_secs(20), credentials.token()).await;
-        shown.outcome("command", outcome.expect("an outcome in time"));
-    });
-    shown.each(|place, text| println!("{place}: {text}"));
+fn of_a_command() {
+    child::show("command", &Credentials::from_file(std::env::var_os(FILE).unwrap()).unwrap());
 }

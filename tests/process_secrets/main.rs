@@ -15,6 +15,7 @@ mod support;
 mod acting;
 mod calls;
 mod certificates;
+mod child;
 mod credential_files;
 mod emulator_pages;
 mod federation;

@@ -7,6 +7,8 @@ use gcp_iam_credentials::source::{BoxFuture, FetchReason, FetchRequest, TokenSou
 use gcp_iam_credentials::{Credentials, Error, IamCredentialsClient, Token, scopes};
 
 use crate::Scene;
+#[cfg(unix)]
+use crate::child;
 use crate::support::proxy::{Login, Proxy};
 use crate::support::token_server::{Answer, TokenServer};
 
@@ -116,15 +118,14 @@ async fn gcp_auth(scene: &Scene) {
     }
 }
 
-/// The variable that tells [`child`] its secret.
+/// The variable that tells [`of_gcloud`] its secret.
 #[cfg(unix)]
 const SECRET: &str = "SECRET_OF_GCLOUD";
 
-/// Runs [`child`] with a `gcloud` that prints a secret, and one that fails after it has printed it.
+/// Runs [`of_gcloud`] with a `gcloud` that prints a secret, and one that fails after it has printed it.
 #[cfg(unix)]
 fn gcloud(scene: &Scene) {
     use std::os::unix::fs::PermissionsExt;
-    use std::process::Command;
 
     let secret = scene.secrets.token("token of gcloud");
     for script in [
@@ -136,41 +137,25 @@ fn gcloud(scene: &Scene) {
         let program = folder.path().join("gcloud");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["sources::child", "--exact", "--ignored", "--nocapture"]).env_clear();
-        command.env(SECRET, &secret).env("PATH", folder.path()).env("HOME", folder.path());
+        let mut command = child::command("sources::of_gcloud");
+        command.env_clear().env(SECRET, &secret).env("PATH", folder.path()).env("HOME", folder.path());
         // Nothing answers there.
         command.env("GCE_METADATA_HOST", "127.0.0.1:9");
         if let Some(value) = std::env::var_os("LD_LIBRARY_PATH") {
             command.env("LD_LIBRARY_PATH", value);
         }
-        let output = command.output().unwrap();
-        let (out, log) =
-            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-        assert!(output.status.success() && log.contains("gcp_iam_credentials"), "{out} {log}");
-        if out.contains("the token is the secret") {
+        if child::run(scene, "gcloud", command).contains("the token is the secret") {
             scene.secrets.used("token of gcloud");
         }
-        scene.shown.text("gcloud", out);
-        scene.shown.text("gcloud", log);
     }
 }
 
 #[cfg(unix)]
 #[test]
 #[ignore = "another test runs it as a child process"]
-fn child() {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::stderr).init();
-    let shown = crate::Shown::default();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let credentials = Credentials::application_default().unwrap();
-        shown.credentials("gcloud", &credentials);
-        if let Some(token) = shown.outcome("gcloud", credentials.token().await) {
-            assert_eq!(token.secret(), std::env::var(SECRET).unwrap());
-            println!("the token is the secret");
-        }
-        shown.credentials("gcloud", &credentials);
-    });
-    shown.each(|place, text| println!("{place}: {text}"));
+fn of_gcloud() {
+    if let Some(token) = child::show("gcloud", &Credentials::application_default().unwrap()) {
+        assert_eq!(token.secret(), std::env::var(SECRET).unwrap());
+        println!("the token is the secret");
+    }
 }
