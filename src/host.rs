@@ -16,6 +16,25 @@ use crate::Error;
 /// The domain of the public Google Cloud.
 pub(crate) const DEFAULT_UNIVERSE: &str = "googleapis.com";
 
+/// Reads the URL of a server that gets requests: https, or http on this machine. Errors name `field`.
+pub(crate) fn server_url(text: &str, field: &'static str) -> Result<Uri, Error> {
+    let uri = url_with_host(text, field)?;
+    match uri.scheme_str() {
+        Some("https") => Ok(uri),
+        Some("http") if is_loopback(&uri) => Ok(uri),
+        _ => Err(Error::invalid(field, "must start with https:// (or http:// on loopback)")),
+    }
+}
+
+/// Reads a URL with any scheme. Errors name `field`.
+pub(crate) fn url_with_host(text: &str, field: &'static str) -> Result<Uri, Error> {
+    let uri: Uri = text.parse().map_err(|_| Error::invalid(field, "must be a URL"))?;
+    match uri.host() {
+        None | Some("") => Err(Error::invalid(field, "must be a URL with a host")),
+        Some(_) => Ok(uri),
+    }
+}
+
 /// Returns scheme and authority of a server's URL. Errors name `field`.
 pub(crate) fn origin(text: &str, field: &'static str) -> Result<Uri, Error> {
     let invalid = |expectation: &'static str| Error::invalid(field, expectation);

@@ -30,7 +30,7 @@ const METADATA_SERVER: &str = "metadata.google.internal";
 /// The port that a URL without one means, for SOCKS.
 const SOCKS_PORT: u16 = 1080;
 
-/// Where a program's proxies come from.
+/// The setting that names a program's proxies.
 #[derive(Clone, Default)]
 pub(crate) enum ProxyChoice {
     /// The environment's variables.

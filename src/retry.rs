@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tonic::Code;
 
 use crate::{Error, ErrorKind};
@@ -193,6 +194,19 @@ impl RetryState {
         self.bound = scaled(self.bound, self.policy.multiplier).min(self.policy.max_backoff);
         let wait = wait.max(server_delay.unwrap_or_default());
         (wait.saturating_add(LEAST_TIME) <= left).then_some(wait)
+    }
+
+    /// Waits until the next attempt may begin, and counts it. Returns `false` at once if there is none:
+    /// the policy allows no more, or it would have no time before `deadline`.
+    pub(crate) async fn wait(&mut self, server_delay: Option<Duration>, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.backoff(random_fraction(), server_delay, left) {
+            Some(wait) if self.begin_attempt() => {
+                sleep(wait).await;
+                true
+            }
+            _ => false,
+        }
     }
 }
 

@@ -116,21 +116,29 @@ impl Reader {
     }
 
     fn sts_endpoint(&self, fields: Fields<'_>, universe: &str) -> Result<TokenEndpoint, Error> {
-        let trust = &self.settings.trust;
-        let check = |url: &str, field| {
-            trust.check_service_url(url, field, Service::Sts).map_err(|error| fields.locate(error))
-        };
-        if let Some(url) = fields.optional_text(TOKEN_INFO_URL)? {
-            check(url, TOKEN_INFO_URL)?;
-        }
+        self.sts_url(fields, TOKEN_INFO_URL)?;
         let host = match self.shows_certificate() {
             true => Service::Sts.mtls_host(universe),
             false => Service::Sts.host(universe),
         };
         let usual = format!("https://{host}{TOKEN_PATH}");
-        let url = fields.optional_text(TOKEN_URL)?.unwrap_or(&usual);
-        check(url, TOKEN_URL)?;
+        // The universe has been checked.
+        let url = self.sts_url(fields, TOKEN_URL)?.unwrap_or(&usual);
         TokenEndpoint::new(&self.settings.http, url, TOKEN_URL).map_err(|error| fields.locate(error))
+    }
+
+    /// Returns a URL of the Security Token Service, which may be missing.
+    pub(super) fn sts_url<'a>(
+        &self,
+        fields: Fields<'a>,
+        field: &'static str,
+    ) -> Result<Option<&'a str>, Error> {
+        let url = fields.optional_text(field)?;
+        if let Some(url) = url {
+            let checked = self.settings.trust.check_service_url(url, field, Service::Sts);
+            checked.map_err(|error| fields.locate(error))?;
+        }
+        Ok(url)
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use super::credential_file::Fields;
 use super::external_account::client;
 use super::reader::{Purpose, Reader};
-use crate::host::Service;
 use crate::source::external::OauthClient;
 use crate::source::token_endpoint::TokenEndpoint;
 use crate::source::{FixedToken, SourceInfo, WorkforceUserSource};
@@ -66,16 +65,6 @@ impl Reader {
                 Ok(SignIn { endpoint, client, refresh_token })
             }
         })
-    }
-
-    /// Returns a URL of the Security Token Service.
-    fn sts_url<'a>(&self, fields: Fields<'a>, field: &'static str) -> Result<Option<&'a str>, Error> {
-        let url = fields.optional_text(field)?;
-        if let Some(url) = url {
-            let checked = self.settings.trust.check_service_url(url, field, Service::Sts);
-            checked.map_err(|error| fields.locate(error))?;
-        }
-        Ok(url)
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct FederationFacts {
     /// `None` if the file's audience isn't the name of a provider.
     pub(crate) provider: Option<ProviderName>,
     pub(crate) subject: SubjectFacts,
-    /// Where the subject token comes from, such as `the file /var/run/token`.
+    /// The source of the subject token, such as `the file /var/run/token`.
     pub(crate) origin: String,
     /// The provider's configuration, if the program has it.
     pub(crate) description: Option<ProviderDescription>,

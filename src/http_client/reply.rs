@@ -20,6 +20,14 @@ impl Reply {
         seconds.trim().parse().ok().map(Duration::from_secs)
     }
 
+    /// Returns whether a later request may succeed, as after a reply of a server that is overloaded or
+    /// broken.
+    #[cfg_attr(not(feature = "credential-files"), allow(dead_code, reason = "nothing gets a reply"))]
+    pub(crate) fn is_transient_failure(&self) -> bool {
+        self.status.is_server_error()
+            || matches!(self.status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+    }
+
     /// Returns whether the body looks like a page for people, as a proxy sends it.
     pub(crate) fn is_html(&self) -> bool {
         self.body.trim_ascii_start().first() == Some(&b'<')

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::grant::Grant;
 #[cfg(feature = "credential-files")]
@@ -22,7 +22,6 @@ pub(crate) use self::outcome::Granted;
 pub(super) use self::refusal::{is_code, is_plain_text};
 use crate::host;
 use crate::http_client::{HttpClient, SendError};
-use crate::retry::random_fraction;
 use crate::{Error, RetryPolicy, Token};
 
 /// Google's token endpoint.
@@ -55,19 +54,13 @@ impl TokenEndpoint {
     /// `InvalidInput` that names `field`: `url` isn't a URL, it is plain http to another machine, or
     /// this build has no HTTP client for it.
     pub(crate) fn new(http: &HttpClient, url: &str, field: &'static str) -> Result<Self, Error> {
-        let uri = parse(url, field)?;
-        match uri.scheme_str() {
-            Some("https") => {}
-            Some("http") if host::is_loopback(&uri) => {}
-            _ => return Err(Error::invalid(field, "must start with https:// (or http:// on loopback)")),
-        }
-        Self::at(http, uri, field)
+        Self::at(http, host::server_url(url, field)?, field)
     }
 
     /// Creates the endpoint of the emulator at `origin`, which may be another machine. It gets only
     /// what an emulator has signed.
     pub(crate) fn of_emulator(http: &HttpClient, origin: &str, field: &'static str) -> Result<Self, Error> {
-        Self::at(http, parse(&format!("{origin}/token"), field)?, field)
+        Self::at(http, host::url_with_host(&format!("{origin}/token"), field)?, field)
     }
 
     fn at(http: &HttpClient, uri: Uri, field: &'static str) -> Result<Self, Error> {
@@ -106,13 +99,10 @@ impl TokenEndpoint {
                 "the token endpoint returned no token"
             );
             let Retry::After(minimum) = retry else { return Err(error.retried()) };
-            let left = deadline.saturating_duration_since(Instant::now());
-            let wait = match retries.backoff(random_fraction(), minimum, left) {
-                Some(wait) if retries.begin_attempt() => wait,
-                _ => return Err(error.retried()),
-            };
+            if !retries.wait(minimum, deadline).await {
+                return Err(error.retried());
+            }
             last = Some(error);
-            sleep(wait).await;
         }
     }
 
@@ -159,14 +149,6 @@ impl TokenEndpoint {
 
     fn host(&self) -> &str {
         self.uri.host().unwrap_or_default()
-    }
-}
-
-fn parse(url: &str, field: &'static str) -> Result<Uri, Error> {
-    let uri: Uri = url.parse().map_err(|_| Error::invalid(field, "must be a URL"))?;
-    match uri.host() {
-        None | Some("") => Err(Error::invalid(field, "must be a URL with a host")),
-        Some(_) => Ok(uri),
     }
 }
 

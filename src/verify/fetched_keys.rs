@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::cache::{Cache, Decision, fresh_for};
 use super::id_token::IdToken;
@@ -16,7 +16,6 @@ use super::public_keys::PublicKeys;
 use super::token::Token;
 use crate::call::SignedBlob;
 use crate::http_client::HttpClient;
-use crate::retry::random_fraction;
 use crate::{Error, RetryPolicy, ServiceAccountName, host};
 
 /// The longest time for a fetch with its retries.
@@ -92,13 +91,7 @@ impl FetchedKeys {
     /// Returns `InvalidInput` with the field `url` if it isn't a URL, if it is plain http to another
     /// machine, or if this build has no HTTP client for it. Nothing is sent.
     pub fn at(url: &str) -> Result<Self, Error> {
-        let invalid = |expectation| Error::invalid("url", expectation);
-        let uri: Uri = url.parse().map_err(|_| invalid("must be a URL"))?;
-        match uri.scheme_str() {
-            Some("https") => {}
-            Some("http") if host::is_loopback(&uri) => {}
-            _ => return Err(invalid("must start with https:// (or http:// on loopback)")),
-        }
+        let uri = host::server_url(url, "url")?;
         let http = HttpClient::shared();
         http.check(&uri, "url")?;
         let (cache, fetching) = (Mutex::default(), tokio::sync::Mutex::default());
@@ -192,10 +185,8 @@ impl Inner {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => error,
             };
-            let left = deadline.saturating_duration_since(Instant::now());
-            match retries.backoff(random_fraction(), None, left) {
-                Some(wait) if error.is_transient() && retries.begin_attempt() => sleep(wait).await,
-                _ => return Err(error),
+            if !error.is_transient() || !retries.wait(None, deadline).await {
+                return Err(error);
             }
         }
     }
@@ -211,10 +202,8 @@ impl Inner {
         };
         let reply = sent.map_err(|failure| failure.error)?;
         if reply.status != StatusCode::OK {
-            let status = reply.status;
-            let is_transient = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
-            let message = format!("the key set at {} can't be fetched: status {status}", self.host());
-            return Err(Error::transport(message, is_transient));
+            let message = format!("the key set at {} can't be fetched: status {}", self.host(), reply.status);
+            return Err(Error::transport(message, reply.is_transient_failure()));
         }
         let keys = std::str::from_utf8(&reply.body).ok().and_then(|text| PublicKeys::from_jwks(text).ok());
         let keys = keys.ok_or_else(|| {

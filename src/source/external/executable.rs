@@ -19,7 +19,7 @@ use crate::Error;
 use crate::source::child_process::Ended;
 use crate::source::{BoxFuture, child_process, thread};
 
-/// How often an output file that makes no sense is read. It may be half written.
+/// How many times a malformed output file is read: it may be half written.
 const READS: u32 = 4;
 /// The time between two reads.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ pub(crate) struct ExecutableSource {
     /// The variables that the command gets besides the program's own.
     pub(crate) variables: Vec<(&'static str, String)>,
     pub(crate) time_limit: Duration,
-    /// Where the command keeps its replies, if it does.
+    /// The file in which the command keeps its replies, if it has one.
     pub(crate) output_file: Option<PathBuf>,
     /// Whether the tokens are SAML assertions.
     pub(crate) is_saml: bool,

@@ -14,7 +14,7 @@ use crate::Error;
 use crate::source::BoxFuture;
 use crate::source::thread;
 
-/// How often a file without a token in it is read. It may be half written.
+/// How many times a file without a token in it is read: it may be half written.
 const READS: u32 = 4;
 /// The time between two reads.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::http_client::{HttpClient, Reply, SendError};
-use crate::retry::random_fraction;
 use crate::{Error, RetryPolicy};
 
 /// How many attempts one request makes. No outer call retries it.
@@ -38,13 +37,8 @@ pub(crate) async fn send(
             Err(cause) => (failed(&cause, host, field), None),
         };
         tracing::debug!(host, attempt = retries.attempts(), error = %error.in_one_line(), "no subject token");
-        if !error.is_transient() {
+        if !error.is_transient() || !retries.wait(minimum, deadline).await {
             return Err(error.retried());
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        match retries.backoff(random_fraction(), minimum, left) {
-            Some(wait) if retries.begin_attempt() => sleep(wait).await,
-            _ => return Err(error.retried()),
         }
     }
 }
@@ -63,15 +57,13 @@ async fn attempt(http: &HttpClient, request: &Request<Bytes>, deadline: Instant)
 
 fn refused(reply: &Reply, host: &str, field: &str) -> Error {
     let status = reply.status;
-    let transient = status.is_server_error()
-        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
     let reason = match status {
         _ if status.is_redirection() => " (a redirection, which is not followed)",
         _ if reply.is_html() => " and a page of HTML, so a proxy or another server replied",
         _ => "",
     };
     let message = format!("no subject token: {host} ({field}) replied with {status}{reason}");
-    Error::credentials(message, transient)
+    Error::credentials(message, reply.is_transient_failure())
 }
 
 fn failed(cause: &Error, host: &str, field: &str) -> Error {

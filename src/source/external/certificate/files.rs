@@ -17,7 +17,7 @@ use crate::tls::{PemIdentity, crypto_provider};
 const CONFIG: &str = "credential_source.certificate";
 const TRUST_CHAIN: &str = "credential_source.certificate.trust_chain_path";
 
-/// Where a client certificate is.
+/// The files that lead to a client certificate.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct CertificateFiles {
     /// The certificate config.
