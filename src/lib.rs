@@ -65,6 +65,10 @@
 mod adc;
 pub mod bearer;
 mod client;
+#[cfg(test)]
+#[path = "../tests/support/closed_port.rs"]
+#[allow(dead_code, reason = "not every set of features has a test that needs it")]
+mod closed_port;
 pub mod credentials;
 #[cfg(feature = "credential-files")]
 pub mod downscope;

@@ -142,6 +142,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::closed_port::ClosedPort;
 
     /// Returns the error of a request to `address`, as gcp_auth reports it.
     async fn request_to(address: std::net::SocketAddr) -> gcp_auth::Error {
@@ -155,9 +156,8 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_refuses_or_disconnects_exists_and_an_unreachable_one_does_not() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let broken = tokio::join!(request_to(address), async { drop(listener.accept().await) }).0;
-        drop(listener);
+        let request = request_to(listener.local_addr().unwrap());
+        let broken = tokio::join!(request, async { drop(listener.accept().await) }).0;
         let json = serde_json::from_str::<u8>("no").unwrap_err();
         for error in [
             broken,
@@ -166,7 +166,8 @@ mod tests {
         ] {
             assert!(replied(&error), "{error:?}");
         }
-        let unreachable = request_to(address).await;
+        let closed = ClosedPort::new();
+        let unreachable = request_to(closed.address()).await;
         let store = gcp_auth::Error::Io("no certificates", std::io::Error::other("none"));
         for error in [unreachable, store] {
             assert!(!replied(&error), "{error:?}");

@@ -227,6 +227,7 @@ mod tests {
         use tokio::net::TcpListener;
 
         use super::*;
+        use crate::closed_port::ClosedPort;
 
         async fn endpoint(listener: &TcpListener) -> TokenEndpoint {
             let address = listener.local_addr().unwrap();
@@ -274,9 +275,8 @@ mod tests {
         /// conf: P24
         #[tokio::test]
         async fn an_endpoint_that_is_not_there_is_a_transient_error_that_names_the_host() {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let endpoint = endpoint(&listener).await;
-            drop(listener);
+            let closed = ClosedPort::new();
+            let endpoint = new(&format!("http://{}/token", closed.address())).unwrap();
             let grant = Grant::JwtBearer { assertion: "a.b.c" };
             let error = endpoint.exchange(grant, Instant::now() + Duration::from_secs(20)).await.unwrap_err();
             assert!(error.is_transient() && error.is_retried(), "{error:?}");

@@ -21,14 +21,10 @@ use tonic_health::pb::health_client::HealthClient;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::health_server::{HealthServer, whole_server};
+use crate::support::closed_port::ClosedPort;
 use crate::support::emulator::{client_of, start};
 use crate::support::services::echo;
 use crate::support::token_source::{Outcome, ScriptedSource};
-
-/// Returns an address where nobody listens: the port was taken and given back.
-async fn unused_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
 
 fn health(credentials: &Credentials, channel: Channel) -> HealthClient<BearerService<Channel>> {
     HealthClient::new(credentials.layer().layer(channel))
@@ -122,7 +118,8 @@ async fn the_status_of_a_failure_keeps_its_cause_through_other_layers() {
 #[tokio::test]
 async fn errors_of_the_channel_have_the_same_code_as_without_the_layer() {
     let credentials = ScriptedSource::numbered().credentials();
-    let channel = Endpoint::from_shared(format!("http://{}", unused_address().await)).unwrap().connect_lazy();
+    let closed = ClosedPort::new();
+    let channel = Endpoint::from_shared(format!("http://{}", closed.address())).unwrap().connect_lazy();
     let bare = HealthClient::new(channel.clone()).check(whole_server()).await.unwrap_err();
     let ours = health(&credentials, channel);
     for path in ["slow", "fast"] {
@@ -223,12 +220,12 @@ async fn a_hyper_client_works_over_http1_and_http2() {
 
 #[tokio::test]
 async fn a_hyper_client_can_distinguish_its_own_errors_from_the_layers() {
-    let address = unused_address().await;
+    let closed = ClosedPort::new();
     let get = |uri: String| Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
     let client = Client::builder(TokioExecutor::new()).build_http();
     let credentials = ScriptedSource::numbered().credentials();
     let client = credentials.layer().layer(client);
-    match client.clone().oneshot(get(format!("http://{address}/"))).await {
+    match client.clone().oneshot(get(format!("http://{}/", closed.address()))).await {
         Err(BearerError::Inner(error)) => assert!(error.is_connect()),
         other => panic!("{other:?}"),
     }

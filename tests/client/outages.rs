@@ -14,9 +14,10 @@ use tonic::Code;
 use tonic::body::Body;
 
 use crate::support::accounts::TARGET;
+use crate::support::closed_port::ClosedPort;
 use crate::support::runtime::{ms, until};
 use crate::support::scripted_service::{Answer, Script, builder};
-use crate::support::server::Server;
+use crate::support::server::{Server, two_listeners};
 use crate::support::token_source::{Outcome, ScriptedSource};
 
 const MANY: usize = 500;
@@ -120,8 +121,7 @@ async fn a_call_that_never_succeeds_ends_by_its_timeout_with_the_last_error() {
 #[tokio::test]
 async fn no_call_fails_if_the_connection_of_many_calls_breaks_once() {
     let script = Script::always(Answer::Hang);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, second_listener) = two_listeners();
     let server = Server::start(script.clone(), listener);
     let client = server.client();
     let calls = tokio::spawn(async move { many_calls(&client).await });
@@ -129,13 +129,7 @@ async fn no_call_fails_if_the_connection_of_many_calls_breaks_once() {
     until("the calls", || script.calls() >= 200).await;
     script.answer_from_now(Answer::Ok);
     server.stop();
-    let listener = loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => break listener,
-            Err(_) => sleep(ms(5)).await,
-        }
-    };
-    let restarted = Server::start(script, listener);
+    let restarted = Server::start(script, second_listener);
     let failures = calls.await.unwrap();
     assert!(failures.is_empty(), "{} of {MANY} calls failed: {}", failures.len(), failures[0]);
     assert_eq!(restarted.connections(), 1);
@@ -233,13 +227,14 @@ async fn an_error_counts_the_requests_that_were_sent() {
 #[cfg(feature = "_tls")]
 #[tokio::test]
 async fn a_request_that_waited_for_a_connection_in_vain_was_not_sent() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("https://{}", listener.local_addr().unwrap());
-    let client = builder().endpoint(endpoint).build().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = |address| builder().endpoint(format!("https://{address}")).build().unwrap();
     // The handshake gets no reply.
-    let error = client.sign_blob(TARGET, "").attempt_timeout(ms(30)).timeout(ms(300)).await.unwrap_err();
+    let client_of_silent = client(silent.local_addr().unwrap());
+    let call = client_of_silent.sign_blob(TARGET, "").attempt_timeout(ms(30)).timeout(ms(300));
+    let error = call.await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 0), "{error:#}");
-    drop(listener);
-    let error = client.sign_blob(TARGET, "").timeout(ms(300)).await.unwrap_err();
+    let closed = ClosedPort::new();
+    let error = client(closed.address()).sign_blob(TARGET, "").timeout(ms(300)).await.unwrap_err();
     assert_eq!(error.attempts(), 0, "{error:#}");
 }

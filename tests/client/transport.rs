@@ -9,9 +9,10 @@ use tonic::{Code, Status};
 
 use crate::assert_says_nothing_twice;
 use crate::support::accounts::TARGET;
+use crate::support::closed_port::ClosedPort;
 use crate::support::runtime::{ms, one_thread, until};
 use crate::support::scripted_service::{Answer, Script, builder, fixed};
-use crate::support::server::Server;
+use crate::support::server::{Server, two_listeners};
 
 const FIVE_ATTEMPTS: RetryPolicy = RetryPolicy::new().max_attempts(5);
 
@@ -24,9 +25,9 @@ async fn silent_listener() -> (String, TcpListener) {
 /// conf: G4, G86
 #[tokio::test]
 async fn a_client_of_a_missing_endpoint_is_built_and_then_fails_to_connect() {
-    let (address, listener) = silent_listener().await;
-    drop(listener);
-    let client = IamCredentialsClient::builder().credentials(fixed()).endpoint(format!("http://{address}"));
+    let closed = ClosedPort::new();
+    let endpoint = format!("http://{}", closed.address());
+    let client = IamCredentialsClient::builder().credentials(fixed()).endpoint(endpoint);
     let client = client.build().unwrap();
     let error = client.sign_blob(TARGET, "").timeout(ms(2000)).await.unwrap_err();
     assert_eq!((error.kind(), error.code(), error.attempts()), (ErrorKind::Transport, Code::Unavailable, 0));
@@ -72,22 +73,14 @@ async fn many_calls_and_identities_share_one_connection() {
 #[tokio::test]
 async fn a_call_whose_connection_is_cut_is_retried_on_a_new_one() {
     let script = Script::always(Answer::Hang);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, second_listener) = two_listeners();
     let server = Server::start(script.clone(), listener);
     let client = server.client();
     let call = tokio::spawn(client.sign_blob(TARGET, "").into_future());
     until("the call", || script.calls() == 1).await;
     server.stop();
     script.answer_from_now(Answer::Ok);
-    // It can take a moment until the port is free.
-    let listener = loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => break listener,
-            Err(_) => tokio::time::sleep(ms(5)).await,
-        }
-    };
-    let restarted = Server::start(script.clone(), listener);
+    let restarted = Server::start(script.clone(), second_listener);
     call.await.unwrap().unwrap();
     assert_eq!(restarted.connections(), 1);
 }

@@ -6,6 +6,7 @@ use gcp_iam_credentials::{Credentials, Error};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::support::closed_port::ClosedPort;
 use crate::support::federation::{AUDIENCE, JWT};
 use crate::support::log_capture::LogCapture;
 use crate::support::runtime::one_thread;
@@ -71,9 +72,8 @@ fn each_kind_of_bad_reply_is_an_error_without_its_content() {
 /// conf: F2
 #[tokio::test]
 async fn a_url_that_cannot_be_reached_is_a_transient_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/token", listener.local_addr().unwrap());
-    drop(listener);
+    let closed = ClosedPort::new();
+    let url = format!("http://{}/token", closed.address());
     let error = credentials(&url, &json!({})).token().await.unwrap_err();
     assert!(error.is_transient() && error.to_string().contains("127.0.0.1"), "{error:?}");
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::support::accounts::TARGET;
 use crate::support::authority::{Authority, acceptor_for};
+use crate::support::closed_port::ClosedPort;
 use crate::support::emulator::client_of;
 use crate::support::proxy::{Login, PASSWORD, Proxy};
 use crate::support::scripted_service::fixed;
@@ -99,9 +100,8 @@ async fn a_proxy_that_requires_a_password_is_a_permanent_error_with_advice() {
 /// conf: F14
 #[tokio::test]
 async fn a_proxy_that_is_away_is_named_in_a_transient_error() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let closed = ClosedPort::new();
+    let address = closed.address();
     let client = client(emulator().await.ca_pem(), format!("http://user:hidden@{address}"));
     let client = client.timeout(Duration::from_millis(300)).build().unwrap();
     let error = client.sign_blob(TARGET, "").await.unwrap_err();

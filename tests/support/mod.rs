@@ -4,6 +4,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod authority;
+pub(crate) mod closed_port;
 pub(crate) mod emulator;
 pub(crate) mod federation;
 pub(crate) mod grpc_reply;

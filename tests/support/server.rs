@@ -18,6 +18,15 @@ pub(crate) struct Server {
     stop: watch::Sender<bool>,
 }
 
+/// Returns two listeners of one port, for a server and the one that follows it. The port is never free meanwhile, so no
+/// other test's server gets it.
+pub(crate) fn two_listeners() -> (TcpListener, TcpListener) {
+    let first = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    first.set_nonblocking(true).unwrap();
+    let second = first.try_clone().unwrap();
+    (TcpListener::from_std(first).unwrap(), TcpListener::from_std(second).unwrap())
+}
+
 impl Server {
     pub(crate) fn start(script: Script, listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();

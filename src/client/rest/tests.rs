@@ -1,3 +1,4 @@
+use crate::closed_port::ClosedPort;
 use crate::emulator::{Emulator, Fault, Method as EmulatorMethod};
 use crate::scopes::CLOUD_PLATFORM;
 use crate::{Code, Credentials, ErrorKind, Token};
@@ -41,9 +42,8 @@ async fn calls_over_rest_are_retried_and_refused_like_others() {
     let error = client.generate_access_token(EMAIL, [CLOUD_PLATFORM]).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Service, Code::PermissionDenied), "{error}");
 
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = client_at(&format!("http://{}", closed.local_addr().unwrap()));
-    drop(closed);
+    let closed = ClosedPort::new();
+    let client = client_at(&format!("http://{}", closed.address()));
     let call = client.sign_blob(EMAIL, "x").retry(crate::RetryPolicy::none());
     let error = call.await.unwrap_err();
     assert!(error.kind() == ErrorKind::Transport && error.is_transient(), "{error:?}");
