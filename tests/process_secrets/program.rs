@@ -23,7 +23,7 @@ pub(crate) async fn run(scene: &Scene) {
     });
     std::fs::write(&policy, document.to_string()).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_iamcreds"))
-        .args(["emulator", "--listen", "127.0.0.1:0", "--log", "trace", "--policy"])
+        .args(["emulator", "--listen", "127.0.0.1:0", "-vvv", "--policy"])
         .arg(&policy)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,19 +1,25 @@
 //! `iamcreds emulator`: runs the emulator until a signal stops it.
 
-use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use gcp_iam_credentials::emulator::{CertificateAuthority, Emulator, EmulatorBuilder, Policy};
+
+use crate::failure::{Exit, Failure};
+use crate::interrupt::StopSignals;
+use crate::output::secret_file;
 
 /// How long requests in progress may take after a signal: 5 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-type Failure = Box<dyn Error + Send + Sync>;
+const EXAMPLES: &str = "\
+Examples:
+  iamcreds emulator
+  iamcreds emulator --listen 127.0.0.1:0 --policy policy.json -v
+  iamcreds emulator --listen 0.0.0.0:8095 --public-url http://emulator:8095 --ca-out ca.pem";
 
 /// Runs an emulator of the API, for tests in any language.
 ///
@@ -21,6 +27,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// requests in progress. A second signal stops it at once.
 /// GET /emulator/ lists the pages that control it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The address to listen on, or a host name and a port; port 0 picks a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8095", value_parser = resolve)]
@@ -43,38 +50,9 @@ pub(crate) struct Arguments {
     /// The file that keeps the certificate authority with its key between runs; made if it doesn't exist
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// The level of the log on standard error; info has one line per request
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    log: Level,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Level {
-    Off,
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-impl Level {
-    const fn filter(self) -> Option<tracing::Level> {
-        match self {
-            Self::Off => None,
-            Self::Error => Some(tracing::Level::ERROR),
-            Self::Warn => Some(tracing::Level::WARN),
-            Self::Info => Some(tracing::Level::INFO),
-            Self::Debug => Some(tracing::Level::DEBUG),
-            Self::Trace => Some(tracing::Level::TRACE),
-        }
-    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    if let Some(level) = arguments.log.filter() {
-        tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).init();
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before the emulator starts, so that an early signal isn't lost.
@@ -84,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         signals.next().await;
         tokio::select! {
             () = emulator.stop(STOP_PATIENCE) => {}
-            () = signals.next() => {}
+            _ = signals.next() => {}
         }
         Ok(())
     })
@@ -93,8 +71,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 async fn start(arguments: &Arguments) -> Result<Emulator, Failure> {
     let mut builder = Emulator::builder().address(arguments.listen);
     if let Some(path) = &arguments.policy {
-        let text = fs::read_to_string(path).map_err(|error| in_file(path, &error))?;
-        builder = builder.policy(Policy::from_json(&text).map_err(|error| in_file(path, &error))?);
+        let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+        builder = builder.policy(Policy::from_json(&text).map_err(|error| Failure::file(path, &error))?);
     }
     if arguments.tls {
         builder = builder.tls();
@@ -106,9 +84,9 @@ async fn start(arguments: &Arguments) -> Result<Emulator, Failure> {
         builder = builder.public_url(url);
     }
     builder = arguments.allow_host.iter().fold(builder, EmulatorBuilder::allow_host);
-    let emulator = builder.start().await?;
+    let emulator = builder.start().await.map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
     if let Some(path) = &arguments.ca_out {
-        fs::write(path, emulator.ca_pem()).map_err(|error| in_file(path, &error))?;
+        fs::write(path, emulator.ca_pem()).map_err(|error| Failure::file(path, &error))?;
     }
     Ok(emulator)
 }
@@ -124,25 +102,16 @@ fn resolve(listen: &str) -> Result<SocketAddr, String> {
 fn kept_authority(path: &Path) -> Result<CertificateAuthority, Failure> {
     match secret_file().create_new(true).open(path) {
         Ok(mut file) => {
-            let authority = CertificateAuthority::generate()?;
-            file.write_all(authority.to_pem().as_bytes()).map_err(|error| in_file(path, &error))?;
+            let authority = CertificateAuthority::generate().map_err(|error| Failure::file(path, &error))?;
+            file.write_all(authority.to_pem().as_bytes()).map_err(|error| Failure::file(path, &error))?;
             Ok(authority)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let pem = fs::read_to_string(path).map_err(|error| in_file(path, &error))?;
-            CertificateAuthority::from_pem(&pem).map_err(|error| in_file(path, &error))
+            let pem = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+            CertificateAuthority::from_pem(&pem).map_err(|error| Failure::file(path, &error))
         }
-        Err(error) => Err(in_file(path, &error)),
+        Err(error) => Err(Failure::file(path, &error)),
     }
-}
-
-/// Returns the options to write a file that only this user can read.
-fn secret_file() -> fs::OpenOptions {
-    let mut options = fs::OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 fn announce(emulator: &Emulator) -> io::Result<()> {
@@ -158,47 +127,4 @@ fn announce(emulator: &Emulator) -> io::Result<()> {
     writeln!(out, "listening on {}", emulator.endpoint())?;
     writeln!(out, "export IAM_CREDENTIALS_EMULATOR_HOST={host}")?;
     out.flush()
-}
-
-fn in_file(path: &Path, error: &dyn Error) -> Failure {
-    format!("{}: {error}", path.display()).into()
-}
-
-/// SIGINT and SIGTERM.
-#[cfg(unix)]
-struct StopSignals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl StopSignals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// Ctrl-C.
-#[cfg(not(unix))]
-struct StopSignals;
-
-#[cfg(not(unix))]
-impl StopSignals {
-    fn new() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) {
-        // If the handler fails, the signal ends the process.
-        let _ = tokio::signal::ctrl_c().await;
-    }
 }

@@ -1,33 +1,101 @@
 //! `iamcreds`: Google's IAM Service Account Credentials API at the terminal.
 
+mod access_token;
+mod chain;
+mod completions;
+mod duration;
 mod emulator;
+mod failure;
+mod id_token;
+mod input;
+mod interrupt;
+mod log;
+mod man;
+mod output;
+mod self_signed_jwt;
+mod sign_blob;
+mod sign_jwt;
+mod source;
+mod terminal;
+mod usage;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use tracing::Level;
 
-/// Google's IAM Service Account Credentials API at the terminal.
+use crate::failure::Failure;
+
+const AFTER_HELP: &str = "\
+Examples:
+  iamcreds access-token --target deployer@my-project.iam.gserviceaccount.com
+  iamcreds id-token --target T --audience https://my-service.run.app --include-email
+  iamcreds emulator --policy policy.json
+
+Exit codes: 0 done; 2 invalid arguments or input; 3 no usable credentials to start from; 4 IAM refused; 5 a service
+is unavailable or too slow; 1 anything else; 130 interrupted.";
+
+/// Acts as another Google service account, at the terminal.
+///
+/// Gets tokens and signatures of a service account through Google's IAM Service Account Credentials API, and says which
+/// grant is missing if that fails. Starts from application default credentials unless an argument says otherwise.
 #[derive(Debug, Parser)]
-#[command(name = "iamcreds", version)]
+#[command(name = "iamcreds", version, after_help = AFTER_HELP)]
 struct Arguments {
+    #[command(flatten)]
+    log: log::LogArguments,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    AccessToken(access_token::Arguments),
+    IdToken(id_token::Arguments),
+    SignBlob(sign_blob::Arguments),
+    SignJwt(sign_jwt::Arguments),
+    SelfSignedJwt(self_signed_jwt::Arguments),
     Emulator(emulator::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
+}
+
+impl Command {
+    /// Returns what is logged if nobody asks for more. A command that ends says by itself why it fails.
+    const fn usual_log(&self) -> Level {
+        match self {
+            Self::Emulator(_) => Level::WARN,
+            _ => Level::ERROR,
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Emulator(arguments) => emulator::run(&arguments),
+    let result = match Arguments::try_parse() {
+        Ok(arguments) => {
+            arguments.log.start(arguments.command.usual_log());
+            run(&arguments.command)
+        }
+        Err(error) => Err(usage::failure(&error, &Arguments::command(), std::env::args())),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("iamcreds: {error}");
-            ExitCode::FAILURE
+        Err(failure) => {
+            failure.print();
+            failure.exit().into()
         }
+    }
+}
+
+fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::AccessToken(arguments) => access_token::run(arguments),
+        Command::IdToken(arguments) => id_token::run(arguments),
+        Command::SignBlob(arguments) => sign_blob::run(arguments),
+        Command::SignJwt(arguments) => sign_jwt::run(arguments),
+        Command::SelfSignedJwt(arguments) => self_signed_jwt::run(arguments),
+        Command::Emulator(arguments) => emulator::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments, Arguments::command()),
+        Command::Man(arguments) => man::run(arguments, Arguments::command()),
     }
 }

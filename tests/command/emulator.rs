@@ -1,8 +1,4 @@
-//! The program `iamcreds emulator`, run as a child process.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
-
-mod support;
+//! `iamcreds emulator`: its address, its files, and how it stops.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,9 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use support::emulator::json;
+use crate::program::signal;
+use crate::support::emulator::json;
 
-const POLICY: &str = include_str!("../docs/policy.json");
+const POLICY: &str = include_str!("../../docs/policy.json");
 
 fn start(arguments: &[&str]) -> (Child, Vec<String>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_iamcreds"))
@@ -26,10 +23,6 @@ fn start(arguments: &[&str]) -> (Child, Vec<String>) {
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(2).map(Result::unwrap).collect();
     (child, lines)
-}
-
-fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
 #[tokio::test]
@@ -92,7 +85,7 @@ async fn the_emulator_command_reads_a_policy_and_writes_its_certificate_authorit
     let (policy, ca) = (folder.path().join("policy.json"), folder.path().join("ca.pem"));
     std::fs::write(&policy, POLICY).unwrap();
     let (policy_text, ca_text) = (policy.to_str().unwrap(), ca.to_str().unwrap());
-    let (mut child, lines) = start(&["--policy", policy_text, "--tls", "--ca-out", ca_text, "--log", "info"]);
+    let (mut child, lines) = start(&["--policy", policy_text, "--tls", "--ca-out", ca_text, "-v"]);
     let endpoint = lines[0].strip_prefix("listening on ").unwrap();
     assert!(endpoint.starts_with("https://127.0.0.1:"));
     let output = Command::new("curl")

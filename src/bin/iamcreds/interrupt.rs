@@ -1,0 +1,63 @@
+//! Runs a command's work until it ends or a signal does.
+
+use std::io;
+
+use crate::failure::{Exit, Failure};
+
+/// Runs `work` on a runtime of its own. SIGINT and SIGTERM end it at once: what it holds is dropped, so its files are
+/// removed.
+pub(crate) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let mut signals = StopSignals::new()?;
+        tokio::select! {
+            result = work => result,
+            exit = signals.next() => Err(Failure::signal(exit)),
+        }
+    });
+    // A blocking task, such as a program that a source runs, must not delay the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// SIGINT and SIGTERM.
+#[cfg(unix)]
+pub(crate) struct StopSignals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignals {
+    /// Starts to watch for signals. They no longer end the process by themselves.
+    pub(crate) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate })
+    }
+
+    /// Waits for the next signal, and returns the exit code that belongs to it.
+    pub(crate) async fn next(&mut self) -> Exit {
+        tokio::select! {
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
+        }
+    }
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+pub(crate) struct StopSignals;
+
+#[cfg(not(unix))]
+impl StopSignals {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) async fn next(&mut self) -> Exit {
+        // If the handler fails, the signal ends the process.
+        let _ = tokio::signal::ctrl_c().await;
+        Exit::Interrupted
+    }
+}

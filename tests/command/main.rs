@@ -1,0 +1,14 @@
+//! The program `iamcreds`, run as a child process.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod emulator;
+mod interruption;
+mod program;
+mod signatures;
+mod sources;
+mod tokens;
+mod usage;
