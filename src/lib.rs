@@ -57,7 +57,7 @@
 //! | `tls-native-roots` | yes | trust in the machine's certificate store |
 //! | `tls-webpki-roots` | no | trust in Mozilla's root certificates, which are compiled in |
 //! | `emulator` | no | an emulator of the API, for tests without a Google account |
-//! | `cli` | no | the program `iamcreds`, which runs the emulator for programs in any language |
+//! | `cli` | no | the program `iamcreds`: tokens, signatures and diagnoses at a terminal, and the emulator for any language |
 //!
 //! A feature only adds something. No feature changes what another one does.
 #![cfg_attr(docsrs, feature(doc_cfg))]

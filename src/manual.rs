@@ -3,6 +3,7 @@
 //! * [`recipes`]: short solutions for common tasks.
 //! * [`github_actions`], [`kubernetes`], [`aws`], [`azure`]: from another platform to a token of a service account.
 //! * [`testing`]: how to test a program that uses this crate.
+//! * [`iamcreds`]: the command for a terminal.
 //! * [`names`]: the names in Google's libraries for other languages, and their counterparts here.
 //! * [`tracing`]: the spans and events that the crate emits.
 #![cfg_attr(feature = "emulator", doc = "* [`emulator`]: the emulator, for programs in any language.")]
@@ -24,6 +25,9 @@ pub mod azure {}
 
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../docs/iamcreds.md")]
+pub mod iamcreds {}
 
 #[doc = include_str!("../docs/names.md")]
 pub mod names {}

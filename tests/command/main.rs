@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod documentation;
 mod emulator;
 mod interruption;
 mod program;

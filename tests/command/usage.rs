@@ -4,6 +4,7 @@ use gcp_iam_credentials::Code;
 use gcp_iam_credentials::emulator::Fault;
 
 use crate::program::{BUILDER, DEPLOYER, alice, iamcreds, run, run_with_input, shop};
+use crate::support::closed_port::ClosedPort;
 
 /// conf: I5
 #[tokio::test]
@@ -77,16 +78,32 @@ async fn the_exit_code_says_whose_fault_it_is() {
     let nobody = run(token(BUILDER).env("IAMCREDS_SOURCE_TOKEN", "of-nobody"));
     assert_eq!(nobody.code, Some(3), "{nobody:?}");
 
+    let arguments = ["access-token", "--target", BUILDER, "--endpoint", emulator.endpoint()];
+    // Without gcloud, too.
+    let (what, fix) = run(iamcreds(arguments).env("PATH", "/nonexistent")).two_lines(3);
+    assert!(
+        what.contains("no credentials found") && fix.contains("GOOGLE_APPLICATION_CREDENTIALS"),
+        "{what}: {fix}"
+    );
+
     emulator.faults().inject(Fault::status(Code::Unavailable));
     let down = run(&mut token(BUILDER));
     assert_eq!(down.code, Some(5), "{down:?}");
 
-    let written = run(token(BUILDER).args(["--out", "/no/folder/token"]));
-    assert_eq!(written.code, Some(5), "the token comes first: {written:?}");
     emulator.faults().clear_all();
     let written = run(token(BUILDER).args(["--out", "/no/folder/token"]));
     assert_eq!(written.code, Some(1), "{written:?}");
     assert!(written.stderr.contains("/no/folder/token"), "{written:?}");
+}
+
+/// conf: I6
+#[tokio::test]
+async fn a_service_that_cannot_be_reached_is_named_with_the_cause() {
+    let closed = ClosedPort::new();
+    let endpoint = format!("http://{}", closed.address());
+    let arguments = ["access-token", "--target", BUILDER, "--endpoint", &endpoint, "--timeout", "1s"];
+    let (what, _) = run(iamcreds(arguments).env("IAMCREDS_SOURCE_TOKEN", "any")).two_lines(5);
+    assert!(what.contains(&endpoint) && what.contains("refused"), "{what}");
 }
 
 /// conf: I7

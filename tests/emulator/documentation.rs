@@ -4,47 +4,10 @@ use std::process::Command;
 
 use gcp_iam_credentials::emulator::{Emulator, Policy};
 
+use crate::support::transcripts::{is_like, transcripts};
+
 const PAGE: &str = include_str!("../../docs/emulator.md");
 const POLICY: &str = include_str!("../../docs/policy.json");
-
-/// Returns the commands of the page, each with the output that the page shows.
-fn transcripts() -> Vec<(String, String)> {
-    let mut list: Vec<(String, String)> = Vec::new();
-    for block in PAGE.split("```console\n").skip(1) {
-        let (block, _) = block.split_once("```").unwrap();
-        let mut in_command = false;
-        for line in block.lines() {
-            if let Some(command) = line.strip_prefix("$ ") {
-                list.push((command.to_owned(), String::new()));
-                in_command = true;
-            } else {
-                let (command, output) = list.last_mut().expect("a block starts with a command");
-                // Indented lines continue the command, until its output starts.
-                in_command = in_command && line.starts_with("    ");
-                let into = if in_command { command } else { output };
-                into.push('\n');
-                into.push_str(line);
-            }
-        }
-    }
-    list
-}
-
-/// Returns whether `actual` matches `shown`, in which `…` matches any text.
-fn is_like(shown: &str, actual: &str) -> bool {
-    let mut parts = shown.split('…');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = actual.strip_prefix(first) else { return false };
-    let parts: Vec<_> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
 
 /// Returns whether the commands of the page can run: a Rust toolchain doesn't include these programs.
 fn has_shell_and_curl() -> bool {
@@ -60,7 +23,7 @@ async fn the_transcripts_in_the_documentation_are_accurate() {
         return;
     }
     let emulator = Emulator::builder().policy(Policy::from_json(POLICY).unwrap()).start().await.unwrap();
-    let transcripts = transcripts();
+    let transcripts = transcripts(PAGE);
     assert!(transcripts.len() >= 9, "{transcripts:?}");
     for (command, shown) in transcripts {
         let command = command.replace("http://127.0.0.1:8095", emulator.endpoint());

@@ -18,3 +18,4 @@ pub(crate) mod server;
 pub(crate) mod services;
 pub(crate) mod token_server;
 pub(crate) mod token_source;
+pub(crate) mod transcripts;

@@ -29,7 +29,9 @@ impl Exit {
     fn of(error: &Error) -> Self {
         match error.kind() {
             ErrorKind::InvalidInput => Self::Usage,
-            ErrorKind::Credentials if error.is_transient() => Self::Unavailable,
+            ErrorKind::Credentials if error.is_transient() && !is_without_credentials(error) => {
+                Self::Unavailable
+            }
             ErrorKind::Credentials => Self::Credentials,
             ErrorKind::Timeout | ErrorKind::Transport => Self::Unavailable,
             ErrorKind::Service => Self::of_code(error.code()),
@@ -48,6 +50,12 @@ impl Exit {
             _ => Self::Other,
         }
     }
+}
+
+/// Whether nothing on this machine gives credentials. The library calls that transient: a metadata server may still start.
+fn is_without_credentials(error: &Error) -> bool {
+    let text = format!("{error:#}");
+    text.contains("no credentials found: ")
 }
 
 impl From<Exit> for ExitCode {
@@ -111,10 +119,10 @@ impl fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = Exit::of(&error);
-        // The error's own text ends with the line of advice.
+        // All causes are in the first line, and the advice is in the second one.
         match error.field().and_then(argument_of).filter(|_| exit == Exit::Usage) {
-            Some(argument) => Self::new(exit, format!("{argument}: {error}")),
-            None => Self::new(exit, error.to_string()),
+            Some(argument) => Self::new(exit, format!("{argument}: {error:#}")),
+            None => Self::new(exit, format!("{error:#}")),
         }
     }
 }

@@ -21,7 +21,7 @@ Examples:
 pub(crate) struct Arguments {
     #[command(flatten)]
     chain: ChainArguments,
-    /// The URL of the API that the JWT is for, such as https://pubsub.googleapis.com/
+    /// The URL of the API that the JWT is for
     #[arg(long, value_name = "URL")]
     audience: String,
     /// How long the JWT is valid, at most 1h
