@@ -55,6 +55,7 @@ async fn wrong_input_is_told_before_anything_is_sent() {
         ("sign-jwt -", b"\xff", "UTF-8"),
         ("sign-jwt -", br#"{"exp": 1.5}"#, "exp"),
         ("access-token --source-token-file -", b"", "--source-token-file"),
+        ("sign-blob - --source-token-file -", b"x", "standard input"),
         ("access-token --source-token-file -", b"two\nlines", "--source-token-file"),
     ] {
         let mut command = alice(&emulator, &format!("{arguments} --target {BUILDER}"));
@@ -94,6 +95,23 @@ async fn the_exit_code_says_whose_fault_it_is() {
     let written = run(token(BUILDER).args(["--out", "/no/folder/token"]));
     assert_eq!(written.code, Some(1), "{written:?}");
     assert!(written.stderr.contains("/no/folder/token"), "{written:?}");
+}
+
+/// conf: I5
+#[test]
+fn hostile_arguments_are_refused_without_a_panic_and_show_neither_tokens_nor_escape_sequences() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let not_utf8 = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    for arguments in [
+        vec!["access-token".as_ref(), "--target".as_ref(), not_utf8],
+        vec![not_utf8],
+        vec!["access-token".as_ref(), "ya29.secret".as_ref()],
+        vec!["access-token".as_ref(), "--target".as_ref(), "\u{1b}[2Jx".as_ref()],
+    ] {
+        let (what, _) = run(&mut iamcreds(&arguments)).two_lines(2);
+        assert!(!what.contains('\u{1b}') && !what.contains("secret"), "{arguments:?}: {what}");
+    }
 }
 
 /// conf: I6

@@ -111,9 +111,20 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
-        self.fix.as_ref().map_or(Ok(()), |fix| write!(f, "\nfix: {fix}"))
+        write_printable(f, &self.what)?;
+        let Some(fix) = &self.fix else { return Ok(()) };
+        f.write_str("\nfix: ")?;
+        write_printable(f, fix)
     }
+}
+
+/// Writes a text without sequences that a terminal obeys: it may quote an argument or a reply. Ends of lines stay.
+fn write_printable(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|letter| match letter {
+        '\n' => f.write_str("\n"),
+        letter if letter.is_control() => write!(f, "{}", letter.escape_unicode()),
+        letter => write!(f, "{letter}"),
+    })
 }
 
 impl From<Error> for Failure {
@@ -161,6 +172,7 @@ mod tests {
         let failure = Failure::usage("no account to act as").fix_by("add --target");
         assert_eq!(failure.to_string(), "no account to act as\nfix: add --target");
         assert_eq!(Failure::usage("no").to_string(), "no");
+        assert_eq!(Failure::usage("\u{1b}[31mred").to_string(), "\\u{1b}[31mred");
     }
 
     #[test]

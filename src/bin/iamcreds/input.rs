@@ -3,16 +3,23 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::failure::Failure;
 
 /// The most that is read: 16 MiB, far more than the API takes.
 const MAX_LENGTH: u64 = 16 << 20;
 
+/// Whether standard input was read. A second reader would find it empty.
+static STDIN_WAS_READ: AtomicBool = AtomicBool::new(false);
+
 /// Reads a file, or standard input if the path is `-`.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut content = Vec::new();
     let result = if path == Path::new("-") {
+        if STDIN_WAS_READ.swap(true, Ordering::Relaxed) {
+            return Err(Failure::usage("two arguments read from standard input (-): name a file for one"));
+        }
         if io::stdin().is_terminal() {
             eprintln!("iamcreds: reading from standard input; end with Ctrl-D");
         }

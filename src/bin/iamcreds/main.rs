@@ -76,7 +76,7 @@ fn main() -> ExitCode {
             arguments.log.start(arguments.command.usual_log());
             run(&arguments.command)
         }
-        Err(error) => Err(usage::failure(&error, &Arguments::command(), std::env::args())),
+        Err(error) => Err(usage::failure(&error, &Arguments::command(), std::env::args_os())),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -121,6 +121,7 @@ impl SourceArguments {
             return Ok(None);
         } else {
             match env::var(SOURCE_TOKEN_VARIABLE) {
+                Ok(secret) if secret.is_empty() => return Ok(None),
                 Ok(secret) => (SOURCE_TOKEN_VARIABLE, secret),
                 Err(env::VarError::NotPresent) => return Ok(None),
                 Err(env::VarError::NotUnicode(_)) => (SOURCE_TOKEN_VARIABLE, "\u{fffd}".to_owned()),

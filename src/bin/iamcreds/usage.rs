@@ -1,5 +1,7 @@
 //! Wrong arguments: says in two lines what is wrong, and shows an example.
 
+use std::ffi::OsString;
+
 use clap::Command;
 use clap::error::{Error, ErrorKind};
 
@@ -7,7 +9,11 @@ use crate::failure::Failure;
 
 /// Turns an error of the parser into a failure. `arguments` are the program's. Prints what was asked for if the error
 /// is a request for help or for the version, and ends.
-pub(crate) fn failure(error: &Error, command: &Command, arguments: impl Iterator<Item = String>) -> Failure {
+pub(crate) fn failure(
+    error: &Error,
+    command: &Command,
+    arguments: impl Iterator<Item = OsString>,
+) -> Failure {
     use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
     if matches!(error.kind(), DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand) {
         error.exit();
@@ -16,12 +22,18 @@ pub(crate) fn failure(error: &Error, command: &Command, arguments: impl Iterator
     Failure::usage(what(&error.to_string())).fix_by(fix(subcommand))
 }
 
-/// Returns the first paragraph of the parser's text, in one line.
+/// Returns the first paragraph of the parser's text, in one line. It quotes arguments, and one of them may be a token.
 fn what(text: &str) -> String {
     let paragraph = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    let words: Vec<&str> = paragraph.split_whitespace().map(without_token).collect();
     let what = words.join(" ");
     what.strip_prefix("error: ").unwrap_or(&what).to_owned()
+}
+
+/// Returns a word, unless it contains what looks like a token.
+fn without_token(word: &str) -> &str {
+    let is_token = ["ya29.", "eyJ"].iter().any(|start| word.contains(start));
+    if is_token { "'(a token)'" } else { word }
 }
 
 /// Returns the subcommand's first example.
@@ -44,6 +56,8 @@ mod tests {
         let text =
             "error: the following required arguments were not provided:\n  --audience <A>\n\nUsage: x\n";
         assert_eq!(what(text), "the following required arguments were not provided: --audience <A>");
+        let text = "error: unexpected argument 'ya29.secret' found\n\nUsage: x";
+        assert_eq!(what(text), "unexpected argument '(a token)' found");
     }
 
     #[test]
