@@ -29,10 +29,15 @@ pub(crate) use self::federation::FederationRefusal;
 pub(crate) use self::federation::{FederationFacts, ProviderDescription, ProviderName, SubjectFacts};
 pub use self::kind::ErrorKind;
 use self::local::LocalFailure;
-pub(crate) use self::refusal::RefusalCause;
+pub(crate) use self::refusal::{RefusalCause, Remedy};
 pub use self::service::ServiceError;
 pub(crate) use self::text::shorten;
 use crate::printable::printable;
+
+/// What commands contain in place of names that aren't known, each after the text before it.
+pub(crate) fn placeholders() -> impl Iterator<Item = (&'static str, &'static str)> {
+    refusal::PLACEHOLDERS.into_iter().chain(federation::PLACEHOLDERS)
+}
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type SharedError = Arc<dyn StdError + Send + Sync>;
@@ -249,6 +254,18 @@ impl Error {
     /// Returns why the service refused the request, if [`service`](Self::service) says so.
     pub(crate) fn refusal(&self) -> Option<RefusalCause> {
         RefusalCause::of(self.service()?, self.0.operation)
+    }
+
+    /// Returns what to do, if the service refused this call, or the call that this one needed: the
+    /// remedy, and whether the caller may be another principal than the one that it names.
+    pub(crate) fn remedy(&self) -> Option<(Remedy, bool)> {
+        match &self.0.cause {
+            Cause::Service(_) => {
+                let path = self.path();
+                Some((self.refusal()?.remedy_on(&path), path.is_caller_likely))
+            }
+            _ => self.cause()?.remedy(),
+        }
     }
 
     /// Returns OAuth's code, such as `invalid_grant`, if a token endpoint refused a grant.

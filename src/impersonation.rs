@@ -8,7 +8,7 @@ mod source;
 use std::fmt;
 use std::time::Duration;
 
-pub use self::diagnosis::{DiagnosedHop, DiagnosedSource, Diagnosis, Finding, Operation};
+pub use self::diagnosis::{DiagnosedHop, DiagnosedSource, Diagnosis, Finding, Fix, Operation};
 pub use self::pool::{ImpersonationPool, PoolBuilder, PoolStats, PooledImpersonation};
 pub use self::signer::Signer;
 use self::source::{ImpersonatedSource, TokenKind};

@@ -132,7 +132,7 @@ pub mod call {
 
 /// The report on why an impersonation fails: see [`Impersonation::diagnose`].
 pub mod diagnosis {
-    pub use crate::impersonation::{DiagnosedHop, DiagnosedSource, Diagnosis, Finding, Operation};
+    pub use crate::impersonation::{DiagnosedHop, DiagnosedSource, Diagnosis, Finding, Fix, Operation};
 }
 
 /// The types around an [`ImpersonationPool`].

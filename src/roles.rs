@@ -27,8 +27,11 @@ pub(crate) const IMPLICIT_DELEGATION: &str = "iam.serviceAccounts.implicitDelega
 /// Needed to name a project as quota project.
 pub(crate) const USE_SERVICES: &str = "serviceusage.services.use";
 
+/// Precedes a service account as policies name it.
+pub(crate) const SERVICE_ACCOUNT: &str = "serviceAccount:";
+
 /// What a policy names in place of a principal that isn't known.
-const UNKNOWN_MEMBER: &str = "MEMBER";
+pub(crate) const UNKNOWN_MEMBER: &str = "MEMBER";
 
 /// Returns the narrowest predefined role that contains a permission.
 pub(crate) fn containing(permission: Option<&str>) -> &'static str {
@@ -66,7 +69,7 @@ pub(crate) fn member(principal: Option<&str>) -> String {
 
 /// Returns a service account as policies name it.
 pub(crate) fn service_account_member(account: &str) -> String {
-    format!("serviceAccount:{account}")
+    format!("{SERVICE_ACCOUNT}{account}")
 }
 
 #[cfg(test)]

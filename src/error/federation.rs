@@ -14,6 +14,10 @@ pub(crate) use self::subject::SubjectFacts;
 /// What advice contains in place of a subject that only the provider's mapping knows.
 const UNKNOWN_SUBJECT: &str = "SUBJECT";
 
+/// What commands contain in place of names that aren't known, each after the text before it.
+pub(super) const PLACEHOLDERS: [(&str, &str); 2] =
+    [("/subject/", UNKNOWN_SUBJECT), ("=assertion.", advice::CLAIM)];
+
 /// A refused exchange, with everything that is known about it and that errors may show.
 #[derive(Clone, Debug)]
 pub(crate) struct FederationRefusal {

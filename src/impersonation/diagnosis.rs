@@ -1,6 +1,7 @@
 //! Finds out why an impersonation fails, hop by hop.
 
 mod finding;
+mod fix;
 mod probe;
 mod report;
 mod search;
@@ -8,6 +9,7 @@ mod source;
 
 use self::finding::Failure;
 pub use self::finding::Finding;
+pub use self::fix::Fix;
 use self::probe::Probe;
 use self::report::Caller;
 pub use self::report::{DiagnosedHop, Diagnosis};
@@ -63,7 +65,11 @@ impl Impersonation {
     /// calls appear in the audit logs.
     ///
     /// If the client's credentials are a federated identity, the diagnosis starts with its subject
-    /// token: see [`Diagnosis::source`].
+    /// token: see [`Diagnosis::source`]. If they are impersonated themselves, and that is refused, the
+    /// first hop has the finding [`SourceFailed`](Finding::SourceFailed).
+    ///
+    /// An outage ends the diagnosis: nothing is known about any hop then. The first one has the finding
+    /// [`Other`](Finding::Other).
     ///
     /// A *likely* finding is one that the calls can't prove: if nothing can be done over a delegate,
     /// either the delegate lacks the grant on the next account, or it may not be used as a delegate.
@@ -98,28 +104,30 @@ impl Impersonation {
 
         let source = self.diagnose_source().await;
         let caller = Caller::of(self.client.credentials());
-        let mut diagnosis = Diagnosis::allowed(source, &caller, &chain);
+        let mut diagnosis = Diagnosis::allowed(source, &caller, &chain, probed.permission());
         if let Some(error) = diagnosis.source().and_then(DiagnosedSource::error).cloned() {
             diagnosis.set_failure(0, Failure::source(error));
             return Ok(diagnosis);
         }
-        if let Err(error) = probe.call(probed, probe.last()).await {
-            let failing = failing_hop(&probe, probed, &error).await;
-            let needed = |hop| match hop == probe.last() {
-                true => probed.permission(),
-                false => roles::IMPLICIT_DELEGATION,
-            };
-            let failure = match error.refusal() {
-                Some(RefusalCause::MissingRole { .. }) => {
-                    Failure::missing(needed(failing.index), failing.certain, caller.of_hop(failing.index))
-                }
-                _ => Failure::other(error),
-            };
-            diagnosis.set_failure(failing.index, failure);
-            if let Some(other) = failing.alternative {
-                diagnosis
-                    .set_alternative(other, Failure::missing(needed(other), false, caller.of_hop(other)));
+        let Err(error) = probe.call(probed, probe.last()).await else { return Ok(diagnosis) };
+        let failing = match failing_hop(&probe, probed, &error).await {
+            Ok(failing) => failing,
+            Err(error) => {
+                diagnosis.set_failure(0, Failure::other(error));
+                return Ok(diagnosis);
             }
+        };
+        let missing = |hop: usize, certain| {
+            let needed = if hop == probe.last() { probed.permission() } else { roles::IMPLICIT_DELEGATION };
+            Failure::missing(needed, certain, caller.of_hop(hop))
+        };
+        let failure = match error.refusal() {
+            Some(RefusalCause::MissingRole { .. }) => missing(failing.index, failing.certain),
+            _ => Failure::other(error),
+        };
+        diagnosis.set_failure(failing.index, failure);
+        if let Some(other) = failing.alternative {
+            diagnosis.set_alternative(other, missing(other, false));
         }
         Ok(diagnosis)
     }

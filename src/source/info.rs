@@ -176,7 +176,8 @@ impl SourceInfo {
         self.is_principal_likely && self.hops.is_empty()
     }
 
-    pub(super) fn is_source_principal_likely(&self) -> bool {
+    /// Returns whether [`source_principal`](Self::source_principal) may be another one.
+    pub fn is_source_principal_likely(&self) -> bool {
         self.is_principal_likely
     }
 
@@ -203,7 +204,8 @@ impl SourceInfo {
         self.hops.last().map_or(self.source_scopes(), Hop::scopes)
     }
 
-    pub(super) fn source_scopes(&self) -> &[String] {
+    /// Returns the scopes that the source requests, before any impersonation. Empty if they are unknown.
+    pub fn source_scopes(&self) -> &[String] {
         &self.scopes
     }
 
@@ -213,7 +215,8 @@ impl SourceInfo {
         self.hops.last().map_or(self.source_endpoint(), Hop::endpoint)
     }
 
-    pub(super) fn source_endpoint(&self) -> Option<&str> {
+    /// Returns the URL that the source gets its tokens from, before any impersonation, if known.
+    pub fn source_endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
     }
 

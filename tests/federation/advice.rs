@@ -3,9 +3,9 @@
 
 mod world;
 
-use gcp_iam_credentials::IamCredentialsClient;
 use gcp_iam_credentials::diagnosis::{Finding, Operation};
 use gcp_iam_credentials::emulator::{Fault, PlatformFault};
+use gcp_iam_credentials::{Credentials, IamCredentialsClient};
 
 use self::world::{Provider, World};
 use crate::support::federation::DEPLOYER;
@@ -80,14 +80,18 @@ async fn each_refusal_names_its_cause_and_a_command_that_fixes_it() {
             let client = client.endpoint(world.emulator.endpoint()).build().unwrap();
             let diagnosis = client.impersonate(DEPLOYER).diagnose(Operation::AccessToken).await.unwrap();
             let source = diagnosis.source().expect("a federated source");
-            let command = source.command().unwrap_or_else(|| panic!("{name}: {diagnosis}"));
-            assert!(diagnosis.to_string().contains(&command) && hint.contains(&command), "{diagnosis}");
+            let fix = source.fix().unwrap_or_else(|| panic!("{name}: {diagnosis}"));
+            let command = fix.command().unwrap_or_else(|| panic!("{name}: {diagnosis}"));
+            assert!(diagnosis.to_string().contains(command) && hint.contains(command), "{diagnosis}");
+            assert!(hint.starts_with(fix.advice()), "{fix:?}");
+            assert_eq!(fix.placeholder(), command.contains("CLAIM").then_some("CLAIM"));
+            assert_eq!(fix.changes(), !command.contains(" describe "), "{fix:?}");
             assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::SourceFailed(_)));
             if broken.needs_description && !is_described {
                 assert!(command.contains(" providers describe p "), "{command}");
                 continue;
             }
-            world.run(&command);
+            world.run(command);
             credentials.refresh().await.unwrap_or_else(|error| panic!("{name}: {command}: {error}"));
             let diagnosis = client.impersonate(DEPLOYER).diagnose(Operation::AccessToken).await.unwrap();
             assert!(diagnosis.source().unwrap().error().is_none(), "{diagnosis}");
@@ -115,9 +119,11 @@ async fn a_missing_grant_of_a_federated_identity_is_that_of_workload_identity_us
         let Finding::MissingRole { role, .. } = failure.finding() else { panic!("{diagnosis}") };
         assert_eq!(role, "roles/iam.workloadIdentityUser");
         assert_eq!(diagnosis.to_string().contains("likely"), !is_described, "{diagnosis}");
-        let command = failure.command().unwrap();
-        assert!(hint.contains(&command), "{hint}");
-        world.run(&command);
+        let fix = failure.fix().unwrap();
+        let command = fix.command().unwrap();
+        assert!(hint.contains(command), "{hint}");
+        assert_eq!(fix.is_member_likely(), !is_described);
+        world.run(command);
         assert!(acting.diagnose(Operation::AccessToken).await.unwrap().is_allowed(), "{command}");
         // Who the member is doesn't matter for an account that doesn't exist.
         let nobody = client.impersonate("nobody@project.iam.gserviceaccount.com");
@@ -125,6 +131,31 @@ async fn a_missing_grant_of_a_federated_identity_is_that_of_workload_identity_us
         assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::UnknownAccount), "{diagnosis}");
         assert!(!diagnosis.to_string().contains("likely"), "{diagnosis}");
     }
+}
+
+/// conf: I54
+#[tokio::test]
+async fn a_refused_impersonation_in_a_file_is_a_failure_of_the_source_and_its_command_fixes_it() {
+    let mut world = World::start(|provider| provider.grants.clear()).await;
+    let file = world.file_that_impersonates(DEPLOYER);
+    let credentials = Credentials::from_json(&file).unwrap();
+    let client = IamCredentialsClient::builder().credentials(credentials);
+    let client = client.endpoint(world.emulator.endpoint()).build().unwrap();
+    let acting = client.impersonate("target@project.iam.gserviceaccount.com");
+    let diagnosis = acting.diagnose(Operation::AccessToken).await.unwrap();
+    assert!(diagnosis.source().unwrap().error().is_none(), "the subject token is accepted: {diagnosis}");
+    let failure = diagnosis.failure().unwrap();
+    assert!(matches!(failure.finding(), Finding::SourceFailed(_)), "{diagnosis}");
+    let fix = failure.fix().unwrap();
+    let command = fix.command().unwrap_or_else(|| panic!("{diagnosis}"));
+    let grant = "add-iam-policy-binding deployer@project.iam.gserviceaccount.com --member=principal://";
+    assert!(command.contains(grant) && command.ends_with("roles/iam.workloadIdentityUser"), "{command}");
+    assert!(fix.changes() && fix.is_member_likely(), "{fix:?}");
+    world.run(command);
+    client.credentials().refresh().await.unwrap();
+    // Then the next hop is the one that fails.
+    let diagnosis = acting.diagnose(Operation::AccessToken).await.unwrap();
+    assert!(!matches!(diagnosis.failure().unwrap().finding(), Finding::SourceFailed(_)), "{diagnosis}");
 }
 
 /// conf: F7
@@ -172,7 +203,7 @@ async fn a_description_of_another_provider_is_refused() {
     let world = World::start(|_| {}).await;
     let mut description = world.provider.describe();
     description["name"] = "projects/12/locations/global/workloadIdentityPools/ci/providers/q".into();
-    let builder = gcp_iam_credentials::Credentials::builder();
+    let builder = Credentials::builder();
     let error = builder.provider_description(description.to_string()).json(&world.file()).unwrap_err();
     assert_eq!(error.field(), Some("provider_description"));
 }

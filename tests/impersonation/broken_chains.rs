@@ -88,9 +88,10 @@ async fn check(chain: &Chain<'_>, broken: usize, operation: Operation, first: bo
     let Finding::MissingRole { certain, .. } = candidates[0].finding() else { panic!("{case}") };
     assert_eq!(*certain, candidates.len() == 1 && !diagnosis.to_string().contains("likely"), "{case}");
     for (index, hop) in candidates.into_iter().enumerate() {
-        let command = hop.command().unwrap();
-        assert!(diagnosis.to_string().contains(&command), "{case}");
-        assert_eq!(chain.is_fixed_by(&command, operation).await, index == at, "{command}: {case}");
+        let fix = hop.fix().unwrap();
+        let command = fix.command().unwrap();
+        assert!(diagnosis.to_string().contains(command), "{case}");
+        assert_eq!(chain.is_fixed_by(command, operation).await, index == at, "{command}: {case}");
     }
     check_advice(chain, operation, &failure.hint().unwrap()).await;
 }

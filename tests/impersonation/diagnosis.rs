@@ -1,6 +1,6 @@
 //! Which grant is missing: diagnoses of a scripted service and of the emulator.
 
-use gcp_iam_credentials::diagnosis::{Diagnosis, Finding, Operation};
+use gcp_iam_credentials::diagnosis::{DiagnosedHop, Diagnosis, Finding, Operation};
 use gcp_iam_credentials::emulator::{Emulator, Policy, Role};
 use gcp_iam_credentials::proto::*;
 use gcp_iam_credentials::source::SourceInfo;
@@ -43,13 +43,22 @@ async fn a_diagnosis_names_the_refused_delegate_the_role_and_the_command() {
     let failure = diagnosis.failure().unwrap();
     assert_eq!((failure.principal(), failure.account()), (Some("second@example.com"), TARGET));
     assert!(matches!(failure.finding(), Finding::MissingRole { certain: true, .. }));
-    let command = failure.command().unwrap();
+    let fix = failure.fix().unwrap();
+    let command = fix.command().unwrap();
+    assert!(fix.changes() && !fix.is_member_likely() && fix.placeholder().is_none(), "{fix:?}");
+    assert!(
+        fix.advice().starts_with("grant roles/iam.serviceAccountTokenCreator, which includes"),
+        "{fix:?}"
+    );
     for word in
         [TARGET, "second@example.com", "roles/iam.serviceAccountTokenCreator", "add-iam-policy-binding"]
     {
         assert!(command.contains(word), "{command}");
     }
-    assert!(diagnosis.to_string().contains(&command), "{diagnosis}");
+    assert!(diagnosis.to_string().contains(command), "{diagnosis}");
+    let permissions: Vec<&str> = diagnosis.hops().iter().map(DiagnosedHop::permission).collect();
+    let delegation = "iam.serviceAccounts.implicitDelegation";
+    assert_eq!(permissions, [delegation, delegation, GET_ACCESS_TOKEN]);
 }
 
 /// conf: M30, A11
@@ -73,6 +82,8 @@ async fn a_diagnosis_that_is_not_certain_says_likely_and_makes_four_calls_for_ea
     assert_eq!((failure.principal(), failure.account()), (None, "first@example.com"));
     assert!(matches!(failure.finding(), Finding::MissingRole { certain: false, .. }), "{failure}");
     assert!(failure.to_string().contains("likely"), "{failure}");
+    // The command can't name a caller that isn't known.
+    assert_eq!(failure.fix().unwrap().placeholder(), Some("MEMBER"));
 
     let received = script.received();
     assert_eq!(received.len(), 12);
@@ -86,6 +97,27 @@ async fn a_diagnosis_that_is_not_certain_says_likely_and_makes_four_calls_for_ea
         assert_eq!(probe.delegates.len(), delegates);
         assert_eq!(probe.scope, [gcp_iam_credentials::scopes::USERINFO_EMAIL]);
     }
+}
+
+/// conf: I55
+#[tokio::test]
+async fn an_outage_in_the_middle_of_a_diagnosis_blames_no_grant() {
+    let away = Answer::unavailable;
+    // The target is refused, and the next call fails, with its retries. Then the service is back.
+    for (before, calls) in [(vec![], 3), (vec![denied(GET_ACCESS_TOKEN)], 4), (vec![unknown()], 4)] {
+        let script = Script::new(before.into_iter().chain([away(), away(), away()]));
+        let diagnosis = diagnose(&script.client()).await.unwrap();
+        let failure = diagnosis.failure().unwrap();
+        let Finding::Other(error) = failure.finding() else { panic!("{diagnosis}") };
+        assert!(error.is_transient(), "{error:?}");
+        assert_eq!(failure.account(), "first@example.com", "nothing is known about the other hops");
+        assert!(failure.fix().is_none() && !diagnosis.to_string().contains("gcloud"), "{diagnosis}");
+        assert_eq!(script.calls(), calls, "{diagnosis}");
+    }
+}
+
+fn unknown() -> Answer {
+    Answer::status(Code::NotFound, "Not found; Gaia id not found for email")
 }
 
 /// Refuses a call with this reason, as Google's API front end does.
@@ -177,8 +209,7 @@ async fn a_diagnosis_distinguishes_the_reasons_of_a_permission_denied() {
 /// conf: M30
 #[tokio::test]
 async fn a_diagnosis_distinguishes_the_other_codes() {
-    let unknown = Answer::status(Code::NotFound, "Not found; Gaia id not found for email");
-    let unknown = finding(unknown, TARGET).await;
+    let unknown = finding(unknown(), TARGET).await;
     assert!(matches!(unknown, Finding::UnknownAccount), "{unknown:?}");
     let source = finding(Answer::status(Code::Unauthenticated, "bad token"), "gcloud auth").await;
     assert!(matches!(source, Finding::SourceFailed(_)), "{source:?}");
@@ -246,7 +277,8 @@ async fn a_diagnosis_finds_the_missing_grant_and_its_command_adds_it() {
         assert!(matches!(failure.finding(), Finding::MissingRole { role: found, .. } if *found == role));
 
         // The printed command grants what is missing.
-        let command = failure.command().unwrap();
+        let fix = failure.fix().unwrap();
+        let command = fix.command().unwrap();
         assert!(command.contains(&format!("{account} --member={member} --role={role}")), "{command}");
         emulator.policy().grant(member, Role::TOKEN_CREATOR, account).unwrap();
         assert!(diagnose(&client).await.unwrap().is_allowed());

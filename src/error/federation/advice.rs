@@ -3,25 +3,38 @@
 use std::time::SystemTime;
 
 use super::{FederationCause, FederationFacts, FederationRefusal, ProviderName};
-use crate::error::shorten;
+use crate::error::{Remedy, shorten};
 use crate::{scopes, shell};
 
 /// What commands contain in place of a claim that a person has to choose.
-const CLAIM: &str = "CLAIM";
+pub(super) const CLAIM: &str = "CLAIM";
 
 impl FederationRefusal {
     /// Returns what to do, in one line.
     pub(crate) fn advice(&self, now: SystemTime) -> String {
+        let Remedy { words, command, .. } = self.remedy(now);
+        match command {
+            Some(command) => format!("{words}: {command}"),
+            None => words,
+        }
+    }
+
+    /// Returns what to do.
+    pub(crate) fn remedy(&self, now: SystemTime) -> Remedy {
         let likely = if self.is_certain { "" } else { "likely " };
-        let problem = self.facts.problem(self.cause, now);
-        match self.command() {
-            Some(command) => format!("{likely}{problem}: {command}"),
-            None => format!("{likely}{problem}"),
+        let command = self.command();
+        let is_shown =
+            [self.facts.discovery(), self.facts.provider.as_ref().map(describe)].contains(&command);
+        Remedy {
+            words: format!("{likely}{}", self.facts.problem(self.cause, now)),
+            note: "",
+            changes: command.is_some() && !is_shown,
+            command,
         }
     }
 
     /// Returns the command that resolves it, or that shows more.
-    pub(crate) fn command(&self) -> Option<String> {
+    pub(super) fn command(&self) -> Option<String> {
         let facts = &self.facts;
         if self.cause == FederationCause::IssuerUnreachable {
             return facts.discovery();

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::fix::Reason;
 use crate::error::RefusalCause;
 use crate::{Error, ErrorKind, roles, scopes};
 
@@ -36,7 +37,8 @@ pub enum Finding {
         /// Whether the calls prove that this hop fails, and not one next to it.
         certain: bool,
     },
-    /// The account doesn't exist, was created a moment ago, or is hidden from the principal.
+    /// The account doesn't exist, is disabled, was created a moment ago, or is hidden from the
+    /// principal.
     UnknownAccount,
     /// The API is disabled in this project.
     ApiDisabled {
@@ -72,7 +74,7 @@ impl Finding {
                 let likely = if *certain { "" } else { "likely " };
                 write!(f, "{likely}missing: {permission} on {account}, which {role} contains")
             }
-            Self::UnknownAccount => f.write_str("the account doesn't exist, or is too new"),
+            Self::UnknownAccount => f.write_str("the account doesn't exist, is disabled, or is too new"),
             Self::ApiDisabled { project } => {
                 let project = project.as_deref().unwrap_or("the caller's project");
                 write!(f, "the API iamcredentials.googleapis.com is disabled in {project}")
@@ -86,7 +88,7 @@ impl Finding {
                 write!(f, "{principal} may not use {project} as quota project")
             }
             Self::SourceFailed(error) => write!(f, "the source credentials fail: {}", error.without_advice()),
-            Self::Other(error) => write!(f, "failed: {}", error.in_one_line()),
+            Self::Other(error) => write!(f, "failed: {}", error.without_advice()),
         }
     }
 }
@@ -94,8 +96,8 @@ impl Finding {
 /// The failure of one hop.
 pub(super) struct Failure {
     pub(super) finding: Finding,
-    /// Decides which command fixes the hop.
-    pub(super) cause: Option<RefusalCause>,
+    /// Decides what fixes the hop.
+    pub(super) reason: Option<Reason>,
 }
 
 impl Failure {
@@ -105,34 +107,38 @@ impl Failure {
         let role = roles::granted_to(principal.unwrap_or_default(), Some(permission)).to_owned();
         let finding = Finding::MissingRole { permission: permission.to_owned(), role, certain };
         let cause = RefusalCause::MissingRole { named: None, needed: Some(permission) };
-        Self { finding, cause: Some(cause) }
+        Self { finding, reason: Some(Reason::Refusal(cause)) }
     }
 
     /// Returns the failure of a hop that isn't reached, because the source gets no token.
     pub(super) fn source(error: Error) -> Self {
-        Self { finding: Finding::SourceFailed(error), cause: None }
+        Self { finding: Finding::SourceFailed(error), reason: None }
     }
 
     /// Classifies an error other than a missing role.
     pub(super) fn other(error: Error) -> Self {
-        let cause = match error.kind() {
-            ErrorKind::Credentials => Some(RefusalCause::SourceTokenRejected),
-            _ => error.refusal(),
+        if error.kind() == ErrorKind::Credentials {
+            // A refusal in the error is one of the source's own calls.
+            let reason = Some(Reason::Failure(error.clone()));
+            return Self { finding: Finding::SourceFailed(error), reason };
+        }
+        let Some(cause) = error.refusal() else {
+            return Self { finding: Finding::Other(error.clone()), reason: Some(Reason::Failure(error)) };
         };
-        let finding = match cause.clone() {
-            Some(RefusalCause::UnknownAccount) => Finding::UnknownAccount,
-            Some(RefusalCause::ApiDisabled { project, .. }) => {
-                Finding::ApiDisabled { project: project.map(String::from) }
+        let finding = match &cause {
+            RefusalCause::UnknownAccount => Finding::UnknownAccount,
+            RefusalCause::ApiDisabled { project, .. } => {
+                Finding::ApiDisabled { project: project.as_deref().map(str::to_owned) }
             }
-            Some(RefusalCause::ScopeInsufficient) => Finding::ScopeInsufficient,
-            Some(RefusalCause::QuotaProjectDenied { project }) => {
-                Finding::QuotaProjectDenied { project: project.map(String::from) }
+            RefusalCause::ScopeInsufficient => Finding::ScopeInsufficient,
+            RefusalCause::QuotaProjectDenied { project } => {
+                Finding::QuotaProjectDenied { project: project.as_deref().map(str::to_owned) }
             }
-            Some(RefusalCause::SourceTokenExpired | RefusalCause::SourceTokenRejected) => {
+            RefusalCause::SourceTokenExpired | RefusalCause::SourceTokenRejected => {
                 Finding::SourceFailed(error)
             }
-            Some(RefusalCause::MissingRole { .. }) | None => Finding::Other(error),
+            RefusalCause::MissingRole { .. } => Finding::Other(error),
         };
-        Self { finding, cause }
+        Self { finding, reason: Some(Reason::Refusal(cause)) }
     }
 }

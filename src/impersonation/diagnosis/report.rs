@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use super::DiagnosedSource;
 use super::finding::{Failure, Finding};
+use super::fix::{Fix, Reason};
 use crate::Credentials;
-use crate::error::RefusalCause;
 use crate::name::account_in;
 use crate::printable::PrintableWriter;
 use crate::roles;
@@ -51,8 +51,15 @@ impl Caller {
 }
 
 impl Diagnosis {
-    /// Returns the diagnosis of a chain that works. `names` are those of the delegates and the target.
-    pub(super) fn allowed(source: Option<DiagnosedSource>, caller: &Caller, names: &[String]) -> Self {
+    /// Returns the diagnosis of a chain that works. `names` are those of the delegates and the target, and
+    /// `permission` is the one that the operation needs on the target.
+    pub(super) fn allowed(
+        source: Option<DiagnosedSource>,
+        caller: &Caller,
+        names: &[String],
+        permission: &'static str,
+    ) -> Self {
+        let last = names.len().saturating_sub(1);
         let accounts = names.iter().map(|name| account_in(name).to_owned());
         let principals = std::iter::once(caller.principal.clone()).chain(accounts.clone().map(Some));
         let hop = |(index, (principal, account))| DiagnosedHop {
@@ -60,8 +67,9 @@ impl Diagnosis {
             is_principal_likely: index == 0 && caller.is_likely,
             follows: index > 0,
             account,
+            permission: if index == last { permission } else { roles::IMPLICIT_DELEGATION },
             finding: Finding::Allowed,
-            cause: None,
+            reason: None,
         };
         Self { source, hops: principals.zip(accounts).enumerate().map(hop).collect() }
     }
@@ -72,7 +80,7 @@ impl Diagnosis {
             hop.finding = Finding::NotReached;
         }
         self.hops[index].finding = failure.finding;
-        self.hops[index].cause = failure.cause;
+        self.hops[index].reason = failure.reason;
     }
 
     /// Says that the failing hop isn't certain: it may be this one.
@@ -81,7 +89,7 @@ impl Diagnosis {
         if hop.finding.is_allowed() {
             hop.finding = Finding::LikelyAllowed;
         }
-        hop.cause = failure.cause;
+        hop.reason = failure.reason;
     }
 
     /// Returns what was found out about the federated identity that the client's credentials start
@@ -104,7 +112,7 @@ impl Diagnosis {
     /// none if the operation is allowed.
     pub fn candidates(&self) -> impl Iterator<Item = &DiagnosedHop> {
         let failure = self.failure();
-        let others = self.hops.iter().filter(|hop| hop.cause.is_some() && !hop.is_failure());
+        let others = self.hops.iter().filter(|hop| hop.reason.is_some() && !hop.is_failure());
         failure.into_iter().chain(others)
     }
 
@@ -124,13 +132,11 @@ impl fmt::Display for Diagnosis {
                 writeln!(f)?;
             }
             write!(f, "{}. {hop}", index + 1)?;
-            match hop.command() {
-                Some(command) if hop.is_failure() => {
-                    let likely = if hop.is_member_likely() { LIKELY } else { "" };
-                    write!(f, "\n   fix: {command}{likely}")?;
-                }
-                Some(command) => write!(f, "\n   or, if that doesn't help: {command}")?,
-                None => {}
+            if let Some(fix) = hop.fix() {
+                let todo = fix.command().unwrap_or(fix.advice());
+                let likely = if fix.is_member_likely() && hop.is_failure() { LIKELY } else { "" };
+                let start = if hop.is_failure() { "fix" } else { "or, if that doesn't help" };
+                write!(f, "\n   {start}: {todo}{likely}")?;
             }
         }
         Ok(())
@@ -143,7 +149,7 @@ impl fmt::Display for Diagnosis {
 /// use gcp_iam_credentials::diagnosis::DiagnosedHop;
 ///
 /// fn fix(hop: &DiagnosedHop) -> String {
-///     hop.command().unwrap_or_else(|| format!("see {:?}", hop.finding()))
+///     hop.fix().map_or_else(|| "nothing to do".to_owned(), |fix| fix.advice().to_owned())
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -154,8 +160,10 @@ pub struct DiagnosedHop {
     /// Whether there is an earlier hop. The principal is then a service account.
     follows: bool,
     account: String,
+    permission: &'static str,
     finding: Finding,
-    cause: Option<RefusalCause>,
+    /// Decides what fixes the hop.
+    reason: Option<Reason>,
 }
 
 impl DiagnosedHop {
@@ -170,9 +178,31 @@ impl DiagnosedHop {
         &self.account
     }
 
+    /// Returns the permission on the account that the principal needs: the one of the operation on the
+    /// target, and `iam.serviceAccounts.implicitDelegation` on a delegate.
+    pub fn permission(&self) -> &'static str {
+        self.permission
+    }
+
     /// Returns what was found out about the hop.
     pub fn finding(&self) -> &Finding {
         &self.finding
+    }
+
+    /// Returns what was found out about the hop, as text for people: one line.
+    pub fn explanation(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = self.explain(&mut PrintableWriter(&mut text));
+        text
+    }
+
+    fn explain(&self, f: &mut impl Write) -> fmt::Result {
+        self.finding.explain(f, self.shown_principal(), &self.account)
+    }
+
+    fn shown_principal(&self) -> &str {
+        self.principal().unwrap_or("the caller")
     }
 
     /// Returns whether this is the hop that most likely fails. All others are allowed, not reached, or
@@ -181,15 +211,10 @@ impl DiagnosedHop {
         !self.finding.is_allowed() && !matches!(self.finding, Finding::NotReached)
     }
 
-    /// Returns the command that fixes the hop, if there is one and if the hop is one of the
+    /// Returns what fixes the hop, if that is known and if the hop is one of the
     /// [candidates](Diagnosis::candidates).
-    pub fn command(&self) -> Option<String> {
-        self.cause.as_ref()?.command(&self.account, &self.member())
-    }
-
-    /// Returns whether the command names a member that may be another one.
-    fn is_member_likely(&self) -> bool {
-        self.is_principal_likely && matches!(self.finding, Finding::MissingRole { .. })
+    pub fn fix(&self) -> Option<Fix> {
+        self.reason.as_ref()?.fix(&self.account, &self.member(), self.is_principal_likely)
     }
 
     /// Returns the principal as IAM policies name it.
@@ -203,9 +228,8 @@ impl DiagnosedHop {
 
 impl fmt::Display for DiagnosedHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let principal = self.principal.as_deref().unwrap_or("the caller");
         let mut f = PrintableWriter(f);
-        write!(f, "{principal} -> {}: ", self.account)?;
-        self.finding.explain(&mut f, principal, &self.account)
+        write!(f, "{} -> {}: ", self.shown_principal(), self.account)?;
+        self.explain(&mut f)
     }
 }

@@ -3,7 +3,7 @@
 use super::Operation;
 use super::probe::Probe;
 use crate::error::RefusalCause;
-use crate::{Error, roles};
+use crate::{Error, ErrorKind, roles};
 
 /// The hop that fails, as far as the calls of a diagnosis can tell.
 pub(super) struct FailingHop {
@@ -20,27 +20,47 @@ impl FailingHop {
 }
 
 /// Finds the hop that fails, given that the operation on the target fails with `error`.
-pub(super) async fn failing_hop(probe: &Probe<'_>, operation: Operation, error: &Error) -> FailingHop {
+///
+/// # Errors
+///
+/// The failure that ends the search: nothing is known about any hop then.
+pub(super) async fn failing_hop(
+    probe: &Probe<'_>,
+    operation: Operation,
+    error: &Error,
+) -> Result<FailingHop, Error> {
+    if says_nothing(error) {
+        return Err(error.clone());
+    }
     match error.refusal() {
         Some(RefusalCause::MissingRole { .. }) => {
-            Survey::of(probe, operation, error).await.failing_hop(probe.last())
+            Ok(Survey::of(probe, operation, error).await?.failing_hop(probe.last()))
         }
-        cause => {
-            let index = first_with_cause(probe, cause.as_ref()).await;
-            FailingHop::certain(index.unwrap_or(probe.last()))
+        _ => {
+            let index = first_with_cause_of(probe, error).await?;
+            Ok(FailingHop::certain(index.unwrap_or(probe.last())))
         }
     }
 }
 
+/// Whether a failed call says nothing about the accounts: it was none of the service's replies, or one
+/// that may be another one a moment later.
+fn says_nothing(error: &Error) -> bool {
+    error.kind() != ErrorKind::Service || error.is_transient()
+}
+
 /// Returns the first delegate whose access tokens are refused for the same reason as the operation.
-async fn first_with_cause(probe: &Probe<'_>, cause: Option<&RefusalCause>) -> Option<usize> {
+async fn first_with_cause_of(probe: &Probe<'_>, refused: &Error) -> Result<Option<usize>, Error> {
     for hop in 0..probe.last() {
-        let outcome = probe.call(Operation::AccessToken, hop).await;
-        if outcome.is_err_and(|error| error.refusal().as_ref() == cause) {
-            return Some(hop);
+        match probe.call(Operation::AccessToken, hop).await {
+            Err(error) if says_nothing(&error) => return Err(error),
+            Err(error) if error.refusal() == refused.refusal() && error.code() == refused.code() => {
+                return Ok(Some(hop));
+            }
+            _ => {}
         }
     }
-    None
+    Ok(None)
 }
 
 /// What the calls show, from the target back to the first account on which one succeeds.
@@ -63,7 +83,11 @@ struct Reached {
 
 impl Survey {
     /// `error` is the failure of the operation on the target.
-    async fn of(probe: &Probe<'_>, operation: Operation, error: &Error) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The failure that ends the survey.
+    async fn of(probe: &Probe<'_>, operation: Operation, error: &Error) -> Result<Self, Error> {
         let mut survey = Self { reached: None, not_delegated: None };
         survey.note_refusal(probe.last(), error);
         for hop in (0..=probe.last()).rev() {
@@ -73,6 +97,7 @@ impl Survey {
             for call in calls {
                 match probe.call(call, hop).await {
                     Ok(()) => succeeded += 1,
+                    Err(error) if says_nothing(&error) => return Err(error),
                     Err(error) => survey.note_refusal(hop, &error),
                 }
             }
@@ -81,7 +106,7 @@ impl Survey {
                 break;
             }
         }
-        survey
+        Ok(survey)
     }
 
     fn note_refusal(&mut self, hop: usize, error: &Error) {

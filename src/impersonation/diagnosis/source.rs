@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::Impersonation;
+use super::fix::{Fix, of_failure};
 use crate::Error;
 use crate::printable::PrintableWriter;
 
@@ -50,26 +51,34 @@ impl DiagnosedSource {
         self.error.as_ref()
     }
 
-    /// Returns the command that fixes it, or that shows more, if there is one.
-    pub fn command(&self) -> Option<String> {
-        self.error()?.federation()?.command()
+    /// Returns what was found out, as text for people: one line.
+    pub fn explanation(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string can't fail.
+        let _ = self.explain(&mut PrintableWriter(&mut text));
+        text
+    }
+
+    /// Returns what fixes it, if that is known.
+    pub fn fix(&self) -> Option<Fix> {
+        self.error().and_then(of_failure)
+    }
+
+    fn explain(&self, f: &mut impl Write) -> fmt::Result {
+        match &self.error {
+            None => f.write_str("the subject token is accepted"),
+            Some(error) => write!(f, "{}", error.without_advice()),
+        }
     }
 }
 
 impl fmt::Display for DiagnosedSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut f = PrintableWriter(f);
-        write!(f, "{}: ", self.description)?;
-        match &self.error {
-            None => f.write_str("the subject token is accepted"),
-            Some(error) => {
-                write!(f, "{}", error.without_advice())?;
-                // The line breaks of the report aren't those of a foreign text.
-                match error.hint() {
-                    Some(hint) => write!(f.0, "\n   fix: {hint}"),
-                    None => Ok(()),
-                }
-            }
+        write!(PrintableWriter(f), "{}: ", self.description)?;
+        self.explain(&mut PrintableWriter(f))?;
+        match self.error.as_ref().and_then(Error::hint) {
+            Some(hint) => write!(f, "\n   fix: {hint}"),
+            None => Ok(()),
         }
     }
 }

@@ -136,7 +136,16 @@ impl World {
 
     /// Returns the credential file of `pod`.
     pub(super) fn file(&self) -> String {
-        let options = ExternalAccountFile::new().source(SubjectTokenSource::GithubActions);
+        self.file_with(ExternalAccountFile::new())
+    }
+
+    /// Returns the credential file of `pod`, which impersonates an account.
+    pub(super) fn file_that_impersonates(&self, account: &str) -> String {
+        self.file_with(ExternalAccountFile::new().impersonate(account))
+    }
+
+    fn file_with(&self, options: ExternalAccountFile) -> String {
+        let options = options.source(SubjectTokenSource::GithubActions);
         self.emulator.external_account_json("pod", &options).unwrap()
     }
 

@@ -44,7 +44,9 @@ async fn fix(emulator: &Emulator, acting: &Impersonation) -> Vec<String> {
     loop {
         let diagnosis = diagnose(acting).await;
         let Some(hop) = diagnosis.failure() else { return commands };
-        let command = hop.command().unwrap_or_else(|| panic!("{diagnosis}"));
+        let fix = hop.fix().unwrap_or_else(|| panic!("{diagnosis}"));
+        let command = fix.command().unwrap_or_else(|| panic!("{diagnosis}")).to_owned();
+        assert!(fix.changes() && fix.placeholder().is_none(), "{fix:?}");
         assert!(!commands.contains(&command), "{command} didn't help: {diagnosis}");
         Gcloud::new(emulator, "p").run(&command).await;
         commands.push(command);
