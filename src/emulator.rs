@@ -44,7 +44,6 @@ mod iam;
 mod journal;
 mod json_duration;
 mod method;
-mod own_hosts;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod protocol;

@@ -36,6 +36,7 @@
 //! | Make tokens, sign bytes and JWTs | [`IamCredentialsClient`], [`call`] |
 //! | Act as another account | [`Impersonation`], [`Signer`] |
 //! | Act as many accounts | [`ImpersonationPool`] |
+//! | Let other programs act as an account | `broker`, with that feature |
 //! | Put tokens on a client's requests | [`BearerLayer`], [`BearerInterceptor`] |
 //! | Choose or write the source of tokens | [`Credentials`], [`source`] |
 //! | Handle errors | [`Error`], [`ErrorKind`] |
@@ -57,6 +58,7 @@
 //! | `tls-native-roots` | yes | trust in the machine's certificate store |
 //! | `tls-webpki-roots` | no | trust in Mozilla's root certificates, which are compiled in |
 //! | `emulator` | no | an emulator of the API, for tests without a Google account |
+//! | `broker` | no | a metadata server that gives impersonated tokens to programs in any language |
 //! | `cli` | no | the program `iamcreds`: tokens, signatures and diagnoses at a terminal, and the emulator for any language |
 //!
 //! A feature only adds something. No feature changes what another one does.
@@ -64,6 +66,8 @@
 
 mod adc;
 pub mod bearer;
+#[cfg(feature = "broker")]
+pub mod broker;
 mod client;
 #[cfg(test)]
 #[path = "../tests/support/closed_port.rs"]
@@ -83,16 +87,18 @@ mod http_client;
 mod impersonation;
 mod jwt;
 pub mod manual;
-#[cfg(feature = "emulator")]
+#[cfg(any(feature = "broker", feature = "emulator"))]
 mod metadata_protocol;
 mod name;
+#[cfg(any(feature = "broker", feature = "emulator"))]
+mod own_hosts;
 mod panics;
 mod printable;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 pub mod proto;
 mod proxy;
-#[cfg(any(feature = "aws", feature = "emulator"))]
+#[cfg(any(feature = "aws", feature = "broker", feature = "emulator"))]
 mod query;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]

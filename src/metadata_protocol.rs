@@ -1,8 +1,9 @@
 //! Routes and formats of the metadata server of Compute Engine and Cloud Run.
 //!
 //! A [`Machine`] becomes a tree of [`Node`]s. A path and a [`Query`] select the [`Resource`] in it that a
-//! request asks for.
+//! request asks for. [`answer`] makes the reply for whatever [`Backend`] the tokens come from.
 
+mod answer;
 mod machine;
 mod query;
 mod tree;
@@ -14,24 +15,26 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+pub(crate) use self::answer::{Backend, answer, failure, mark};
 pub(crate) use self::machine::{Machine, MachineAccount};
-pub(crate) use self::query::{Alt, Query, Wait};
-pub(crate) use self::tree::Node;
+pub(crate) use self::query::Query;
+use self::query::{Alt, Wait};
+use self::tree::Node;
 
 /// The header of requests and of replies that tells the metadata server from other servers.
-pub(crate) const FLAVOR: HeaderName = HeaderName::from_static("metadata-flavor");
+const FLAVOR: HeaderName = HeaderName::from_static("metadata-flavor");
 
 /// The value of [`FLAVOR`].
-pub(crate) const GOOGLE: &str = "Google";
+const GOOGLE: &str = "Google";
 
 /// The value of the header `Server`.
-pub(crate) const SERVER: &str = "Metadata Server for VM";
+const SERVER: &str = "Metadata Server for VM";
 
 /// The content type of pages for people.
-pub(crate) const TEXT: &str = "text/plain";
+const TEXT: &str = "text/plain";
 
 /// The content type of JSON.
-pub(crate) const JSON: &str = "application/json";
+const JSON: &str = "application/json";
 
 /// The path of the root of version 1.
 const ROOT: &str = "/computeMetadata/v1";
@@ -56,11 +59,14 @@ impl Refusal {
 
     /// There is nothing at the path.
     pub(crate) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "404 Not Found");
+
+    /// A request for an ID token names no audience.
+    const NO_AUDIENCE: Self = Self::new(StatusCode::BAD_REQUEST, "non-empty audience parameter required");
 }
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Resource {
+enum Resource {
     Page(Page),
     /// A folder that was requested without the slash at its end: the path and query with the slash.
     Moved(String),
@@ -72,27 +78,27 @@ pub(crate) enum Resource {
 
 /// A page whose content depends only on the machine.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Page {
-    pub(crate) content_type: &'static str,
-    pub(crate) body: String,
+struct Page {
+    content_type: &'static str,
+    body: String,
 }
 
 impl Page {
-    pub(crate) fn text(body: impl Into<String>) -> Self {
+    fn text(body: impl Into<String>) -> Self {
         Self { content_type: TEXT, body: body.into() }
     }
 
-    pub(crate) fn json(value: &Value) -> Self {
+    fn json(value: &Value) -> Self {
         Self { content_type: JSON, body: value.to_string() }
     }
 
     /// Returns the page of an access token that lives for `left`.
-    pub(crate) fn access_token(token: &str, left: Duration) -> Self {
+    fn access_token(token: &str, left: Duration) -> Self {
         Self::json(&json!({"access_token": token, "expires_in": left.as_secs(), "token_type": "Bearer"}))
     }
 
     /// Returns the value of the header `ETag`: equal pages have equal ones.
-    pub(crate) fn etag(&self) -> String {
+    fn etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
         self.body.hash(&mut hasher);
         format!("{:016x}", hasher.finish())
@@ -100,13 +106,13 @@ impl Page {
 }
 
 /// Returns the page of a path above the root of version 1, if it is one.
-pub(crate) fn above_root(path: &str) -> Option<Page> {
+fn above_root(path: &str) -> Option<Page> {
     ABOVE_ROOT.iter().find(|(known, _)| *known == path).map(|(_, content)| Page::text(*content))
 }
 
 /// Checks the headers of a request below the root. A web page in a browser can't set [`FLAVOR`], and a
 /// proxy that forwards requests of others adds `X-Forwarded-For`.
-pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
     let refused = |message| Err(Refusal::new(StatusCode::FORBIDDEN, message));
     if headers.get(FLAVOR).is_none_or(|value| value != GOOGLE) {
         return refused("Missing Metadata-Flavor:Google header.");
@@ -118,7 +124,7 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Finds what a path and the text of a query ask for. `tree` is that of [`Machine::tree`].
-pub(crate) fn find(tree: &Node, path: &str, query: &Query) -> Result<Resource, Refusal> {
+fn find(tree: &Node, path: &str, query: &Query) -> Result<Resource, Refusal> {
     let below = path.strip_prefix(ROOT).filter(|below| below.is_empty() || below.starts_with('/'));
     let below = below.ok_or(Refusal::NOT_FOUND)?;
     let decoded = percent_decode_str(below).decode_utf8().map_err(|_| Refusal::NOT_FOUND)?;
@@ -143,11 +149,12 @@ mod tests {
 
     fn machine() -> Machine {
         Machine {
-            project: "project".to_owned(),
+            project: Some("project".to_owned()),
             project_number: 12,
+            universe: "googleapis.com".to_owned(),
             name: "vm-1".to_owned(),
             id: 7_000_000_000_000_000_001,
-            zone: "europe-west1-b".to_owned(),
+            zone: Some("europe-west1-b".to_owned()),
             created: 1_600_000_000,
             attributes: BTreeMap::from([("cluster-name".to_owned(), "blue".to_owned())]),
             project_attributes: BTreeMap::from([("Team".to_owned(), "core".to_owned())]),
@@ -254,6 +261,16 @@ mod tests {
             below("project/?recursive=true&alt=text").unwrap(),
             "attributes/Team core\nnumeric-project-id 12\nproject-id project\n"
         );
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_there() {
+        let tree = Machine { project: None, zone: None, ..machine() }.tree();
+        let find = |path: &str| find(&tree, &format!("{ROOT}/{path}"), &Query::default());
+        for missing in ["project/project-id", "instance/zone", "instance/region"] {
+            assert_eq!(find(missing), Err(Refusal::NOT_FOUND), "{missing}");
+        }
+        assert_eq!(find("instance/hostname"), Ok(Resource::Page(Page::text("vm-1"))));
     }
 
     #[test]

@@ -11,11 +11,11 @@ use super::control::commands::Commands;
 use super::control::handle::EmulatorError;
 use super::iam::key_pool::KeyPool;
 use super::iam::policy::Policy;
-use super::own_hosts::OwnHosts;
 use super::server::running::RunningServer;
 use super::server::services::Services;
 use super::server_certificate::server_config;
 use super::state::EmulatorState;
+use crate::own_hosts::OwnHosts;
 
 /// The address that an emulator listens on by default: `127.0.0.1` and any free port.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

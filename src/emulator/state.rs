@@ -7,7 +7,7 @@ use super::faults::ActiveFaults;
 use super::iam::identities::Identities;
 use super::iam::policy::Policy;
 use super::journal::Journal;
-use super::own_hosts::OwnHosts;
+use crate::own_hosts::OwnHosts;
 
 /// The state that all protocols and the control pages share.
 #[derive(Debug)]

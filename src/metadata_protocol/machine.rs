@@ -9,12 +9,15 @@ use super::Node;
 /// The machine that a metadata server belongs to.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    pub(crate) project: String,
+    pub(crate) project: Option<String>,
+    /// 0 if it isn't known. gcloud recognizes a metadata server by the digits of this number.
     pub(crate) project_number: u64,
+    /// The domain of its universe.
+    pub(crate) universe: String,
     pub(crate) name: String,
     pub(crate) id: u64,
     /// `us-central1-a`, for example.
-    pub(crate) zone: String,
+    pub(crate) zone: Option<String>,
     /// When the machine was created, in seconds since 1970.
     pub(crate) created: i64,
     pub(crate) attributes: BTreeMap<String, String>,
@@ -38,7 +41,7 @@ impl Machine {
         Node::folder([
             ("instance", self.instance()),
             ("project", self.project()),
-            ("universe", Node::folder([("universe-domain", text("googleapis.com"))])),
+            ("universe", Node::folder([("universe-domain", text(&self.universe))])),
         ])
     }
 
@@ -60,34 +63,46 @@ impl Machine {
 
     fn instance(&self) -> Node {
         let number = self.project_number;
-        let (name, zone, project) = (&self.name, &self.zone, &self.project);
-        let region = zone.rsplit_once('-').map_or(zone.as_str(), |(region, _)| region);
         let license = |id: &String| Node::folder([("id", text(id))]);
         Node::folder([
             ("attributes", texts(&self.attributes)),
             ("cpu-platform", text("Unknown CPU Platform")),
             ("description", text("")),
-            ("hostname", text(&format!("{name}.{zone}.c.{project}.internal"))),
+            ("hostname", text(&self.hostname())),
             ("id", Node::Number(self.id)),
             ("licenses", Node::numbered(self.licenses.iter().map(license))),
             ("machine-type", text(&format!("projects/{number}/machineTypes/e2-medium"))),
             ("maintenance-event", text("NONE")),
-            ("name", text(name)),
+            ("name", text(&self.name)),
             ("network-interfaces", Node::numbered([network_interface(number)])),
             ("preempted", text("FALSE")),
-            ("region", text(&format!("projects/{number}/regions/{region}"))),
+            (
+                "region",
+                self.zone.as_deref().map_or(Node::Absent, |zone| self.location("regions", region(zone))),
+            ),
             ("scheduling", scheduling()),
             ("service-accounts", self.service_accounts()),
             ("tags", Node::List(Vec::new())),
-            ("zone", text(&format!("projects/{number}/zones/{zone}"))),
+            ("zone", self.zone.as_deref().map_or(Node::Absent, |zone| self.location("zones", zone))),
         ])
+    }
+
+    fn hostname(&self) -> String {
+        match (&self.zone, &self.project) {
+            (Some(zone), Some(project)) => format!("{}.{zone}.c.{project}.internal", self.name),
+            _ => self.name.clone(),
+        }
+    }
+
+    fn location(&self, kind: &str, name: &str) -> Node {
+        text(&format!("projects/{}/{kind}/{name}", self.project_number))
     }
 
     fn project(&self) -> Node {
         Node::folder([
             ("attributes", texts(&self.project_attributes)),
             ("numeric-project-id", Node::Number(self.project_number)),
-            ("project-id", text(&self.project)),
+            ("project-id", self.project.as_deref().map_or(Node::Absent, text)),
         ])
     }
 
@@ -97,6 +112,11 @@ impl Machine {
         };
         Node::named(self.account.iter().flat_map(both_names))
     }
+}
+
+/// Returns the region of a zone: `europe-west1` of `europe-west1-b`.
+fn region(zone: &str) -> &str {
+    zone.rsplit_once('-').map_or(zone, |(region, _)| region)
 }
 
 fn of_account(account: &MachineAccount) -> Node {

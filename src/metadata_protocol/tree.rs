@@ -18,6 +18,8 @@ pub(crate) enum Node {
     List(Vec<String>),
     Token,
     Identity,
+    /// Nothing: a folder doesn't contain it.
+    Absent,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,8 @@ enum Keys {
 impl Node {
     /// Returns a folder of Google's own names.
     pub(super) fn folder<const N: usize>(entries: [(&str, Self); N]) -> Self {
-        let entries = entries.map(|(name, node)| (name.to_owned(), node)).into();
+        let known = entries.into_iter().filter(|(_, node)| !matches!(node, Self::Absent));
+        let entries = known.map(|(name, node)| (name.to_owned(), node)).collect();
         Self::Folder(Folder { keys: Keys::CamelCase, entries })
     }
 
@@ -90,7 +93,7 @@ impl Node {
             Self::Text(text) => text.as_str().into(),
             Self::Number(number) => (*number).into(),
             Self::Lines(list) | Self::List(list) => list.clone().into(),
-            Self::Token | Self::Identity => Value::Null,
+            Self::Token | Self::Identity | Self::Absent => Value::Null,
         }
     }
 
@@ -99,7 +102,7 @@ impl Node {
             Self::Text(text) => text.clone(),
             Self::Number(number) => number.to_string(),
             Self::Lines(list) | Self::List(list) => lines(list),
-            Self::Folder(_) | Self::Token | Self::Identity => String::new(),
+            Self::Folder(_) | Self::Token | Self::Identity | Self::Absent => String::new(),
         }
     }
 

@@ -16,7 +16,7 @@ use super::refresh_tokens::RefreshTokens;
 use super::reused_tokens::{IssuedToken, ReusedTokens};
 use crate::emulator::clock::Clock;
 use crate::emulator::error::ApiError;
-use crate::emulator::own_hosts::OwnHosts;
+use crate::own_hosts::OwnHosts;
 use crate::scopes;
 
 /// The time that a token of the policy is said to be valid for: 1 h.

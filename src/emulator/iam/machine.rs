@@ -6,6 +6,7 @@ use super::account::{Account, DEFAULT_PROJECT, project_number_of};
 use super::identities::Identities;
 use super::policy::Machine as MachinePolicy;
 use crate::emulator::fingerprint;
+use crate::host::DEFAULT_UNIVERSE;
 use crate::metadata_protocol::{Machine, MachineAccount};
 use crate::scopes;
 
@@ -43,7 +44,7 @@ pub(crate) fn of(identities: &Identities) -> Machine {
             .map_or_else(|| project_number_of(&project), |policy| policy.project_number(&project)),
         id: id.unwrap_or_else(|| id_of(&project, &name)),
         name,
-        zone: zone.unwrap_or_else(|| DEFAULT_ZONE.to_owned()),
+        zone: Some(zone.unwrap_or_else(|| DEFAULT_ZONE.to_owned())),
         created: CREATED,
         attributes,
         project_attributes: policy
@@ -53,7 +54,8 @@ pub(crate) fn of(identities: &Identities) -> Machine {
         licenses,
         account: account
             .map(|account| MachineAccount { email: account.email().to_owned(), scopes: default_scopes() }),
-        project,
+        project: Some(project),
+        universe: DEFAULT_UNIVERSE.to_owned(),
     }
 }
 

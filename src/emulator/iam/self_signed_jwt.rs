@@ -7,7 +7,7 @@ use super::identities::Identities;
 use super::jwt::{Parsed, Validity};
 use crate::emulator::called_method::CalledMethod;
 use crate::emulator::error::ApiError;
-use crate::emulator::own_hosts::OwnHosts;
+use crate::own_hosts::OwnHosts;
 
 /// The longest time between `iat` and `exp`, in seconds: 1 h.
 const LONGEST: i64 = 3600;

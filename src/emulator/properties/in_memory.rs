@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::emulator::connection::Connection;
 use crate::emulator::faults::Transport;
 use crate::emulator::iam::policy::Policy;
-use crate::emulator::own_hosts::OwnHosts;
 use crate::emulator::server::services::Services;
 use crate::emulator::state::EmulatorState;
+use crate::own_hosts::OwnHosts;
 
 const ENDPOINT: &str = "http://127.0.0.1:1";
 

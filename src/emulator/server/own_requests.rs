@@ -13,7 +13,7 @@ use tonic::Code;
 
 use super::cors;
 use crate::emulator::error::{ApiError, shorten};
-use crate::emulator::own_hosts::OwnHosts;
+use crate::own_hosts::OwnHosts;
 
 /// The first segment of the control pages' paths.
 const CONTROL_PAGES: &str = "/emulator";

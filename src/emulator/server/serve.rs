@@ -135,9 +135,9 @@ mod tests {
     use super::super::trickle::Trickle;
     use super::*;
     use crate::emulator::certificate_authority::CertificateAuthority;
-    use crate::emulator::own_hosts::OwnHosts;
     use crate::emulator::server_certificate::server_config;
     use crate::emulator::state::EmulatorState;
+    use crate::own_hosts::OwnHosts;
     use crate::tls::crypto_provider;
 
     fn services() -> Services {

@@ -17,13 +17,13 @@ use super::{cors, own_requests, request_body};
 use crate::emulator::control::http as control;
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::faults::Transport;
-use crate::emulator::own_hosts::OwnHosts;
 use crate::emulator::protocol::rest::allowed_locations;
 use crate::emulator::protocol::{
     external_accounts, grpc, iam_api, key_sets, metadata_server, rest, sts, token_endpoint,
 };
 use crate::emulator::state::EmulatorState;
 use crate::headers::GRPC_CONTENT_TYPE;
+use crate::own_hosts::OwnHosts;
 
 /// All services of an emulator, on one port.
 #[derive(Clone)]
@@ -138,7 +138,7 @@ mod tests {
     use super::super::trickle::Trickle;
     use super::*;
     use crate::emulator::connection::Connection;
-    use crate::emulator::own_hosts::OwnHosts;
+    use crate::own_hosts::OwnHosts;
 
     /// conf: A21
     #[tokio::test(start_paused = true)]

@@ -36,6 +36,13 @@ impl PooledImpersonation {
         Self { pool, options }
     }
 
+    /// Drops the lifetime, which is that of access tokens.
+    #[cfg(feature = "broker")]
+    pub(crate) fn for_id_tokens(mut self) -> Self {
+        self.options.lifetime = None;
+        self
+    }
+
     /// Sets the delegates, as [`Impersonation::delegates`] does.
     pub fn delegates(mut self, delegates: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.options = self.options.delegates(delegates);
@@ -115,5 +122,12 @@ impl PooledImpersonation {
     /// The same as for [`Impersonation::diagnose`].
     pub async fn diagnose(&self, operation: Operation) -> Result<Diagnosis, Error> {
         self.options.diagnose(operation).await
+    }
+}
+
+impl From<Impersonation> for PooledImpersonation {
+    /// Puts the impersonation into a pool of its own.
+    fn from(options: Impersonation) -> Self {
+        Self { pool: ImpersonationPool::builder(options.client.clone()).build(), options }
     }
 }

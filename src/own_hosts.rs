@@ -1,12 +1,12 @@
-//! The hosts under which clients reach the emulator.
+//! The hosts under which clients reach a server of this crate.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::Uri;
 
-/// The emulator's own hosts: loopback names and addresses, and those that it was started with.
+/// The server's own hosts: loopback names and addresses, and those that it was started with.
 ///
-/// Ports don't matter, because a forwarded port differs from the emulator's.
+/// Ports don't matter, because a forwarded port differs from the server's.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OwnHosts(Vec<String>);
 
@@ -27,13 +27,13 @@ impl OwnHosts {
         &self.0
     }
 
-    /// Returns whether the host of `authority`, as in the header `Host`, is the emulator's.
+    /// Returns whether the host of `authority`, as in the header `Host`, is the server's.
     pub(crate) fn contains(&self, authority: &str) -> bool {
         let host = split_port(authority).and_then(normalized);
         host.is_some_and(|host| is_loopback(&host) || self.0.contains(&host))
     }
 
-    /// Returns whether `url` is an http or https URL of the emulator.
+    /// Returns whether `url` is an http or https URL of the server.
     pub(crate) fn contain_url(&self, url: &Uri) -> bool {
         matches!(url.scheme_str(), Some("http" | "https"))
             && url.authority().is_some_and(|authority| self.contains(authority.as_str()))
