@@ -22,6 +22,7 @@ pub(crate) enum Exit {
     /// SIGINT: 128 and the signal's number.
     Interrupted = 130,
     /// SIGTERM: 128 and the signal's number.
+    #[cfg(unix)]
     Terminated = 143,
 }
 
