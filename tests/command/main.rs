@@ -7,6 +7,7 @@ mod support;
 
 mod documentation;
 mod emulator;
+mod helpers;
 mod interruption;
 mod program;
 mod signatures;

@@ -93,6 +93,11 @@ impl Failure {
         Self::new(exit, "")
     }
 
+    /// Whether a signal ended the run.
+    pub(crate) fn is_by_signal(&self) -> bool {
+        matches!(self.exit, Exit::Interrupted | Exit::Terminated)
+    }
+
     pub(crate) fn fix_by(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self

@@ -1,6 +1,7 @@
 //! `iamcreds`: Google's IAM Service Account Credentials API at the terminal.
 
 mod access_token;
+mod cached_token;
 mod chain;
 mod completions;
 mod duration;
@@ -9,6 +10,7 @@ mod failure;
 mod id_token;
 mod input;
 mod interrupt;
+mod kubectl_credential;
 mod log;
 mod man;
 mod output;
@@ -17,6 +19,7 @@ mod sign_blob;
 mod sign_jwt;
 mod source;
 mod terminal;
+mod token_cache;
 mod usage;
 
 use std::process::ExitCode;
@@ -55,6 +58,7 @@ enum Command {
     SignBlob(sign_blob::Arguments),
     SignJwt(sign_jwt::Arguments),
     SelfSignedJwt(self_signed_jwt::Arguments),
+    KubectlCredential(kubectl_credential::Arguments),
     Emulator(emulator::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -94,6 +98,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::SignBlob(arguments) => sign_blob::run(arguments),
         Command::SignJwt(arguments) => sign_jwt::run(arguments),
         Command::SelfSignedJwt(arguments) => self_signed_jwt::run(arguments),
+        Command::KubectlCredential(arguments) => kubectl_credential::run(arguments),
         Command::Emulator(arguments) => emulator::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, Arguments::command()),
         Command::Man(arguments) => man::run(arguments, Arguments::command()),

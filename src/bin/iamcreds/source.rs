@@ -1,5 +1,7 @@
 //! The arguments that say which credentials a command starts from, and how it calls IAM.
 
+mod identity;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, io};
@@ -9,7 +11,8 @@ use gcp_iam_credentials::{
     ClientBuilder, Credentials, IamCredentialsClient, Impersonation, RetryPolicy, Token,
 };
 
-use crate::chain::{ChainArguments, no_target};
+pub(crate) use self::identity::SourceIdentity;
+use crate::chain::{Chain, ChainArguments, no_target};
 use crate::duration::duration;
 use crate::failure::Failure;
 use crate::input::read_text;
@@ -58,7 +61,7 @@ impl SourceArguments {
         let mut builder = self.client_options()?;
         if let Some(credentials) = self.given_credentials()? {
             builder = builder.credentials(credentials);
-        } else if env::var_os(EMULATOR_VARIABLE).is_none() || self.names_a_server() {
+        } else if !self.is_emulators_principal() {
             builder = builder.credentials(self.credentials_options()?.application_default()?);
         } else {
             eprintln!(
@@ -70,7 +73,12 @@ impl SourceArguments {
 
     /// Returns the impersonation of the chain. If there is none, returns that of the credential file.
     pub(crate) fn impersonation(&self, chain: &ChainArguments) -> Result<Impersonation, Failure> {
-        if let Some(chain) = chain.chain() {
+        self.impersonation_of(chain.chain().as_ref())
+    }
+
+    /// Returns the impersonation of the chain. If there is none, returns that of the credential file.
+    pub(crate) fn impersonation_of(&self, chain: Option<&Chain>) -> Result<Impersonation, Failure> {
+        if let Some(chain) = chain {
             return Ok(chain.impersonation(&self.client()?));
         }
         if self.source_token()?.is_some() {
@@ -171,6 +179,11 @@ impl SourceArguments {
     fn root_certificates(&self) -> Result<Option<Vec<u8>>, Failure> {
         let read = |path: &PathBuf| fs::read(path).map_err(|error| unreadable(path, &error));
         self.root_certificates.as_ref().map(read).transpose()
+    }
+
+    /// Whether calls go to an emulator, as an invented principal. The caller has checked that no credentials are given.
+    fn is_emulators_principal(&self) -> bool {
+        env::var_os(EMULATOR_VARIABLE).is_some() && !self.names_a_server()
     }
 
     /// Whether the arguments say where the API is, so that the emulator's variable has no effect.
