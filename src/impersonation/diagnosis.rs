@@ -11,7 +11,6 @@ use self::finding::Failure;
 pub use self::finding::Finding;
 pub use self::fix::Fix;
 use self::probe::Probe;
-use self::report::Caller;
 pub use self::report::{DiagnosedHop, Diagnosis};
 use self::search::failing_hop;
 pub use self::source::DiagnosedSource;
@@ -103,8 +102,10 @@ impl Impersonation {
         let probed = self.probed(operation);
 
         let source = self.diagnose_source().await;
-        let caller = Caller::of(self.client.credentials());
-        let mut diagnosis = Diagnosis::allowed(source, &caller, &chain, probed.permission());
+        // Some sources know their principal only after an exchange.
+        let info = self.client.credentials().info();
+        let principal = info.principal().map(str::to_owned);
+        let mut diagnosis = Diagnosis::allowed(info, source, &chain, probed.permission());
         if let Some(error) = diagnosis.source().and_then(DiagnosedSource::error).cloned() {
             diagnosis.set_failure(0, Failure::source(error));
             return Ok(diagnosis);
@@ -119,7 +120,7 @@ impl Impersonation {
         };
         let missing = |hop: usize, certain| {
             let needed = if hop == probe.last() { probed.permission() } else { roles::IMPLICIT_DELEGATION };
-            Failure::missing(needed, certain, caller.of_hop(hop))
+            Failure::missing(needed, certain, principal.as_deref().filter(|_| hop == 0))
         };
         let failure = match error.refusal() {
             Some(RefusalCause::MissingRole { .. }) => missing(failing.index, failing.certain),

@@ -28,6 +28,7 @@ async fn the_sessions_in_the_documentation_are_accurate() {
             .env_clear()
             .env("PATH", &path)
             .env("HOME", folder.path())
+            .env("LANG", "C.UTF-8")
             .env("IAM_CREDENTIALS_EMULATOR_HOST", emulator.address().to_string())
             .env("IAMCREDS_SOURCE_TOKEN", ALICE_TOKEN)
             .output();

@@ -10,12 +10,13 @@ use crate::program::{BUILDER, alice, run_with_input, shop, signal};
 use crate::support::runtime::until;
 
 /// The commands that wait for a service.
-const WAITING: [&str; 5] = [
+const WAITING: [&str; 6] = [
     "access-token --target T --out OUT",
     "id-token --target T --audience https://a.run.app --out OUT",
     "self-signed-jwt --target T --audience https://pubsub.googleapis.com/ --out OUT",
     "sign-blob INPUT --target T --out OUT",
     "sign-jwt INPUT --target T --out OUT",
+    "diagnose --target T",
 ];
 
 /// conf: I8

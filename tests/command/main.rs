@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod diagnose;
 mod documentation;
 mod emulator;
 mod helpers;

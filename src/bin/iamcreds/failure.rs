@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use gcp_iam_credentials::{Code, Error, ErrorKind};
 
+use crate::terminal::printable;
+
 /// The exit code of a run that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -124,13 +126,10 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Writes a text without sequences that a terminal obeys: it may quote an argument or a reply. Ends of lines stay.
+/// Writes a text that may quote an argument or a reply. Ends of lines stay.
 fn write_printable(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    text.chars().try_for_each(|letter| match letter {
-        '\n' => f.write_str("\n"),
-        letter if letter.is_control() => write!(f, "{}", letter.escape_unicode()),
-        letter => write!(f, "{letter}"),
-    })
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    f.write_str(&lines.join("\n"))
 }
 
 impl From<Error> for Failure {

@@ -4,6 +4,7 @@ mod access_token;
 mod cached_token;
 mod chain;
 mod completions;
+mod diagnose;
 mod duration;
 mod emulator;
 mod failure;
@@ -59,6 +60,7 @@ enum Command {
     SignJwt(sign_jwt::Arguments),
     SelfSignedJwt(self_signed_jwt::Arguments),
     KubectlCredential(kubectl_credential::Arguments),
+    Diagnose(diagnose::Arguments),
     Emulator(emulator::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -99,6 +101,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::SignJwt(arguments) => sign_jwt::run(arguments),
         Command::SelfSignedJwt(arguments) => self_signed_jwt::run(arguments),
         Command::KubectlCredential(arguments) => kubectl_credential::run(arguments),
+        Command::Diagnose(arguments) => diagnose::run(arguments),
         Command::Emulator(arguments) => emulator::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, Arguments::command()),
         Command::Man(arguments) => man::run(arguments, Arguments::command()),

@@ -9,6 +9,7 @@ use gcp_iam_credentials::Token;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::terminal::is_invisible;
 
 /// Where the result goes.
 #[derive(Clone, Debug, clap::Args)]
@@ -70,9 +71,19 @@ impl OutputArguments {
     }
 }
 
-/// Returns a JSON document for people, with a newline at its end.
+/// Returns a JSON document for people, with a newline at its end. A terminal obeys nothing in it.
 pub(crate) fn json_text(value: &Value) -> String {
-    format!("{value:#}\n")
+    let mut shown = String::new();
+    for letter in format!("{value:#}\n").chars() {
+        if letter != '\n' && letter.is_control() || is_invisible(letter) {
+            // It is in a text: outside of texts, JSON has no such letters.
+            let mut units = [0; 2];
+            shown.extend(letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
 }
 
 /// Returns a time in RFC 3339, in UTC, in whole seconds.
@@ -147,6 +158,15 @@ mod tests {
         assert!(shown["expires_at"].as_str().unwrap().ends_with('Z'), "{shown}");
         let endless = Token::new("t", None).unwrap();
         assert!(!TokenFormat::Json.show("access_token", &endless).contains("expires"));
+    }
+
+    #[test]
+    fn a_json_document_controls_no_terminal_and_keeps_its_texts() {
+        let hostile = json!({"a\u{9b}": "\u{1b}[2J\u{202e}\n\u{e0001}é"});
+        let shown = json_text(&hostile);
+        assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{e0001}']), "{shown:?}");
+        assert!(shown.contains('é') && shown.lines().count() == 3, "{shown:?}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), hostile);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{env, fs, io};
 
 use gcp_iam_credentials::credentials::CredentialsBuilder;
 use gcp_iam_credentials::{
-    ClientBuilder, Credentials, IamCredentialsClient, Impersonation, RetryPolicy, Token,
+    ClientBuilder, Credentials, Error, IamCredentialsClient, Impersonation, RetryPolicy, Token,
 };
 
 pub(crate) use self::identity::SourceIdentity;
@@ -53,6 +53,9 @@ pub(crate) struct SourceArguments {
     /// Make one attempt only
     #[arg(long)]
     no_retry: bool,
+    /// What gcloud prints about the provider of a federated identity. An argument of one subcommand only.
+    #[arg(skip)]
+    pub(crate) provider_description: Option<String>,
 }
 
 impl SourceArguments {
@@ -93,15 +96,19 @@ impl SourceArguments {
                 return Err(no_target_with(option));
             }
         }
-        let builder = self.credentials_options()?;
-        let impersonation = match &self.credentials {
-            Some(path) => builder.file_impersonation(path),
-            None => builder.application_default_impersonation(),
-        };
-        impersonation.map_err(|error| {
+        self.impersonation_in_file()?.map_err(|error| {
             let what = format!("no account to act as, and the credentials don't name one: {error}");
             Failure::usage(what.lines().next().unwrap_or_default())
                 .fix_by("add --target sa@project.iam.gserviceaccount.com")
+        })
+    }
+
+    /// Returns the impersonation in the credential file, if there is one. The arguments for calls don't apply to it.
+    pub(crate) fn impersonation_in_file(&self) -> Result<Result<Impersonation, Error>, Failure> {
+        let builder = self.credentials_options()?;
+        Ok(match &self.credentials {
+            Some(path) => builder.file_impersonation(path),
+            None => builder.application_default_impersonation(),
         })
     }
 
@@ -172,6 +179,9 @@ impl SourceArguments {
         }
         if let Some(pem) = self.root_certificates()? {
             builder = builder.root_certificates(pem);
+        }
+        if let Some(description) = &self.provider_description {
+            builder = builder.provider_description(description);
         }
         Ok(builder)
     }

@@ -50,6 +50,44 @@ impl Colors {
     }
 }
 
+/// Returns a text in one line, without what a terminal obeys, doesn't show, or shows in another order. The text of
+/// others can't add a line or hide a part of one.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter.is_control() || is_invisible(letter) {
+            true => shown.extend(letter.escape_unicode()),
+            false => shown.push(letter),
+        }
+    }
+    shown
+}
+
+/// Whether a letter takes no room, ends a line, or sets the direction of writing.
+pub(crate) fn is_invisible(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+/// Whether the locale says that standard output shows more than ASCII.
+pub(crate) fn shows_unicode() -> bool {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable);
+    match locale {
+        Some(locale) => is_utf8(&locale),
+        // There, consoles have no locale, and show it.
+        None => cfg!(windows),
+    }
+}
+
+fn is_utf8(locale: &str) -> bool {
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
 /// Awaits `work`. If it takes a while and standard error is a terminal, shows `what` there until it ends.
 pub(crate) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
@@ -95,6 +133,24 @@ fn are_wanted() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_of_others_stays_in_its_line_and_controls_nothing() {
+        assert_eq!(printable("größe ✓ \"x\" 名前"), "größe ✓ \"x\" 名前");
+        assert_eq!(
+            printable("a\nb\u{1b}[2J\u{9b}\u{202e}\u{200b}"),
+            r"a\u{a}b\u{1b}[2J\u{9b}\u{202e}\u{200b}"
+        );
+    }
+
+    #[test]
+    fn the_locale_names_its_letters() {
+        for (locale, expected) in
+            [("C.UTF-8", true), ("en_US.utf8", true), ("C", false), ("de_DE.ISO-8859-1", false)]
+        {
+            assert_eq!(is_utf8(locale), expected, "{locale}");
+        }
+    }
 
     #[test]
     fn colours_are_escape_sequences_only_if_they_are_on() {

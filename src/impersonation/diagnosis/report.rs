@@ -5,10 +5,10 @@ use std::fmt::{self, Write};
 use super::DiagnosedSource;
 use super::finding::{Failure, Finding};
 use super::fix::{Fix, Reason};
-use crate::Credentials;
 use crate::name::account_in;
 use crate::printable::PrintableWriter;
 use crate::roles;
+use crate::source::SourceInfo;
 
 /// Follows a command with a principal that isn't certain.
 const LIKELY: &str = " (likely: the identity provider's mapping decides who the member is)";
@@ -28,50 +28,35 @@ const LIKELY: &str = " (likely: the identity provider's mapping decides who the 
 /// ```
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
+    info: SourceInfo,
     source: Option<DiagnosedSource>,
     hops: Vec<DiagnosedHop>,
-}
-
-/// The principal of the client's credentials.
-pub(super) struct Caller {
-    principal: Option<String>,
-    is_likely: bool,
-}
-
-impl Caller {
-    pub(super) fn of(credentials: &Credentials) -> Self {
-        let info = credentials.info();
-        Self { principal: info.principal().map(str::to_owned), is_likely: info.is_principal_likely() }
-    }
-
-    /// Returns the principal that acts on a hop, if that is the caller and known.
-    pub(super) fn of_hop(&self, index: usize) -> Option<&str> {
-        self.principal.as_deref().filter(|_| index == 0)
-    }
 }
 
 impl Diagnosis {
     /// Returns the diagnosis of a chain that works. `names` are those of the delegates and the target, and
     /// `permission` is the one that the operation needs on the target.
     pub(super) fn allowed(
+        info: SourceInfo,
         source: Option<DiagnosedSource>,
-        caller: &Caller,
         names: &[String],
         permission: &'static str,
     ) -> Self {
         let last = names.len().saturating_sub(1);
         let accounts = names.iter().map(|name| account_in(name).to_owned());
-        let principals = std::iter::once(caller.principal.clone()).chain(accounts.clone().map(Some));
+        let principals =
+            std::iter::once(info.principal().map(str::to_owned)).chain(accounts.clone().map(Some));
         let hop = |(index, (principal, account))| DiagnosedHop {
             principal,
-            is_principal_likely: index == 0 && caller.is_likely,
+            is_principal_likely: index == 0 && info.is_principal_likely(),
             follows: index > 0,
             account,
             permission: if index == last { permission } else { roles::IMPLICIT_DELEGATION },
             finding: Finding::Allowed,
             reason: None,
         };
-        Self { source, hops: principals.zip(accounts).enumerate().map(hop).collect() }
+        let hops = principals.zip(accounts).enumerate().map(hop).collect();
+        Self { info, source, hops }
     }
 
     /// Says that a hop fails, so that nothing is known about the later ones.
@@ -90,6 +75,12 @@ impl Diagnosis {
             hop.finding = Finding::LikelyAllowed;
         }
         hop.reason = failure.reason;
+    }
+
+    /// Returns what the client's credentials report about themselves. Their principal is that of the
+    /// first hop.
+    pub fn source_info(&self) -> &SourceInfo {
+        &self.info
     }
 
     /// Returns what was found out about the federated identity that the client's credentials start
