@@ -8,6 +8,7 @@ mod support;
 mod diagnose;
 mod documentation;
 mod emulator;
+mod exec;
 mod helpers;
 mod interruption;
 mod program;

@@ -21,6 +21,10 @@ pub(crate) enum Exit {
     Denied = 4,
     /// A service is unavailable, or it didn't reply in time.
     Unavailable = 5,
+    /// The program that `exec` should run can't be run, as shells say it.
+    NotExecutable = 126,
+    /// There is no such program.
+    NotFound = 127,
     /// SIGINT: 128 and the signal's number.
     Interrupted = 130,
     /// SIGTERM: 128 and the signal's number.
@@ -158,6 +162,8 @@ fn argument_of(field: &str) -> Option<&'static str> {
         "quota_project" => "--quota-project",
         "timeout" => "--timeout",
         "root_certificates" => "--root-certificates",
+        "project" => "--project",
+        "address" => "--address",
         _ => return None,
     })
 }

@@ -8,7 +8,17 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The library's own events. Those of the libraries below it are for their developers.
-const OWN_EVENTS: &str = "gcp_iam_credentials";
+pub(crate) const OWN_EVENTS: &str = "gcp_iam_credentials";
+
+/// The events about tokens that are fetched.
+pub(crate) const FETCHES: &str = "gcp_iam_credentials::credentials";
+
+/// What is logged if nobody asks for more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UsualLog {
+    pub(crate) events: &'static str,
+    pub(crate) level: Level,
+}
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -19,16 +29,17 @@ pub(crate) struct LogArguments {
 }
 
 impl LogArguments {
-    /// Starts the log. `usual` is what is logged if nobody asks for more.
-    pub(crate) fn start(self, usual: Level) {
+    /// Starts the log.
+    pub(crate) fn start(self, usual: UsualLog) {
         let level = match self.verbose {
-            0 => usual,
+            0 => usual.level,
             1 => Level::INFO,
             2 => Level::DEBUG,
             _ => Level::TRACE,
         };
         let filter = match self.verbose {
-            0..=2 => Targets::new().with_target(OWN_EVENTS, level),
+            0 => Targets::new().with_target(usual.events, level),
+            1 | 2 => Targets::new().with_target(OWN_EVENTS, level),
             _ => Targets::new().with_default(level),
         };
         let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false);

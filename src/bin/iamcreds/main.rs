@@ -7,6 +7,7 @@ mod completions;
 mod diagnose;
 mod duration;
 mod emulator;
+mod exec;
 mod failure;
 mod id_token;
 mod input;
@@ -29,6 +30,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tracing::Level;
 
 use crate::failure::Failure;
+use crate::log::UsualLog;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -59,6 +61,7 @@ enum Command {
     SignBlob(sign_blob::Arguments),
     SignJwt(sign_jwt::Arguments),
     SelfSignedJwt(self_signed_jwt::Arguments),
+    Exec(exec::Arguments),
     KubectlCredential(kubectl_credential::Arguments),
     Diagnose(diagnose::Arguments),
     Emulator(emulator::Arguments),
@@ -68,10 +71,14 @@ enum Command {
 
 impl Command {
     /// Returns what is logged if nobody asks for more. A command that ends says by itself why it fails.
-    const fn usual_log(&self) -> Level {
+    const fn usual_log(&self) -> UsualLog {
         match self {
-            Self::Emulator(_) => Level::WARN,
-            _ => Level::ERROR,
+            Self::Emulator(_) => UsualLog { events: log::OWN_EVENTS, level: Level::WARN },
+            // The person hears why the program gets no token.
+            Self::Exec(arguments) if arguments.starts_server() => {
+                UsualLog { events: log::FETCHES, level: Level::WARN }
+            }
+            _ => UsualLog { events: log::OWN_EVENTS, level: Level::ERROR },
         }
     }
 }
@@ -100,6 +107,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::SignBlob(arguments) => sign_blob::run(arguments),
         Command::SignJwt(arguments) => sign_jwt::run(arguments),
         Command::SelfSignedJwt(arguments) => self_signed_jwt::run(arguments),
+        Command::Exec(arguments) => exec::run(arguments),
         Command::KubectlCredential(arguments) => kubectl_credential::run(arguments),
         Command::Diagnose(arguments) => diagnose::run(arguments),
         Command::Emulator(arguments) => emulator::run(arguments),
