@@ -15,4 +15,5 @@ mod program;
 mod signatures;
 mod sources;
 mod tokens;
+mod tools;
 mod usage;

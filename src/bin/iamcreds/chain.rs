@@ -59,7 +59,8 @@ pub(crate) fn no_target() -> Failure {
     Failure::usage("no account to act as").fix_by("add --target sa@project.iam.gserviceaccount.com")
 }
 
-fn account(text: &str) -> Result<String, String> {
+/// Reads the e-mail address or the unique id of an account.
+pub(crate) fn account(text: &str) -> Result<String, String> {
     let name: Result<ServiceAccountName, _> = text.parse();
     name.map(|name| name.account().to_owned())
         .map_err(|_| "expected the e-mail address or the unique id of a service account".to_owned())

@@ -5,14 +5,20 @@ mod cached_token;
 mod chain;
 mod completions;
 mod diagnose;
+mod docker_credential;
 mod duration;
 mod emulator;
 mod exec;
 mod failure;
+mod git_credential;
+mod hosts;
 mod id_token;
 mod input;
 mod interrupt;
+mod keyring;
 mod kubectl_credential;
+mod kubelet_credential;
+mod link_name;
 mod log;
 mod man;
 mod output;
@@ -62,8 +68,12 @@ enum Command {
     SignJwt(sign_jwt::Arguments),
     SelfSignedJwt(self_signed_jwt::Arguments),
     Exec(exec::Arguments),
-    KubectlCredential(kubectl_credential::Arguments),
     Diagnose(diagnose::Arguments),
+    KubectlCredential(kubectl_credential::Arguments),
+    DockerCredential(docker_credential::Arguments),
+    KubeletCredential(kubelet_credential::Arguments),
+    GitCredential(git_credential::Arguments),
+    Keyring(keyring::Arguments),
     Emulator(emulator::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -84,12 +94,13 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::try_parse() {
+    let arguments = link_name::arguments(std::env::args_os());
+    let result = match Arguments::try_parse_from(&arguments) {
         Ok(arguments) => {
             arguments.log.start(arguments.command.usual_log());
             run(&arguments.command)
         }
-        Err(error) => Err(usage::failure(&error, &Arguments::command(), std::env::args_os())),
+        Err(error) => Err(usage::failure(&error, &Arguments::command(), arguments.into_iter())),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -108,8 +119,12 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::SignJwt(arguments) => sign_jwt::run(arguments),
         Command::SelfSignedJwt(arguments) => self_signed_jwt::run(arguments),
         Command::Exec(arguments) => exec::run(arguments),
-        Command::KubectlCredential(arguments) => kubectl_credential::run(arguments),
         Command::Diagnose(arguments) => diagnose::run(arguments),
+        Command::KubectlCredential(arguments) => kubectl_credential::run(arguments),
+        Command::DockerCredential(arguments) => docker_credential::run(arguments),
+        Command::KubeletCredential(arguments) => kubelet_credential::run(arguments),
+        Command::GitCredential(arguments) => git_credential::run(arguments),
+        Command::Keyring(arguments) => keyring::run(arguments),
         Command::Emulator(arguments) => emulator::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, Arguments::command()),
         Command::Man(arguments) => man::run(arguments, Arguments::command()),

@@ -146,7 +146,7 @@ impl SourceArguments {
         Token::new(secret.trim(), None).map(Some).map_err(unusable)
     }
 
-    fn client_options(&self) -> Result<ClientBuilder, Failure> {
+    pub(crate) fn client_options(&self) -> Result<ClientBuilder, Failure> {
         let mut builder = IamCredentialsClient::builder().user_agent(USER_AGENT);
         if let Some(endpoint) = &self.endpoint {
             builder = builder.endpoint(endpoint);
@@ -169,7 +169,7 @@ impl SourceArguments {
         Ok(builder)
     }
 
-    fn credentials_options(&self) -> Result<CredentialsBuilder, Failure> {
+    pub(crate) fn credentials_options(&self) -> Result<CredentialsBuilder, Failure> {
         let mut builder = Credentials::builder();
         if let Some(domain) = &self.universe_domain {
             builder = builder.universe_domain(domain);

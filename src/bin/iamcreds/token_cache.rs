@@ -158,15 +158,17 @@ impl TokenCache {
     fn wait(&self, file: &CachedFile, identity: &Identity) -> Turn {
         let look = || self.look(file, identity).unwrap_or(Found::Nothing);
         let polls = LOCK_PATIENCE.as_millis() / POLL_INTERVAL.as_millis();
+        let mut is_repaired = false;
         for _ in 0..polls {
             match (file.try_lock(), look()) {
                 (_, Found::Fresh(token)) | (Ok(None), Found::Spare(token)) => return Turn::Use(token),
                 (Ok(Some(lock)), Found::Spare(token)) => return Turn::Mint(Some(lock), Some(token)),
                 (Ok(Some(lock)), Found::Nothing) => return Turn::Mint(Some(lock), None),
                 (Ok(None), Found::Nothing) => thread::sleep(POLL_INTERVAL),
-                (Err(problem), found) => {
+                (Err(_), found) if is_repaired => return Turn::Mint(None, found.token()),
+                (Err(problem), _) => {
                     (self.notice)(&problem);
-                    return Turn::Mint(None, found.token());
+                    is_repaired = true;
                 }
             }
         }

@@ -51,6 +51,12 @@ impl SourceArguments {
         })
     }
 
+    /// Returns the identity of secrets that somebody else gave to this run, in place of the source's.
+    pub(crate) fn identity_of_secrets(&self, secrets: &[(&str, &str)]) -> SourceIdentity {
+        let identity = SourceIdentity::new(self.server_parts());
+        secrets.iter().fold(identity, |identity, (label, secret)| identity.with(label, secret))
+    }
+
     /// Returns what decides where calls go and who pays.
     fn server_parts(&self) -> Digest {
         let options = [
@@ -78,11 +84,6 @@ impl SourceArguments {
 }
 
 impl SourceIdentity {
-    /// Makes the identity of a secret that this process was given.
-    pub(crate) fn of_secret(parts: Digest, label: &str, secret: &str) -> Self {
-        Self::new(parts).with(label, secret)
-    }
-
     fn new(parts: Digest) -> Self {
         Self { parts, stamps: Vec::new() }
     }

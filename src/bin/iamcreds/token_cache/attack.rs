@@ -35,7 +35,7 @@ struct Attack {
 }
 
 /// What a batch of runs suffers.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Trouble {
     None,
     Kills,
@@ -58,8 +58,8 @@ impl Attack {
     /// Lets time pass, and sometimes sets the clock or changes the login.
     fn pass_time(&mut self) {
         self.time += i64::try_from(self.random.within(0..1500)).unwrap();
-        if self.random.percent(15) {
-            let error = i64::try_from(self.random.within(0..20_000)).unwrap() - 10_000;
+        if self.random.percent(25) {
+            let error = i64::try_from(self.random.within(0..8000)).unwrap() - 4000;
             self.clock_error = if self.random.percent(50) { 0 } else { error };
             self.stored.clear();
         }
@@ -91,11 +91,14 @@ impl Attack {
             let victim = index == 0 && matches!(trouble, Trouble::Kills | Trouble::Hang);
             match run.printed(outcome) {
                 Some(token) => run.judge(&token),
-                None => assert!(victim, "{trouble:?}: a run failed: {outcome:?}", trouble = trouble as u8),
+                None => assert!(victim, "{trouble:?}: a run failed: {outcome:?}"),
             }
         }
         damage::clear_the_way(&self.folder());
-        self.count_mints(trouble, &self.minted()[before..].to_vec());
+        let minted = self.minted()[before..].to_vec();
+        let said =
+            || outcomes.iter().map(|outcome| String::from_utf8_lossy(&outcome.stderr).into_owned()).collect();
+        self.count_mints(trouble, &minted, said);
     }
 
     fn run(&mut self) -> Run {
@@ -137,7 +140,7 @@ impl Attack {
     }
 
     /// Checks that no token was minted twice without a reason.
-    fn count_mints(&mut self, trouble: Trouble, minted: &[String]) {
+    fn count_mints(&mut self, trouble: Trouble, minted: &[String], said: impl Fn() -> String) {
         if trouble != Trouble::None || self.clock_error > 0 {
             self.stored.clear();
             return;
@@ -149,8 +152,9 @@ impl Attack {
         for (identity, count) in counts {
             let stored = self.stored.insert(identity.clone(), self.time);
             let age = stored.map(|minted| self.time - minted);
-            assert!(count == 1, "{identity} was minted {count} times at once");
-            assert!(age.is_none_or(|age| age >= LIFE - 225), "{identity} was minted again after {age:?} s");
+            assert!(count == 1, "{identity} was minted {count} times at once: {}", said());
+            let is_due = age.is_none_or(|age| age >= LIFE - 225);
+            assert!(is_due, "{identity} was minted again after {age:?} s: {}", said());
         }
     }
 }

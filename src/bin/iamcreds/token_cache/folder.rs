@@ -121,8 +121,12 @@ impl CachedFile {
     pub(crate) fn try_lock(&self) -> Result<Option<Lock>, String> {
         let path = self.path(LOCK);
         Lock::take(&path).map_err(|error| {
-            // A link, for example. The next run makes a file.
-            let _ = fs::remove_file(&path);
+            // A link, for example, or a file that root left. The next attempt makes a file.
+            let is_lock =
+                error.kind() != io::ErrorKind::PermissionDenied && path.is_file() && !path.is_symlink();
+            if !is_lock {
+                let _ = fs::remove_file(&path);
+            }
             format!("{} can't be locked ({error})", path.display())
         })
     }

@@ -13,6 +13,9 @@ pub(super) fn damage(folder: &Path, random: &mut Random) {
     let mut files = files(folder);
     // Whoever reads a pipe waits for a writer.
     files.retain(|path| path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()));
+    if random.percent(70) {
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    }
     if files.is_empty() {
         return;
     }
@@ -35,7 +38,8 @@ pub(super) fn damage(folder: &Path, random: &mut Random) {
 
 /// Removes the folders that `damage` put in the place of files: no run can replace them.
 pub(super) fn clear_the_way(folder: &Path) {
-    for path in files(folder).iter().filter(|path| path.is_dir()) {
+    let is_folder = |path: &PathBuf| path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    for path in files(folder).into_iter().filter(is_folder) {
         fs::remove_dir(path).unwrap();
     }
 }
