@@ -59,6 +59,21 @@ impl Explanation {
         self
     }
 
+    /// Replaces what the source reports. A program adds what only it knows: why it uses this source.
+    ///
+    /// ```
+    /// use gcp_iam_credentials::{Credentials, Token};
+    ///
+    /// let explanation = Credentials::fixed(Token::new("secret", None)?).explain();
+    /// let info = explanation.info().clone().with_reason("the variable MY_TOKEN is set");
+    /// let text = explanation.with_info(info).to_string();
+    /// assert!(text.contains("reason: the variable MY_TOKEN is set"));
+    /// # Ok::<(), gcp_iam_credentials::Error>(())
+    /// ```
+    pub fn with_info(self, info: SourceInfo) -> Self {
+        Self { info, ..self }
+    }
+
     /// Returns what the source reports.
     pub fn info(&self) -> &SourceInfo {
         &self.info

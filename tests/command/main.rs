@@ -9,6 +9,7 @@ mod diagnose;
 mod documentation;
 mod emulator;
 mod exec;
+mod explain;
 mod helpers;
 mod interruption;
 mod program;

@@ -9,6 +9,7 @@ mod docker_credential;
 mod duration;
 mod emulator;
 mod exec;
+mod explain;
 mod failure;
 mod git_credential;
 mod hosts;
@@ -74,6 +75,7 @@ enum Command {
     KubeletCredential(kubelet_credential::Arguments),
     GitCredential(git_credential::Arguments),
     Keyring(keyring::Arguments),
+    Explain(explain::Arguments),
     Emulator(emulator::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -125,6 +127,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::KubeletCredential(arguments) => kubelet_credential::run(arguments),
         Command::GitCredential(arguments) => git_credential::run(arguments),
         Command::Keyring(arguments) => keyring::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Emulator(arguments) => emulator::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, Arguments::command()),
         Command::Man(arguments) => man::run(arguments, Arguments::command()),

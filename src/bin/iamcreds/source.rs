@@ -23,6 +23,9 @@ pub(crate) const SOURCE_TOKEN_VARIABLE: &str = "IAMCREDS_SOURCE_TOKEN";
 /// The variable with the host of an emulator. The library reads it, too.
 const EMULATOR_VARIABLE: &str = "IAM_CREDENTIALS_EMULATOR_HOST";
 
+/// The variable with the project that calls are billed to. The library reads it, too.
+const QUOTA_VARIABLE: &str = "GOOGLE_CLOUD_QUOTA_PROJECT";
+
 /// The credentials to start from, and how to call IAM.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Source and calls")]
@@ -110,6 +113,28 @@ impl SourceArguments {
             Some(path) => builder.file_impersonation(path),
             None => builder.application_default_impersonation(),
         })
+    }
+
+    /// Returns why these credentials are used, if an argument or a variable of this program decides.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        if self.credentials.is_some() {
+            Some("--credentials names the file")
+        } else if self.source_token_file.is_some() {
+            Some("--source-token-file names the file with the token")
+        } else if is_set(SOURCE_TOKEN_VARIABLE) {
+            Some("IAMCREDS_SOURCE_TOKEN contains the token")
+        } else if is_set(EMULATOR_VARIABLE) && !self.names_a_server() {
+            Some("IAM_CREDENTIALS_EMULATOR_HOST names an emulator: the token is invented")
+        } else {
+            None
+        }
+    }
+
+    /// Returns the project that calls are billed to, if an argument or a variable says so.
+    pub(crate) fn quota_project(&self) -> Option<String> {
+        let variable = env::var(QUOTA_VARIABLE).ok().filter(|project| !project.is_empty());
+        self.quota_project.clone().or(variable)
     }
 
     /// Returns the source's credentials, for what needs no client. Sends nothing.
