@@ -60,6 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let (text, result) = match text {
         Ok(text) => (text, Ok(())),
+        Err(failure) if failure.is_by_signal() => return Err(failure),
         // Docker shows what is on standard output.
         Err(failure) => (failure.to_string(), Err(Failure::signal(failure.exit()))),
     };
