@@ -18,3 +18,4 @@ mod sources;
 mod tokens;
 mod tools;
 mod usage;
+mod verify;

@@ -30,6 +30,7 @@ mod source;
 mod terminal;
 mod token_cache;
 mod usage;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,7 @@ enum Command {
     GitCredential(git_credential::Arguments),
     Keyring(keyring::Arguments),
     Explain(explain::Arguments),
+    Verify(verify::Arguments),
     Emulator(emulator::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -128,6 +130,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::GitCredential(arguments) => git_credential::run(arguments),
         Command::Keyring(arguments) => keyring::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Emulator(arguments) => emulator::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, Arguments::command()),
         Command::Man(arguments) => man::run(arguments, Arguments::command()),

@@ -72,6 +72,12 @@ pub struct SignedBlob {
 }
 
 impl SignedBlob {
+    /// Creates the value of a signature that was made earlier, to
+    /// [verify](crate::verify::PublicKeys::verify_blob) it.
+    pub fn new(key_id: impl Into<String>, signature: impl Into<Vec<u8>>) -> Self {
+        Self { key_id: key_id.into(), signature: signature.into() }
+    }
+
     /// Returns the id of the key that signed. The account's published keys contain it.
     pub fn key_id(&self) -> &str {
         &self.key_id
