@@ -183,6 +183,24 @@ async fn a_signal_ends_the_program_and_leaves_nothing() {
 
 /// conf: I22
 #[tokio::test]
+async fn what_a_killed_run_leaves_is_removed_by_the_next_one() {
+    let (emulator, folder) = (shop().await, tempfile::tempdir().unwrap());
+    let start =
+        || Running::start(&mut exec(&emulator, folder.path(), "--token-file", "echo ready; read x; exit 0"));
+    let (mut killed, mut other) = (start(), start());
+    assert_eq!((killed.line(), other.line()), ("ready".to_owned(), "ready".to_owned()));
+    killed.child.kill().unwrap();
+    assert_eq!(killed.end(), None);
+    let count = || fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(count(), 2);
+    assert_eq!(run(&mut exec(&emulator, folder.path(), "", "exit 0")).code, Some(0));
+    assert_eq!(count(), 1, "the other one still runs");
+    assert_eq!(other.end(), Some(0));
+    assert!(is_empty(&folder));
+}
+
+/// conf: I22
+#[tokio::test]
 async fn a_program_that_another_one_outlives_ends_the_run() {
     let (emulator, folder) = (shop().await, tempfile::tempdir().unwrap());
     let script = "echo $GCE_METADATA_HOST; sleep 60 >/dev/null 2>&1 </dev/null & echo $!";

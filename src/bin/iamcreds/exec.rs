@@ -70,7 +70,7 @@ pub(crate) struct Arguments {
     /// The address of the metadata server; default: 127.0.0.1 and any free port
     #[arg(long, value_name = "ADDRESS", conflicts_with = "mode")]
     address: Option<SocketAddr>,
-    /// Serve only paths below a random one; Python's and Go's libraries accept that, Node's doesn't
+    /// Serve only paths below a random one; gcloud, Python's and Go's libraries accept that, Node's doesn't
     #[arg(long, conflicts_with = "mode")]
     random_path: bool,
     #[command(flatten)]

@@ -82,8 +82,8 @@ impl MetadataServerBuilder {
 
     /// Serves only paths below `/prefix`: letters, digits, `-`, `.`, `_` and `~`. Default: none.
     ///
-    /// If the prefix is random and secret, then only programs that know it get tokens. Python's and
-    /// Go's libraries accept [a host with a path](MetadataServer::host). Node's and gcloud's drop the path.
+    /// If the prefix is random and secret, then only programs that know it get tokens. gcloud and the libraries
+    /// for Python and Go accept [a host with a path](MetadataServer::host). Node's library drops the path.
     pub fn path_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.path_prefix = prefix.into();
         self

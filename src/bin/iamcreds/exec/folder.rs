@@ -9,16 +9,26 @@ use std::path::{Path, PathBuf};
 /// How many names are tried.
 const ATTEMPTS: u32 = 16;
 
+/// The start of the name.
+const NAME: &str = "iamcreds-exec-";
+
 /// A new folder with mode 0700. Dropping it removes it with what it contains.
 #[derive(Debug)]
-pub(super) struct PrivateFolder(PathBuf);
+pub(super) struct PrivateFolder {
+    path: PathBuf,
+    /// Locked, so that other runs know that the folder is in use.
+    _handle: Handle,
+}
 
 impl PrivateFolder {
-    /// Makes a folder in the one for files of running programs, else in that for temporary files.
+    /// Makes a folder in the one for files of running programs, else in that for temporary files. Removes those of runs
+    /// that were killed.
     pub(super) fn create() -> io::Result<Self> {
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         let parent = runtime.filter(|path| path.is_absolute() && path.is_dir());
-        Self::create_in(&parent.unwrap_or_else(std::env::temp_dir))
+        let parent = parent.unwrap_or_else(std::env::temp_dir);
+        remove_left_over(&parent);
+        Self::create_in(&parent)
     }
 
     fn create_in(parent: &Path) -> io::Result<Self> {
@@ -26,32 +36,72 @@ impl PrivateFolder {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         let random = RandomState::new();
-        let mut last = io::ErrorKind::AlreadyExists.into();
         for attempt in 0..ATTEMPTS {
-            let name = format!("iamcreds-exec-{:016x}", random.hash_one((std::process::id(), attempt)));
-            let path = parent.join(name);
+            let path = parent.join(format!("{NAME}{:016x}", random.hash_one((std::process::id(), attempt))));
             // Fails if there is anything of that name, a link included.
             match builder.create(&path) {
-                Ok(()) => return Ok(Self(path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => {
                     return Err(io::Error::new(error.kind(), format!("{}: {error}", parent.display())));
                 }
             }
+            // Another run may have taken it for one that is left over, before it was locked.
+            if let Some(handle) = lock(&path).filter(|_| path.exists()) {
+                return Ok(Self { path, _handle: handle });
+            }
         }
-        Err(last)
+        Err(io::Error::other(format!("{}: no folder can be made", parent.display())))
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
         // There is nobody to tell.
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
+}
+
+/// Removes the folders of this user's runs that ended without a chance to do so: the lock of a process ends with it.
+#[cfg(unix)]
+fn remove_left_over(parent: &Path) {
+    use std::os::unix::fs::MetadataExt;
+
+    let user = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok) {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(NAME)
+            && entry.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user);
+        if is_ours && let Some(_handle) = lock(&entry.path()) {
+            // The next run tries again.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn remove_left_over(_parent: &Path) {}
+
+#[cfg(unix)]
+type Handle = fs::File;
+
+#[cfg(not(unix))]
+type Handle = ();
+
+/// Locks a folder until the handle is dropped, unless another process has.
+#[cfg(unix)]
+fn lock(path: &Path) -> Option<Handle> {
+    let handle = fs::File::open(path).ok()?;
+    rustix::fs::flock(&handle, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(handle)
+}
+
+#[cfg(not(unix))]
+fn lock(_path: &Path) -> Option<Handle> {
+    Some(())
 }
 
 #[cfg(all(test, unix))]
@@ -71,5 +121,19 @@ mod tests {
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
         let missing = PrivateFolder::create_in(&parent.path().join("missing")).unwrap_err();
         assert!(missing.to_string().contains("missing"), "{missing}");
+    }
+
+    #[test]
+    fn a_folder_that_a_killed_run_left_is_removed_and_others_stay() {
+        let parent = tempfile::tempdir().unwrap();
+        let used = PrivateFolder::create_in(parent.path()).unwrap();
+        let left = parent.path().join(format!("{NAME}0000000000000000"));
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join("access-token"), "secret").unwrap();
+        let other = parent.path().join("other");
+        fs::create_dir(&other).unwrap();
+        std::os::unix::fs::symlink(&other, parent.path().join(format!("{NAME}link"))).unwrap();
+        remove_left_over(parent.path());
+        assert!(!left.exists() && used.path().exists() && other.exists());
     }
 }
