@@ -104,6 +104,16 @@ async fn many_runs_at_once_mint_one_token_and_no_cache_mints_each_time() {
     assert_eq!((home.mints(), home.cached_files().len()), (2, 1));
 }
 
+/// conf: I30
+#[tokio::test]
+async fn a_run_that_uses_the_cache_sends_nothing() {
+    let home = Home::new().await;
+    let mut command = home.alice(&kubectl());
+    let first = token(run(&mut command));
+    home.emulator.stop(std::time::Duration::ZERO).await;
+    assert_eq!(token(run(&mut command)), first);
+}
+
 /// conf: I31
 #[tokio::test]
 async fn whatever_decides_a_token_decides_its_file() {
@@ -157,6 +167,38 @@ async fn another_login_never_gets_the_token_of_the_first_one() {
     }
     let refused = run(&mut home.alice(&format!("kubectl-credential --target {DEPLOYER}")));
     assert_eq!(refused.code, Some(4), "{refused:?}");
+}
+
+/// conf: I31
+#[tokio::test]
+async fn a_login_that_changes_while_tokens_are_minted_never_leaves_one_under_the_wrong_name() {
+    let home = Home::new().await;
+    let (key, user) = (
+        home.write("key.json", &home.emulator.service_account_key_json(BUILDER)),
+        home.write("user.json", &home.emulator.authorized_user_json("alice@example.com")),
+    );
+    let login = home.path("login.json");
+    let log_in = |file: &Path| {
+        let new = home.path("new.json");
+        fs::copy(file, &new).unwrap();
+        fs::rename(new, &login).unwrap();
+    };
+    let arguments = format!("kubectl-credential --target {DEPLOYER} --credentials {}", login.display());
+    for _ in 0..4 {
+        let _ = fs::remove_dir_all(home.path("cache"));
+        log_in(&user);
+        let start = || home.alice(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut children: Vec<Child> = (0..3).map(|_| start()).collect();
+        while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
+            for file in [&key, &user] {
+                log_in(file);
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        }
+        // Alice may not act as the deployer, so the cache must have nothing for her.
+        let refused = run(&mut home.alice(&arguments));
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(4), ""), "{refused:?}");
+    }
 }
 
 /// conf: I33

@@ -1,6 +1,7 @@
 //! Whose tokens the source gives, told without asking anybody.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -131,17 +132,27 @@ impl SourceIdentity {
     }
 
     /// Adds gcloud's settings and logins, which are used if there is no metadata server.
-    fn with_gcloud(mut self) -> Option<Self> {
+    fn with_gcloud(self) -> Option<Self> {
+        let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".config/gcloud"));
+        let folder = env::var_os("CLOUDSDK_CONFIG").map(PathBuf::from).or_else(home)?;
         let mut variables: Vec<_> = env::vars_os().collect();
         variables.retain(|(name, _)| name.as_encoded_bytes().starts_with(b"CLOUDSDK_"));
         variables.sort();
-        for (name, value) in &variables {
-            self = self.with("variable", name.as_encoded_bytes()).with("value", value.as_encoded_bytes());
+        self.with_gcloud_settings(&folder, &variables)
+    }
+
+    /// Adds the files in gcloud's folder, and its variables; `None` if they name a file with other credentials.
+    fn with_gcloud_settings(mut self, folder: &Path, variables: &[(OsString, OsString)]) -> Option<Self> {
+        for (name, value) in variables {
+            let (name, value) = (name.as_encoded_bytes(), value.as_encoded_bytes());
+            if names_credentials(name) {
+                return None;
+            }
+            self = self.with("variable", name).with("value", value);
         }
-        let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".config/gcloud"));
-        let folder = env::var_os("CLOUDSDK_CONFIG").map(PathBuf::from).or_else(home)?;
-        for path in gcloud_files(&folder) {
+        for path in gcloud_files(folder) {
             self = match self.clone().with_file("gcloud", &path) {
+                Some((_, content)) if names_credentials(&content) => return None,
                 Some((identity, _)) => identity,
                 None if is_missing(&path) => self.with("gcloud has no", path.as_os_str().as_encoded_bytes()),
                 None => return None,
@@ -158,6 +169,13 @@ fn gcloud_files(folder: &Path) -> Vec<PathBuf> {
     files.extend(["active_config", "credentials.db", "properties"].map(|name| folder.join(name)));
     files.sort();
     files
+}
+
+/// Whether gcloud's settings have the name of a file with a token or a key.
+fn names_credentials(settings: &[u8]) -> bool {
+    let settings = settings.to_ascii_lowercase();
+    let has = |name: &str| settings.windows(name.len()).any(|window| window == name.as_bytes());
+    has("access_token_file") || has("credential_file_override")
 }
 
 fn is_missing(path: &Path) -> bool {

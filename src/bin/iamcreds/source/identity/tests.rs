@@ -70,3 +70,41 @@ fn a_federated_identity_is_known_only_by_a_subject_token_in_a_file() {
         assert_eq!(subject_files(&nested), None);
     }
 }
+
+/// conf: I31
+#[test]
+fn another_login_with_gcloud_is_another_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let settings = |variable: &str| {
+        let (name, value) = variable.split_once('=').unwrap();
+        let variables = [(OsString::from(name), OsString::from(value))];
+        name_of_gcloud(folder.path(), &variables)
+    };
+    let usual = "CLOUDSDK_CORE_PROJECT=p";
+    let mut seen = vec![settings(usual)];
+    fs::create_dir(at("configurations")).unwrap();
+    for (file, content) in [
+        ("active_config", "default"),
+        ("credentials.db", "a login"),
+        ("credentials.db", "another login"),
+        ("configurations/config_default", "[core]\naccount = a@example.com"),
+        ("configurations/config_default", "[core]\naccount = b@example.com"),
+    ] {
+        fs::write(at(file), content).unwrap();
+        seen.push(settings(usual));
+        assert_eq!(settings(usual), seen[seen.len() - 1], "nothing has changed");
+    }
+    seen.push(settings("CLOUDSDK_CORE_ACCOUNT=c@example.com"));
+    for (index, name) in seen.iter().enumerate() {
+        assert!(name.is_some() && !seen[index + 1..].contains(name), "{index}: {seen:?}");
+    }
+    // Another file decides then, and may change.
+    assert_eq!(settings("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE=/token"), None);
+    fs::write(at("configurations/config_default"), "[auth]\ncredential_file_override = /key").unwrap();
+    assert_eq!(settings(usual), None);
+}
+
+fn name_of_gcloud(folder: &Path, variables: &[(OsString, OsString)]) -> Option<String> {
+    name(SourceIdentity::new(Digest::new()).with_gcloud_settings(folder, variables))
+}
