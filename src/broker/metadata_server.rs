@@ -11,6 +11,7 @@ mod renewal;
 mod scopes;
 mod service;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -71,7 +72,6 @@ use crate::pool::PooledImpersonation;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "dropping the server stops it"]
 pub struct MetadataServer {
     address: SocketAddr,
@@ -123,6 +123,16 @@ impl MetadataServer {
             let _ = stop.send(patience);
         }
         let _ = (&mut self.task).await;
+    }
+}
+
+impl fmt::Debug for MetadataServer {
+    /// Doesn't show the path prefix, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetadataServer")
+            .field("address", &self.address)
+            .field("is_limited_to_own_user", &self.is_limited_to_own_user)
+            .finish_non_exhaustive()
     }
 }
 

@@ -68,7 +68,10 @@ async fn the_pages_describe_the_target() {
 #[tokio::test]
 async fn with_a_prefix_all_other_paths_are_unknown() {
     let emulator = emulator::start().await;
-    let server = MetadataServer::builder(target(&emulator)).path_prefix("s3cr.et_~-").start().await.unwrap();
+    let builder = MetadataServer::builder(target(&emulator)).path_prefix("s3cr.et_~-");
+    assert!(!format!("{builder:?}").contains("s3cr"));
+    let server = builder.start().await.unwrap();
+    assert!(!format!("{server:?}").contains("s3cr"));
     assert_eq!(server.host(), format!("{}/s3cr.et_~-", server.address()));
     assert_eq!(get(&server, TOKEN).await.0, 200);
     let url = |path: &str| format!("http://{}{path}", server.address());

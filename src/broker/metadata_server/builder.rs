@@ -1,5 +1,6 @@
 //! Configures and starts a metadata server.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub(super) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `start` is called"]
 pub struct MetadataServerBuilder {
     impersonation: PooledImpersonation,
@@ -124,11 +125,20 @@ impl MetadataServerBuilder {
             "" => Ok(String::new()),
             "." | ".." => Err(Error::invalid("path_prefix", "must not be dots")),
             _ if prefix.bytes().all(is_legal) => Ok(format!("/{prefix}")),
-            _ => {
-                let problem = format!("must be letters, digits, `-`, `.`, `_` and `~`, got {prefix:?}");
-                Err(Error::invalid("path_prefix", problem))
-            }
+            _ => Err(Error::invalid("path_prefix", "must be letters, digits, `-`, `.`, `_` and `~`")),
         }
+    }
+}
+
+impl fmt::Debug for MetadataServerBuilder {
+    /// Doesn't show the path prefix, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetadataServerBuilder")
+            .field("impersonation", &self.impersonation)
+            .field("scopes", &self.scopes)
+            .field("project", &self.project)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
