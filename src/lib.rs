@@ -88,9 +88,11 @@ mod impersonation;
 mod jwt;
 pub mod manual;
 #[cfg(any(feature = "broker", feature = "emulator"))]
+#[cfg_attr(not(feature = "emulator"), allow(dead_code))]
 mod metadata_protocol;
 mod name;
 #[cfg(any(feature = "broker", feature = "emulator"))]
+#[cfg_attr(not(feature = "emulator"), allow(dead_code))]
 mod own_hosts;
 mod panics;
 mod printable;
