@@ -5,9 +5,10 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gcp_iam_credentials::emulator::{Emulator, Fault};
+use tokio::time::Instant;
 
 use crate::program::{BUILDER, alice, run_with_input, shop, signal};
 use crate::support::runtime::until;

@@ -105,7 +105,7 @@ async fn nothing_but_the_result_is_printed_and_no_log_has_a_secret() {
 async fn a_call_ends_at_the_time_limit() {
     let emulator = shop().await;
     emulator.faults().inject(gcp_iam_credentials::emulator::Fault::hang());
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     let failed = run(&mut alice(&emulator, &format!("access-token --target {BUILDER} --timeout 1s")));
     assert_eq!(failed.code, Some(5), "{failed:?}");
     assert!(failed.stderr.contains(BUILDER), "{failed:?}");

@@ -40,11 +40,6 @@ impl ChainArguments {
         let (target, delegates) = self.impersonate.split_last()?;
         Some(Chain { target: target.clone(), delegates: delegates.to_vec() })
     }
-
-    /// Returns the chain of a command that can't do without.
-    pub(crate) fn required(&self) -> Result<Chain, Failure> {
-        self.chain().ok_or_else(no_target)
-    }
 }
 
 impl Chain {

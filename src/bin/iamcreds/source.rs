@@ -137,14 +137,6 @@ impl SourceArguments {
         self.quota_project.clone().or(variable)
     }
 
-    /// Returns the source's credentials, for what needs no client. Sends nothing.
-    pub(crate) fn credentials(&self) -> Result<Credentials, Failure> {
-        match self.given_credentials()? {
-            Some(credentials) => Ok(credentials),
-            None => Ok(self.credentials_options()?.application_default()?),
-        }
-    }
-
     /// Returns the credentials that an argument or [`SOURCE_TOKEN_VARIABLE`] names.
     fn given_credentials(&self) -> Result<Option<Credentials>, Failure> {
         if let Some(path) = &self.credentials {
