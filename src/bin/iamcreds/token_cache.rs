@@ -7,7 +7,7 @@
 //! * A run never fails because of the cache. What is wrong with a file or the disk is said in one line, and the run mints its own token.
 //! * Simultaneous runs mint one token. They wait at most [`LOCK_PATIENCE`] for a run that hangs. A killed one doesn't delay them.
 //!
-//! A token is *fresh* while it has more than [`Credentials::REFRESH_AHEAD`] (225 s) to live, or more than a quarter of its life
+//! A token is *fresh* while it has more than [`Credentials::REFRESH_AHEAD`](gcp_iam_credentials::Credentials::REFRESH_AHEAD) (225 s) to live, or more than a quarter of its life
 //! if that is less, as in a program that keeps its `Credentials`. A fresh token is used. After that it is minted anew; the old one
 //! is used while another run mints already, or if minting fails, until 10 s or a tenth of its life before its expiry.
 
