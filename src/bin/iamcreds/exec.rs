@@ -145,8 +145,12 @@ async fn start_server(arguments: &Arguments, target: Impersonation) -> Result<Me
 
 /// Runs the program with a file that always has a good access token.
 fn run_with_file(tokens: Credentials, mut changes: Changes, program: &Program<'_>) -> Result<i32, Failure> {
-    let folder = PrivateFolder::create()?;
-    let mut file = interrupt::run(TokenFile::create(tokens, folder.path().join("access-token")))?;
+    // The folder is removed at the end of this function, and by a signal before.
+    let (_folder, mut file) = interrupt::run(async {
+        let folder = PrivateFolder::create()?;
+        let file = TokenFile::create(tokens, folder.path().join("access-token")).await?;
+        Ok((folder, file))
+    })?;
     changes.use_token_file(file.path());
     block_on(async {
         let signals = Signals::new()?;
@@ -201,7 +205,7 @@ fn warn_of_other_credentials() {
             file.display()
         );
         eprintln!(
-            "fix: move that file away, or set HOME to another folder: `iamcreds exec … -- env HOME=… COMMAND`"
+            "fix: hide it from such a program: `iamcreds exec … -- env HOME=FOLDER COMMAND`; for Terraform, add --env"
         );
     }
 }
