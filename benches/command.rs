@@ -1,7 +1,8 @@
-//! What a run of `iamcreds` costs, from start to end of the process, side by side with a program that does the same.
+//! What a run of `iamcreds` costs, from start to end of the process, side by side with a program that does
+//! the same.
 //!
-//! `cargo bench --features cli --bench command` prints medians and their ratios. `COMMAND_RUNS=1000` makes more runs than 200. The
-//! programs take turns, so that what else the machine does hits both.
+//! `cargo bench --features cli --bench command` prints medians and their ratios. `COMMAND_RUNS=1000` makes
+//! more runs than 200. The programs take turns, so that what else the machine does hits both.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark may fail")]
 
 use std::path::{Path, PathBuf};

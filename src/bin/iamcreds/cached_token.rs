@@ -39,7 +39,8 @@ impl HelperArguments {
         };
         self.cache().token(&wanted.identity(&source), |limit| {
             let token = self.mint(wanted, limit)?;
-            // A login that changed meanwhile must not be the name under which the token of the one before is stored.
+            // A login that changed meanwhile must not be the name under which the token of the one before is
+            // stored.
             let now = self.source.identity()?;
             let same = now.is_some_and(|now| now.is_same(&source));
             Ok(if same { Minted::Keep(token) } else { Minted::UseOnce(token) })

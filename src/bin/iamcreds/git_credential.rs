@@ -22,7 +22,8 @@ Examples:
 
 By a link's name, git gives no arguments: IAMCREDS_HELPER_TARGET or ~/.config/iamcreds/hosts.json names the account.";
 
-/// Answers git as a credential helper, for source.developers.google.com, *.sourcemanager.dev and the hosts in your settings.
+/// Answers git as a credential helper, for source.developers.google.com, *.sourcemanager.dev and the hosts in
+/// your settings.
 ///
 /// The request is read from standard input. A token that the server refused is removed from the cache.
 #[derive(Debug, clap::Args)]

@@ -36,8 +36,8 @@ struct Account {
 }
 
 impl Hosts {
-    /// Reads `iamcreds/hosts.json` in `$XDG_CONFIG_HOME`, else in `~/.config`, or in `%APPDATA%` on Windows. It may be missing.
-    /// `chain` is that of the arguments.
+    /// Reads `iamcreds/hosts.json` in `$XDG_CONFIG_HOME`, else in `~/.config`, or in `%APPDATA%` on Windows.
+    /// It may be missing. `chain` is that of the arguments.
     pub(crate) fn read(chain: Option<Chain>) -> Result<Self, Failure> {
         let entries = match settings_file() {
             Some(path) => read_entries(&path)?,
@@ -54,7 +54,8 @@ impl Hosts {
         Ok(Self { entries, chain, usual })
     }
 
-    /// Returns the account of a host; `None` if the host gets no token. It gets one if the settings file names it, or if `is_known`.
+    /// Returns the account of a host; `None` if the host gets no token. It gets one if the settings file
+    /// names it, or if `is_known`.
     pub(crate) fn chain_for(&self, host: &str, is_known: fn(&str) -> bool) -> Option<Option<Chain>> {
         let entry = self.entry(host);
         if entry.is_none() && !is_known(host) {
@@ -90,7 +91,8 @@ impl Account {
     }
 }
 
-/// Returns the host of a URL, with its port if it isn't that of https. Without a scheme, the text begins with the host.
+/// Returns the host of a URL, with its port if it isn't that of https. Without a scheme, the text begins with
+/// the host.
 pub(crate) fn host_of(url: &str) -> Option<String> {
     let url = url.trim();
     let (scheme, url) = match url.split_once("://") {
@@ -186,8 +188,8 @@ mod tests {
     /// conf: I36
     #[test]
     fn the_account_is_that_of_the_arguments_the_host_its_domain_or_the_variable() {
-        let text = r#"{"one.pkg.dev": {"target": "one@p.com", "via": ["hop@p.com"]}, "*.pkg.dev": {"target": "all@p.com"},
-            "*.dev": {"target": "dev@p.com"}, "own.test": {}}"#;
+        let text = r#"{"one.pkg.dev": {"target": "one@p.com", "via": ["hop@p.com"]},
+            "*.pkg.dev": {"target": "all@p.com"}, "*.dev": {"target": "dev@p.com"}, "own.test": {}}"#;
         let known = |host: &str| host == "gcr.io";
         let file = hosts(text, None, Some(chain("usual@p.com"))).unwrap();
         let target = |hosts: &Hosts, host: &str| {

@@ -16,7 +16,8 @@ Examples:
 
 pip gives it no further arguments: IAMCREDS_HELPER_TARGET or ~/.config/iamcreds/hosts.json names the account.";
 
-/// Prints the password for a package index, as the program `keyring` does, for *.pkg.dev and the hosts in your settings.
+/// Prints the password for a package index, as the program `keyring` does, for *.pkg.dev and the hosts in
+/// your settings.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {

@@ -35,8 +35,9 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// Answers the kubelet as an image credential provider, for gcr.io, *.pkg.dev and the hosts in your settings.
 ///
-/// The request is read from standard input. If it has a token of the pod's service account, that is exchanged at --provider. Then the
-/// account in the annotation iam.gke.io/gcp-service-account pulls the image, else --target, else the federated identity itself.
+/// The request is read from standard input. If it has a token of the pod's service account, that is exchanged
+/// at --provider. Then the account in the annotation iam.gke.io/gcp-service-account pulls the image, else
+/// --target, else the federated identity itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {

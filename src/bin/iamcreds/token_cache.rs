@@ -2,14 +2,20 @@
 //!
 //! What it promises:
 //!
-//! * A run gets a token of its own [`Identity`] or none: not that of another login, another credential file or another target.
-//! * No token is used after its expiry, even if the machine's clock jumps, and no file is trusted that anyone else may have written.
-//! * A run never fails because of the cache. What is wrong with a file or the disk is said in one line, and the run mints its own token.
-//! * Simultaneous runs mint one token. They wait at most [`LOCK_PATIENCE`] for a run that hangs. A killed one doesn't delay them.
+//! * A run gets a token of its own [`Identity`] or none: not that of another login, another credential file
+//!   or another target.
+//! * No token is used after its expiry, even if the machine's clock jumps, and no file is trusted that anyone
+//!   else may have written.
+//! * A run never fails because of the cache. What is wrong with a file or the disk is said in one line, and
+//!   the run mints its own token.
+//! * Simultaneous runs mint one token. They wait at most [`LOCK_PATIENCE`] for a run that hangs. A killed one
+//!   doesn't delay them.
 //!
-//! A token is *fresh* while it has more than [`Credentials::REFRESH_AHEAD`](gcp_iam_credentials::Credentials::REFRESH_AHEAD) (225 s) to live, or more than a quarter of its life
-//! if that is less, as in a program that keeps its `Credentials`. A fresh token is used. After that it is minted anew; the old one
-//! is used while another run mints already, or if minting fails, until 10 s or a tenth of its life before its expiry.
+//! A token is *fresh* while it has more than
+//! [`Credentials::REFRESH_AHEAD`](gcp_iam_credentials::Credentials::REFRESH_AHEAD) (225 s) to live, or more
+//! than a quarter of its life if that is less, as in a program that keeps its `Credentials`. A fresh token is
+//! used. After that it is minted anew; the old one is used while another run mints already, or if minting
+//! fails, until 10 s or a tenth of its life before its expiry.
 
 #[cfg(all(test, unix))]
 mod attack;

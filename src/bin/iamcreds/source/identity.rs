@@ -17,8 +17,8 @@ use crate::token_cache::Digest;
 /// Where a metadata server is, if not at its usual address: it may be another one the next time.
 const METADATA_VARIABLES: [&str; 3] = ["GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT"];
 
-/// What decides whose tokens the source gives: a hash of all secrets, files and variables that it uses. Equal ones give tokens of the
-/// same principal, and nothing was replaced in between.
+/// What decides whose tokens the source gives: a hash of all secrets, files and variables that it uses. Equal
+/// ones give tokens of the same principal, and nothing was replaced in between.
 #[derive(Clone)]
 pub(crate) struct SourceIdentity {
     parts: Digest,
@@ -32,9 +32,10 @@ struct Stamp(PathBuf, Option<(u64, i64, i64, SystemTime)>);
 impl SourceArguments {
     /// Returns whose tokens the source gives; `None` if only a request can tell. Sends nothing.
     ///
-    /// It can be told for a source token, and for credential files: keys, logins, impersonations, and federated identities whose
-    /// subject token is in a file. On Linux, it can be told for the metadata server at its usual address and for `gcloud`, by the
-    /// machine's start, its network and gcloud's settings. It can't for other federated identities.
+    /// It can be told for a source token, and for credential files: keys, logins, impersonations, and
+    /// federated identities whose subject token is in a file. On Linux, it can be told for the metadata
+    /// server at its usual address and for `gcloud`, by the machine's start, its network and gcloud's
+    /// settings. It can't for other federated identities.
     pub(crate) fn identity(&self) -> Result<Option<SourceIdentity>, Failure> {
         let identity = SourceIdentity::new(self.server_parts());
         if self.source_token_file.as_deref() == Some(Path::new("-")) {
@@ -182,7 +183,8 @@ fn is_missing(path: &Path) -> bool {
     path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Returns the files with the subject tokens of a credential file; `None` if one of its subject tokens isn't in a file.
+/// Returns the files with the subject tokens of a credential file; `None` if one of its subject tokens isn't
+/// in a file.
 fn subject_files(file: &Value) -> Option<Vec<PathBuf>> {
     let mut files = match &file["source_credentials"] {
         Value::Null => Vec::new(),

@@ -1,7 +1,7 @@
 //! Many processes use one cache while files are damaged, runs are killed, clocks jump and logins change.
 //!
-//! What the processes print is judged by what the tokens say, not by what the cache knows. `CACHE_BATCHES=2000 CACHE_SEED=1 cargo test
-//! --release --features cli --bin iamcreds attack` runs more.
+//! What the processes print is judged by what the tokens say, not by what the cache knows.
+//! `CACHE_BATCHES=2000 CACHE_SEED=1 cargo test --release --features cli --bin iamcreds attack` runs more.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
 
 mod damage;

@@ -44,7 +44,8 @@ struct AnyVersion {
 }
 
 impl Entry {
-    /// Makes the entry of a token that was asked for at this moment; `None` if it has no expiry, or an expiry in the past.
+    /// Makes the entry of a token that was asked for at this moment; `None` if it has no expiry, or an expiry
+    /// in the past.
     pub(crate) fn new(identity: &Identity, token: &Token, asked: Moment) -> Option<Self> {
         let expires_at = token.expires_at()?;
         // If the machine's clock is slow, the expiry is too far away. The lifetime isn't.
@@ -95,8 +96,8 @@ impl Entry {
         }
     }
 
-    /// Returns how long the token lives, by the clock that is less favorable; `None` if the machine's clock was set back to before
-    /// the token existed.
+    /// Returns how long the token lives, by the clock that is less favorable; `None` if the machine's clock
+    /// was set back to before the token existed.
     fn left(&self, now: Moment) -> Option<u64> {
         let time = since_epoch(now.time)?;
         let by_clock = time.checked_sub(self.minted_at)?;

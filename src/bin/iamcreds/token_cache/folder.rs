@@ -37,7 +37,8 @@ pub(crate) struct CachedFile {
 impl Folder {
     /// Returns the folder of this user; `None` if the environment names no home folder.
     ///
-    /// It is `iamcreds` in `$XDG_CACHE_HOME`, else in `~/.cache`, in `~/Library/Caches` on macOS, or in `%LOCALAPPDATA%` on Windows.
+    /// It is `iamcreds` in `$XDG_CACHE_HOME`, else in `~/.cache`, in `~/Library/Caches` on macOS, or in
+    /// `%LOCALAPPDATA%` on Windows.
     pub(crate) fn of_user() -> Option<Self> {
         let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let folder = variable("XDG_CACHE_HOME").or_else(|| match env::consts::OS {
@@ -53,7 +54,8 @@ impl Folder {
         Self(path.into())
     }
 
-    /// Checks the folder. Makes it if it doesn't exist, and closes it to other users if it was open to them: then the text says so.
+    /// Checks the folder. Makes it if it doesn't exist, and closes it to other users if it was open to them:
+    /// then the text says so.
     ///
     /// An error says why the folder can't be used.
     pub(crate) fn prepare(&self) -> Result<Option<String>, String> {
@@ -131,7 +133,8 @@ impl CachedFile {
         })
     }
 
-    /// Removes the files of tokens that have expired for certain, and what killed runs left. Looks at a limited number of files.
+    /// Removes the files of tokens that have expired for certain, and what killed runs left. Looks at a
+    /// limited number of files.
     pub(crate) fn remove_old_neighbors(&self) {
         let Ok(entries) = fs::read_dir(&self.folder.0) else { return };
         for entry in entries.take(MAX_NEIGHBORS).flatten() {

@@ -8,17 +8,20 @@ use std::path::Path;
 const MAX_SIZE: u64 = 64 * 1024;
 
 /// Returns the options to open or make a private file. A symbolic link isn't followed, and a pipe doesn't block.
+#[cfg(unix)]
 pub(crate) fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt;
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
 
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        options.mode(0o600).custom_flags(flags.bits().cast_signed());
-    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.mode(0o600).custom_flags(flags.bits().cast_signed());
     options
+}
+
+#[cfg(not(unix))]
+pub(crate) fn options() -> OpenOptions {
+    OpenOptions::new()
 }
 
 /// Reads a private file; `None` if there is none. An error says why it isn't trusted.

@@ -13,7 +13,8 @@ fn start() -> Moment {
     }
 }
 
-/// The moment after `time` has passed, by a clock that somebody set forward or back, and after a restart or without.
+/// The moment after `time` has passed, by a clock that somebody set forward or back, and after a restart or
+/// without.
 fn moment(passed: i64, set_by: i64, restarted: bool) -> Moment {
     let seconds = 1_800_000_000 + passed + set_by;
     let uptime = if restarted { passed } else { 50_000 + passed };
