@@ -142,10 +142,9 @@ impl CachedFile {
             match extension(&path) {
                 Some(TEMPORARY) if is_older(&entry, MAX_TEMPORARY_AGE) => drop(fs::remove_file(path)),
                 Some(TOKEN) if is_older(&entry, MAX_AGE) => drop(fs::remove_file(path)),
-                Some(LOCK) if is_older(&entry, MAX_AGE) && !path.with_extension(TOKEN).exists() => {
-                    if let Ok(Some(lock)) = Lock::take(&path) {
-                        lock.remove();
-                    }
+                Some(LOCK) if is_older(&entry, MAX_AGE) => {
+                    // Dropping the lock removes it.
+                    drop(Lock::take(&path));
                 }
                 _ => {}
             }
