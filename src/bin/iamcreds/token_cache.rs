@@ -121,7 +121,11 @@ impl TokenCache {
             (Err(failure), _) => return Err(failure),
         };
         if let Minted::Keep(token) = &minted {
-            self.keep(&file, Entry::new(identity, token, before));
+            let stored = store(&file, Entry::new(identity, token, before));
+            // If there is no lock, the reason was said: one line is enough for a disk that can't be written to.
+            if let (Err(problem), Some(_)) = (stored, &lock) {
+                (self.notice)(&problem);
+            }
         }
         drop(lock);
         Ok(minted.into_token())
@@ -180,15 +184,14 @@ impl TokenCache {
         }
         Turn::Mint(None, None)
     }
+}
 
-    /// Stores a token that was just minted. A token without an expiry isn't stored.
-    fn keep(&self, file: &CachedFile, entry: Option<Entry>) {
-        let Some(entry) = entry else { return };
-        match file.replace(&entry) {
-            Ok(()) => file.remove_old_neighbors(),
-            Err(problem) => (self.notice)(&problem),
-        }
-    }
+/// Stores a token that was just minted. A token without an expiry isn't stored.
+fn store(file: &CachedFile, entry: Option<Entry>) -> Result<(), String> {
+    let Some(entry) = entry else { return Ok(()) };
+    file.replace(&entry)?;
+    file.remove_old_neighbors();
+    Ok(())
 }
 
 impl Minted {
