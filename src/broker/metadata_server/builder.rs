@@ -32,7 +32,7 @@ pub(super) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 /// let client = IamCredentialsClient::new()?;
 /// let reader = client.impersonate("reader@project.iam.gserviceaccount.com");
 /// let server = MetadataServer::builder(reader)
-///     .scopes([scopes::DEVSTORAGE_READ_ONLY])
+///     .scopes([scopes::STORAGE_READ_ONLY])
 ///     .project("project")
 ///     .start()
 ///     .await?;

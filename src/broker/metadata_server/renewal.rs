@@ -117,6 +117,8 @@ mod tests {
         life: Duration,
         takes: Duration,
         outage: (Duration, Duration),
+        /// Whether fetches hang during an outage. Otherwise they fail.
+        hangs: bool,
         made: AtomicU64,
     }
 
@@ -124,8 +126,8 @@ mod tests {
         /// An issuer of a world: tokens of one hour, and an outage of this length that begins at this time.
         fn new(random: &mut Random, outage: (Duration, Duration)) -> Arc<Self> {
             let wall = Wall { began: Instant::now(), jitter: random.fraction() };
-            let (takes, made) = (random.millis(0..900), AtomicU64::new(0));
-            Arc::new(Self { wall, life: secs(3600), takes, outage, made })
+            let (takes, hangs) = (random.millis(0..900), random.chance(0.5));
+            Arc::new(Self { wall, life: secs(3600), takes, outage, hangs, made: AtomicU64::new(0) })
         }
 
         fn is_out(&self) -> bool {
@@ -139,6 +141,9 @@ mod tests {
             Box::pin(async {
                 sleep(self.takes).await;
                 if self.is_out() {
+                    if self.hangs {
+                        return std::future::pending().await;
+                    }
                     return Err(Error::transient("out"));
                 }
                 let number = self.made.fetch_add(1, Ordering::Relaxed);
@@ -221,8 +226,10 @@ mod tests {
             let credentials = Credentials::with_time_source(Arc::new(Arc::clone(&issuer)), wall);
             let renewal = Renewal { credentials: &credentials, wall: || wall.wall() };
             while wall.began.elapsed() < secs(3 * 3600) {
+                let asked = Instant::now();
                 let (_, left) = renewal.token().await.unwrap();
                 assert!(left > secs(10), "seed {seed}: {left:?}");
+                assert!(asked.elapsed() <= PATIENCE_WITH_TOKEN, "seed {seed}: {:?}", asked.elapsed());
                 advance(secs(2)).await;
             }
         }
