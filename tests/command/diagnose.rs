@@ -85,6 +85,7 @@ async fn the_fields_of_the_json_are_stable() {
                 "command": format!("gcloud iam service-accounts add-iam-policy-binding {DEPLOYER} --member=MEMBER \
                     --role=roles/iam.serviceAccountOpenIdTokenCreator"),
                 "changes": true, "placeholder": "MEMBER", "member_certain": true,
+                "check": format!("gcloud iam service-accounts describe {DEPLOYER}"),
             },
         }],
     });
@@ -187,7 +188,12 @@ async fn a_federated_source_starts_at_its_subject_token_and_with_the_provider_th
         "✗  the caller\n   │  a federated identity (external_account), with subject tokens from a URL";
     assert!(done.stdout.starts_with(title), "{}", done.stdout);
     let fix = commands(&done.stdout);
-    assert!(fix[0].contains(" providers update-oidc github ") && fix[0].contains("https://other"), "{fix:?}");
+    assert!(
+        fix[0].contains(
+            " providers update-oidc projects/12/locations/global/workloadIdentityPools/ci/providers/github "
+        ) && fix[0].contains("https://other"),
+        "{fix:?}"
+    );
     assert!(
         done.stdout.contains("·  deployer@shop.iam.gserviceaccount.com: not known, because the source fails")
     );

@@ -88,7 +88,7 @@ async fn each_refusal_names_its_cause_and_a_command_that_fixes_it() {
             assert_eq!(fix.changes(), !command.contains(" describe "), "{fix:?}");
             assert!(matches!(diagnosis.failure().unwrap().finding(), Finding::SourceFailed(_)));
             if broken.needs_description && !is_described {
-                assert!(command.contains(" providers describe p "), "{command}");
+                assert!(command.contains(" providers describe projects/12/"), "{command}");
                 continue;
             }
             world.run(command);

@@ -30,6 +30,7 @@ impl FederationRefusal {
             note: "",
             changes: command.is_some() && !is_shown,
             command,
+            check: None,
         }
     }
 

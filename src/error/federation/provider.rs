@@ -69,15 +69,12 @@ impl ProviderName {
     }
 
     /// Returns the command that does `verb` with the provider.
+    ///
+    /// It has the full name: audiences have the project's number, which gcloud refuses as `--project`.
     pub(super) fn command(&self, verb: &str, flags: &[String]) -> String {
-        let (pools, pool) = match self.project {
-            Some(_) => ("workload-identity-pools", format!("--workload-identity-pool={}", self.pool)),
-            None => ("workforce-pools", format!("--workforce-pool={}", self.pool)),
-        };
-        let provider = shell::operand(&self.provider);
-        let location = format!("--location={}", self.location);
-        let project = self.project.as_ref().map(|project| format!("--project={project}"));
-        let words = ["gcloud", "iam", pools, "providers", verb, &provider, &pool, &location].into_iter();
-        shell::command(words.chain(project.as_deref()).chain(flags.iter().map(String::as_str)))
+        let pools = if self.project.is_some() { "workload-identity-pools" } else { "workforce-pools" };
+        let name = format!("{}/providers/{}", self.pool_name(), self.provider);
+        let words = ["gcloud", "iam", pools, "providers", verb, &name].into_iter();
+        shell::command(words.chain(flags.iter().map(String::as_str)))
     }
 }

@@ -104,10 +104,10 @@ fn what_the_reply_does_not_say_is_seen_in_the_token_and_is_likely() {
     assert!(refusal.is_certain && refusal.advice(now()).contains("it expired 10 s ago"));
 }
 
-const FLAGS: &str = "--workload-identity-pool=ci --location=global --project=12";
+const NAME: &str = "projects/12/locations/global/workloadIdentityPools/ci/providers/p";
 
 fn update(flag: &str) -> String {
-    format!("gcloud iam workload-identity-pools providers update-oidc p {FLAGS} {flag}")
+    format!("gcloud iam workload-identity-pools providers update-oidc {NAME} {flag}")
 }
 
 fn assert_command(refusal: &FederationRefusal, command: &str) {
@@ -159,10 +159,10 @@ fn no_claim_adds_a_word_or_a_value_to_a_command() {
     }
 }
 
-/// conf: F7
+/// conf: F7, I56
 #[test]
 fn a_provider_that_cannot_be_used_is_shown_enabled_or_restored() {
-    let command = |verb: &str| format!("gcloud iam workload-identity-pools providers {verb} p {FLAGS}");
+    let command = |verb: &str| format!("gcloud iam workload-identity-pools providers {verb} {NAME}");
     let disabled = with(provider(), "disabled", json!(true));
     let deleted = with(provider(), "state", json!("DELETED"));
     for (description, command) in [

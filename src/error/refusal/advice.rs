@@ -30,6 +30,8 @@ pub(crate) struct Remedy {
     pub(crate) command: Option<String>,
     /// Whether the command resolves it, and doesn't only show more.
     pub(crate) changes: bool,
+    /// The command that shows whether something else is wrong, which the reply doesn't tell apart.
+    pub(crate) check: Option<String>,
 }
 
 impl RefusalCause {
@@ -40,10 +42,7 @@ impl RefusalCause {
             Self::MissingRole { .. } => {
                 Some(add_binding(account, member, roles::granted_to(member, self.permission())))
             }
-            Self::UnknownAccount => {
-                let account = shell::operand(account);
-                Some(shell::command(["gcloud", "iam", "service-accounts", "describe", &account]))
-            }
+            Self::UnknownAccount => Some(describe(account)),
             Self::ApiDisabled { api, project } => {
                 let project = format!("--project={}", project.as_deref().unwrap_or(UNKNOWN_PROJECT));
                 Some(shell::command(["gcloud", "services", "enable", &shell::operand(api), &project]))
@@ -90,7 +89,8 @@ impl RefusalCause {
         if command.as_ref().is_some_and(|command| command.starts_with(LOGIN)) {
             words += OF_A_LOGIN;
         }
-        Remedy { words, note, command, changes: *self != Self::UnknownAccount }
+        let check = matches!(self, Self::MissingRole { .. }).then(|| describe(account));
+        Remedy { words, note, command, changes: *self != Self::UnknownAccount, check }
     }
 
     /// Returns what to do about the refusal of a request that takes this path. Without a command if
@@ -98,7 +98,7 @@ impl RefusalCause {
     pub(crate) fn remedy_on(&self, path: &AccessPath) -> Remedy {
         match self {
             Self::MissingRole { .. } | Self::UnknownAccount if path.has_delegates() => {
-                Remedy { words: self.advice(path), note: "", command: None, changes: false }
+                Remedy { words: self.advice(path), note: "", command: None, changes: false, check: None }
             }
             cause => cause.remedy(path.target(), &path.calling_member()),
         }
@@ -127,6 +127,11 @@ impl Remedy {
             None => format!("{words}{note}"),
         }
     }
+}
+
+/// Returns the command that shows whether an account exists and is enabled.
+fn describe(account: &str) -> String {
+    shell::command(["gcloud", "iam", "service-accounts", "describe", &shell::operand(account)])
 }
 
 /// Whether the credentials of this member may be those of a login at this machine.

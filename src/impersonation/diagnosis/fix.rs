@@ -24,6 +24,7 @@ pub struct Fix {
     advice: String,
     command: Option<String>,
     changes: bool,
+    check: Option<String>,
     is_member_likely: bool,
 }
 
@@ -61,6 +62,12 @@ impl Fix {
         placeholders().find(is_in_command).map(|(_, word)| word)
     }
 
+    /// Returns the command that shows what else may be wrong, if the first one doesn't help: whether the
+    /// account exists and is enabled. IAM doesn't tell that apart from a missing grant.
+    pub fn check(&self) -> Option<&str> {
+        self.check.as_deref()
+    }
+
     /// Returns whether the member that the command grants a role to may be another one: the mapping of
     /// an identity provider decides.
     pub fn is_member_likely(&self) -> bool {
@@ -68,9 +75,9 @@ impl Fix {
     }
 
     fn new(remedy: Remedy, is_member_likely: bool) -> Self {
-        let Remedy { words, note, command, changes } = remedy;
+        let Remedy { words, note, command, changes, check } = remedy;
         let advice = printable(&format!("{words}{note}")).into_owned();
-        Self { advice, command, changes, is_member_likely }
+        Self { advice, command, changes, check, is_member_likely }
     }
 }
 
@@ -106,7 +113,7 @@ pub(super) fn of_failure(error: &Error) -> Option<Fix> {
         return Some(Fix::new(remedy, is_member_likely));
     }
     let advice = error.hint()?;
-    Some(Fix { advice, command: None, changes: false, is_member_likely: false })
+    Some(Fix { advice, command: None, changes: false, check: None, is_member_likely: false })
 }
 
 #[cfg(test)]
@@ -160,6 +167,9 @@ mod tests {
     #[test]
     fn a_command_that_only_shows_more_changes_nothing() {
         assert!(!fix(RefusalCause::UnknownAccount, "user:x").changes());
+        let describe = "gcloud iam service-accounts describe t@p.com";
+        assert_eq!(fix(missing(), "user:x").check(), Some(describe));
+        assert_eq!(fix(RefusalCause::UnknownAccount, "user:x").command(), Some(describe));
         assert!(fix(missing(), "user:x").changes() && fix(missing(), "user:x").is_member_likely());
         assert!(!fix(RefusalCause::UnknownAccount, "user:x").is_member_likely(), "it names no member");
     }

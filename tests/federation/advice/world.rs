@@ -86,10 +86,8 @@ impl Provider {
     fn run(&mut self, command: &str) {
         let words = shlex::split(command).unwrap();
         match &words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["gcloud", "iam", "workload-identity-pools", "providers", "update-oidc", "p", flags @ ..] => {
-                let place = ["--workload-identity-pool=ci", "--location=global", "--project=12"];
-                assert!(flags.starts_with(&place), "{command}");
-                flags[place.len()..].iter().for_each(|flag| self.update(flag));
+            ["gcloud", "iam", "workload-identity-pools", "providers", "update-oidc", NAME, flags @ ..] => {
+                flags.iter().for_each(|flag| self.update(flag));
             }
             ["gcloud", "iam", "service-accounts", "add-iam-policy-binding", DEPLOYER, member, role] => {
                 let value = |flag: &str, name: &str| flag.strip_prefix(name).unwrap().to_owned();

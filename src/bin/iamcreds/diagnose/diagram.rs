@@ -117,6 +117,12 @@ fn shown_fix(fix: &Fix, title: &str, style: Style) -> String {
     if !fix.member_certain {
         shown += "The member is likely this one: the identity provider's mapping decides.\n";
     }
+    if let Some(check) = &fix.check {
+        let check = style.colors.bold(&style.text(check));
+        shown += &format!(
+            "If the grant is there already, the account may be disabled or missing. This shows it:\n  {check}\n"
+        );
+    }
     shown
 }
 
@@ -143,6 +149,7 @@ mod tests {
             command: Some(command.to_owned()),
             changes: true,
             placeholder: None,
+            check: None,
             member_certain: true,
         }
     }
@@ -239,13 +246,18 @@ Allowed: me@example.com can sign bytes as t@p.
         let unsure = Fix {
             placeholder: Some("MEMBER"),
             changes: false,
+            check: Some("gcloud look".to_owned()),
             member_certain: false,
             ..fix("gcloud x providers describe p")
         };
         let shown = shown_fix(&unsure, "Fix", PLAIN);
-        for part in
-            ["Replace MEMBER by the caller", "changes nothing", "--provider-description FILE", "likely"]
-        {
+        for part in [
+            "Replace MEMBER by the caller",
+            "changes nothing",
+            "--provider-description FILE",
+            "likely",
+            "\n  gcloud look\n",
+        ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
         assert_eq!(shown_fix(&fix("gcloud x"), "Fix", PLAIN), "\nFix: grant it\n  gcloud x\n");

@@ -70,6 +70,8 @@ pub(super) struct Fix {
     pub(super) changes: bool,
     /// The word in the command that a person has to replace.
     pub(super) placeholder: Option<&'static str>,
+    /// The command that shows what else may be wrong, if the first one doesn't help.
+    pub(super) check: Option<String>,
     /// `false` if the member that the command names may be another one.
     pub(super) member_certain: bool,
 }
@@ -154,6 +156,7 @@ impl Fix {
             command: fix.command().map(str::to_owned),
             changes: fix.changes(),
             placeholder: fix.placeholder(),
+            check: fix.check().map(str::to_owned),
             member_certain: !fix.is_member_likely(),
         }
     }
