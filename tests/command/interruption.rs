@@ -7,10 +7,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gcp_iam_credentials::emulator::{Emulator, Fault};
 use tokio::time::Instant;
 
-use crate::program::{BUILDER, alice, run_with_input, shop, signal};
+use crate::program::{BUILDER, alice, iamcreds, run_with_input, shop, signal};
 use crate::support::runtime::until;
 
 /// The commands that wait for a service, and their standard input.
@@ -81,6 +83,23 @@ fn files_in(folder: &Path) -> Vec<OsString> {
         _ => vec![entry.file_name()],
     });
     files.collect()
+}
+
+/// conf: I8
+#[tokio::test]
+async fn a_signal_while_keys_are_fetched_ends_a_verification() {
+    let emulator = shop().await;
+    emulator.faults().inject(Fault::hang());
+    let part = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
+    let jwt = format!("{}.{}.c2ln", part(r#"{"alg":"RS256","kid":"k"}"#), part(r#"{"iss":"i","aud":"a"}"#));
+    let keys = format!("{}/oauth2/v3/certs", emulator.endpoint());
+    let mut command = iamcreds(["verify", &jwt, "--keys", &keys]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the fetch", || !emulator.journal().entries().is_empty()).await;
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
 }
 
 /// conf: I8

@@ -116,6 +116,17 @@ fn hostile_arguments_are_refused_without_a_panic_and_show_neither_tokens_nor_esc
 
 /// conf: I6
 #[tokio::test]
+async fn if_several_grants_may_be_missing_the_advice_is_to_diagnose() {
+    let emulator = shop().await;
+    let role = "roles/iam.serviceAccountTokenCreator";
+    assert!(emulator.policy().revoke(&*format!("serviceAccount:{BUILDER}"), role, DEPLOYER).unwrap());
+    let arguments = format!("access-token --target {DEPLOYER} --via {BUILDER}");
+    let (_, fix) = run(&mut alice(&emulator, &arguments)).two_lines(4);
+    assert!(fix.starts_with("find out with `iamcreds diagnose` which grant is missing"), "{fix}");
+}
+
+/// conf: I6
+#[tokio::test]
 async fn a_service_that_cannot_be_reached_is_named_with_the_cause() {
     let closed = ClosedPort::new();
     let endpoint = format!("http://{}", closed.address());

@@ -140,9 +140,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = Exit::of(&error);
         // All causes are in the first line, and the advice is in the second one.
+        let text = format!("{error:#}").replace("`Impersonation::diagnose`", "`iamcreds diagnose`");
         match error.field().and_then(argument_of).filter(|_| exit == Exit::Usage) {
-            Some(argument) => Self::new(exit, format!("{argument}: {error:#}")),
-            None => Self::new(exit, format!("{error:#}")),
+            Some(argument) => Self::new(exit, format!("{argument}: {text}")),
+            None => Self::new(exit, text),
         }
     }
 }
