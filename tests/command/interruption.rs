@@ -111,7 +111,7 @@ async fn a_signal_while_standard_input_is_read_ends_the_command() {
     // The input stays open.
     let _input = child.stdin.take();
     std::thread::sleep(Duration::from_millis(100));
-    signal(&child, "-INT");
+    signal(&child, "-TERM");
     let output = child.wait_with_output().unwrap();
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
     assert_eq!(emulator.connections(), 0);

@@ -86,6 +86,16 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
+/// Whether this process ignores a signal, and so do the programs that it starts: under `nohup`, for example, or in the
+/// background of a script.
+pub(crate) fn is_ignored(name: &str) -> bool {
+    let numbers = [("-HUP", 1), ("-INT", 2), ("-QUIT", 3)];
+    let number = numbers.iter().find(|(known, _)| *known == name).map(|(_, number)| number);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or("0").trim();
+    number.is_some_and(|number| u64::from_str_radix(mask, 16).unwrap() >> (number - 1) & 1 == 1)
+}
+
 /// Starts an emulator with [`POLICY`].
 pub(crate) async fn shop() -> Emulator {
     Emulator::builder().policy(Policy::from_json(POLICY).unwrap()).start().await.unwrap()
