@@ -4,13 +4,9 @@ use std::time::Duration;
 
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 
-use crate::chain::ChainArguments;
 use crate::duration::duration;
 use crate::failure::Failure;
-use crate::interrupt;
-use crate::output::{OutputArguments, TokenFormat};
-use crate::source::SourceArguments;
-use crate::terminal::waiting;
+use crate::token_arguments::TokenArguments;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,8 +18,6 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    chain: ChainArguments,
     /// A scope of the token; repeat it for each
     #[arg(long, value_name = "SCOPE", default_value = CLOUD_PLATFORM)]
     scope: Vec<String>,
@@ -33,23 +27,15 @@ pub(crate) struct Arguments {
     /// The user to act as, through domain-wide delegation of the target
     #[arg(long, value_name = "USER", conflicts_with = "lifetime")]
     subject: Option<String>,
-    /// How the token is shown
-    #[arg(long, value_enum, default_value_t)]
-    format: TokenFormat,
     #[command(flatten)]
-    output: OutputArguments,
-    #[command(flatten)]
-    source: SourceArguments,
+    token: TokenArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let impersonation = arguments.source.impersonation(&arguments.chain)?;
+    let impersonation = arguments.token.impersonation()?;
     let impersonation = match &arguments.subject {
         Some(user) => impersonation.subject(user),
         None => impersonation.lifetime(arguments.lifetime),
     };
-    let credentials = impersonation.access_token(&arguments.scope)?;
-    let token =
-        interrupt::run(async { Ok(waiting("waiting for the access token", credentials.token()).await?) })?;
-    arguments.output.write(arguments.format.show("access_token", &token))
+    arguments.token.show("access_token", &impersonation.access_token(&arguments.scope)?)
 }

@@ -28,6 +28,7 @@ mod sign_blob;
 mod sign_jwt;
 mod source;
 mod terminal;
+mod token_arguments;
 mod token_cache;
 mod usage;
 mod verify;
