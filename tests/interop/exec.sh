@@ -155,6 +155,7 @@ echo "## The keys of a terminal"
 "$python" - "$iamcreds" "$work/source.json" <<'PYTHON'
 import os
 import pty
+import signal
 import sys
 import time
 
@@ -164,6 +165,9 @@ script = """trap 'echo int' INT; trap 'echo quit' QUIT; echo ready
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.1; done; exit 9"""
 pid, terminal = pty.fork()
 if pid == 0:
+    # In the background of a script, they would be ignored, and the program would ignore them, too.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     target = "middle@interop.iam.gserviceaccount.com"
     os.execv(iamcreds, [iamcreds, "exec", "--target", target, "--credentials", source,
                         "--endpoint", os.environ["EMULATOR"], "--", "bash", "-c", script])
