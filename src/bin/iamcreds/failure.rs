@@ -28,7 +28,7 @@ pub(crate) enum Exit {
     /// SIGINT: 128 and the signal's number.
     Interrupted = 130,
     /// SIGTERM: 128 and the signal's number.
-    #[cfg(unix)]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "other systems have no such signal"))]
     Terminated = 143,
 }
 

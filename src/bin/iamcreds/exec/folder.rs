@@ -32,9 +32,7 @@ impl PrivateFolder {
     }
 
     fn create_in(parent: &Path) -> io::Result<Self> {
-        let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let builder = private_folders();
         let random = RandomState::new();
         for attempt in 0..ATTEMPTS {
             let path = parent.join(format!("{NAME}{:016x}", random.hash_one((std::process::id(), attempt))));
@@ -136,4 +134,12 @@ mod tests {
         remove_left_over(parent.path());
         assert!(!left.exists() && used.path().exists() && other.exists());
     }
+}
+/// Makes folders that only this user can enter.
+fn private_folders() -> DirBuilder {
+    #[cfg_attr(not(unix), allow(unused_mut))]
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
 }
