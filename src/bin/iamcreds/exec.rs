@@ -24,7 +24,7 @@ use self::token_file::TokenFile;
 use crate::chain::ChainArguments;
 use crate::duration::duration;
 use crate::failure::{Exit, Failure};
-use crate::interrupt;
+use crate::interrupt::{self, block_on};
 use crate::source::SourceArguments;
 
 const EXAMPLES: &str = "\
@@ -173,14 +173,6 @@ fn run_with_variables(
     return Err(program.replace_this_process(&changes));
     #[cfg(not(unix))]
     block_on(async { program.run(&changes, Signals::new()?).await })
-}
-
-fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(work);
-    // A blocking task, such as a program that a source runs, must not delay the end.
-    runtime.shutdown_background();
-    result
 }
 
 /// An inner run would start from the account that the outer one acts as, which is rarely meant.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::chain::{Chain, account};
 use crate::failure::Failure;
+use crate::folders::named_by;
 
 /// The target of hosts without one of their own, and its delegates, separated by commas.
 const TARGET_VARIABLE: &str = "IAMCREDS_HELPER_TARGET";
@@ -118,10 +119,9 @@ pub(crate) fn is_in_domain(host: &str, domain: &str) -> bool {
 }
 
 fn settings_file() -> Option<PathBuf> {
-    let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = variable("XDG_CONFIG_HOME").or_else(|| match env::consts::OS {
-        "windows" => variable("APPDATA"),
-        _ => variable("HOME").map(|home| home.join(".config")),
+    let folder = named_by("XDG_CONFIG_HOME").or_else(|| match env::consts::OS {
+        "windows" => named_by("APPDATA"),
+        _ => named_by("HOME").map(|home| home.join(".config")),
     });
     folder.map(|folder| folder.join("iamcreds/hosts.json"))
 }

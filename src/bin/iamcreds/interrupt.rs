@@ -7,14 +7,19 @@ use crate::failure::{Exit, Failure};
 /// Runs `work` on a runtime of its own. SIGINT and SIGTERM end it at once: what it holds is dropped, so its files are
 /// removed.
 pub(crate) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(async {
+    block_on(async {
         let mut signals = StopSignals::new()?;
         tokio::select! {
             result = work => result,
             exit = signals.next() => Err(Failure::signal(exit)),
         }
-    });
+    })
+}
+
+/// Runs `work` on a runtime of its own. Signals are its own affair.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
     // A blocking task, such as a program that a source runs, must not delay the end.
     runtime.shutdown_background();
     result

@@ -11,6 +11,7 @@ mod emulator;
 mod exec;
 mod explain;
 mod failure;
+mod folders;
 mod git_credential;
 mod hosts;
 mod id_token;

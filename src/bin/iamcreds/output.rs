@@ -1,4 +1,4 @@
-//! Where a command's result goes: standard output, or a file that only this user can read.
+//! A command's result, on standard output or in a file that only this user can read.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::failure::{Exit, Failure};
 use crate::terminal::is_invisible;
 
-/// Where the result goes.
+/// The place for the result.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArguments {
@@ -107,7 +107,7 @@ pub(crate) fn print(content: &[u8]) -> Result<(), Failure> {
 
 /// Replaces a file by one that only this user can read. A reader sees the old content or the new one. What isn't a
 /// regular file, such as a pipe, is written to.
-fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return OpenOptions::new().write(true).open(path)?.write_all(content);
     }

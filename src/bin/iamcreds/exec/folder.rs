@@ -1,10 +1,12 @@
 //! A folder that only this user can read, and that is removed at the end.
 
 use std::collections::hash_map::RandomState;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::hash::BuildHasher;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::folders;
 
 /// How many names are tried.
 const ATTEMPTS: u32 = 16;
@@ -24,15 +26,14 @@ impl PrivateFolder {
     /// Makes a folder in the one for files of running programs, else in that for temporary files. Removes those of runs
     /// that were killed.
     pub(super) fn create() -> io::Result<Self> {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let parent = runtime.filter(|path| path.is_absolute() && path.is_dir());
-        let parent = parent.unwrap_or_else(std::env::temp_dir);
+        let runtime = folders::named_by("XDG_RUNTIME_DIR").filter(|path| path.is_dir());
+        let parent = runtime.unwrap_or_else(std::env::temp_dir);
         remove_left_over(&parent);
         Self::create_in(&parent)
     }
 
     fn create_in(parent: &Path) -> io::Result<Self> {
-        let builder = private_folders();
+        let builder = folders::private();
         let random = RandomState::new();
         for attempt in 0..ATTEMPTS {
             let path = parent.join(format!("{NAME}{:016x}", random.hash_one((std::process::id(), attempt))));
@@ -134,12 +135,4 @@ mod tests {
         remove_left_over(parent.path());
         assert!(!left.exists() && used.path().exists() && other.exists());
     }
-}
-/// Makes folders that only this user can enter.
-fn private_folders() -> DirBuilder {
-    #[cfg_attr(not(unix), allow(unused_mut))]
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
 }

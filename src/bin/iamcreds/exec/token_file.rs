@@ -1,8 +1,6 @@
 //! A file with an access token, replaced before the token ends.
 
 use std::convert::Infallible;
-use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +9,7 @@ use gcp_iam_credentials::{Credentials, Token};
 use tokio::time::sleep;
 
 use crate::failure::Failure;
-use crate::output::secret_file;
+use crate::output::write_secret;
 
 /// How often the clock is read. After a suspension of the machine, less time is left than a timer knows.
 const TICK: Duration = Duration::from_secs(30);
@@ -34,7 +32,7 @@ impl TokenFile {
     /// Fetches a token, and makes the file with it.
     pub(super) async fn create(tokens: Credentials, path: PathBuf) -> Result<Self, Failure> {
         let token = tokens.token().await?;
-        replace(&path, &token).map_err(|error| Failure::file(&path, &error))?;
+        write_token(&path, &token)?;
         Ok(Self { tokens, path, due: due(&token) })
     }
 
@@ -62,7 +60,7 @@ impl TokenFile {
 
     async fn renew(&mut self) -> Result<(), Failure> {
         let token = self.tokens.refresh().await?;
-        replace(&self.path, &token).map_err(|error| Failure::file(&self.path, &error))?;
+        write_token(&self.path, &token)?;
         self.due = due(&token);
         Ok(())
     }
@@ -82,9 +80,6 @@ fn due(token: &Token) -> Option<SystemTime> {
     expiry.checked_sub(MetadataServer::RENEWAL_MARGIN.min(life / SHARE))
 }
 
-/// Replaces the file. A reader sees the old token or the new one.
-fn replace(path: &Path, token: &Token) -> io::Result<()> {
-    let new = path.with_extension("new");
-    secret_file().create(true).truncate(true).open(&new)?.write_all(token.secret().as_bytes())?;
-    fs::rename(&new, path)
+fn write_token(path: &Path, token: &Token) -> Result<(), Failure> {
+    write_secret(path, token.secret().as_bytes()).map_err(|error| Failure::file(path, &error))
 }

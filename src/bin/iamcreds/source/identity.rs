@@ -14,7 +14,7 @@ use super::{EMULATOR_VARIABLE, SourceArguments};
 use crate::failure::Failure;
 use crate::token_cache::Digest;
 
-/// Where a metadata server is, if not at its usual address: it may be another one the next time.
+/// Variables with another address of the metadata server: it may be another server the next time.
 const METADATA_VARIABLES: [&str; 3] = ["GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT"];
 
 /// What decides whose tokens the source gives: a hash of all secrets, files and variables that it uses. Equal

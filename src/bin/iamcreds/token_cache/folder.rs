@@ -1,7 +1,7 @@
 //! The folder of the cached tokens, and its files.
 
 use std::env;
-use std::fs::{self, DirBuilder, DirEntry};
+use std::fs::{self, DirEntry};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::entry::Entry;
 use super::lock::Lock;
 use super::{Identity, private_file};
+use crate::folders::{self, named_by};
 
 /// No token lives longer: 12 h. An older file is removed.
 const MAX_AGE: Duration = Duration::from_secs(12 * 60 * 60);
@@ -40,11 +41,10 @@ impl Folder {
     /// It is `iamcreds` in `$XDG_CACHE_HOME`, else in `~/.cache`, in `~/Library/Caches` on macOS, or in
     /// `%LOCALAPPDATA%` on Windows.
     pub(crate) fn of_user() -> Option<Self> {
-        let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let folder = variable("XDG_CACHE_HOME").or_else(|| match env::consts::OS {
-            "windows" => variable("LOCALAPPDATA"),
-            "macos" => variable("HOME").map(|home| home.join("Library/Caches")),
-            _ => variable("HOME").map(|home| home.join(".cache")),
+        let folder = named_by("XDG_CACHE_HOME").or_else(|| match env::consts::OS {
+            "windows" => named_by("LOCALAPPDATA"),
+            "macos" => named_by("HOME").map(|home| home.join("Library/Caches")),
+            _ => named_by("HOME").map(|home| home.join(".cache")),
         });
         folder.map(|folder| Self(folder.join("iamcreds")))
     }
@@ -64,7 +64,10 @@ impl Folder {
         let metadata = match fs::symlink_metadata(&self.0) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = private_folder().create(&self.0).and_then(|()| fs::symlink_metadata(&self.0));
+                let made = folders::private()
+                    .recursive(true)
+                    .create(&self.0)
+                    .and_then(|()| fs::symlink_metadata(&self.0));
                 made.map_err(|error| unusable(&format!("can't be made ({error})")))?
             }
             Err(error) => return Err(unusable(&format!("can't be read ({error})"))),
@@ -168,14 +171,6 @@ fn is_older(entry: &DirEntry, age: Duration) -> bool {
 /// Returns a part of a file's name that no other run with the same process id has.
 fn nanos() -> u128 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos())
-}
-
-fn private_folder() -> DirBuilder {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
 }
 
 #[cfg(unix)]
