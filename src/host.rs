@@ -51,7 +51,8 @@ pub(crate) fn origin(text: &str, field: &'static str) -> Result<Uri, Error> {
     if authority.port_u16().is_none() && authority.as_str().len() != authority.host().len() {
         return Err(invalid("must have a legal port"));
     }
-    if parts.path_and_query.is_some_and(|path| path != "/") {
+    // The parser drops a fragment.
+    if parts.path_and_query.is_some_and(|path| path != "/") || text.contains('#') {
         return Err(invalid("must have only scheme, host and port, got a path"));
     }
     Uri::builder()
@@ -120,6 +121,7 @@ mod tests {
             "https://user:pw@host",
             "https://host/path",
             "https://host?q",
+            "https://host#f",
             "https://host:port",
             "https://host:99999",
             "https://ho st",
