@@ -2,6 +2,8 @@
 
 mod diagnosis;
 mod pool;
+#[cfg(feature = "_tls")]
+pub(crate) mod signed_url;
 mod signer;
 mod source;
 

@@ -37,6 +37,7 @@
 //! | Act as another account | [`Impersonation`], [`Signer`] |
 //! | Act as many accounts | [`ImpersonationPool`] |
 //! | Let other programs act as an account | `broker`, with that feature |
+//! | Let others make one request to Cloud Storage | [`Signer::signed_url`] |
 //! | Put tokens on a client's requests | [`BearerLayer`], [`BearerInterceptor`] |
 //! | Choose or write the source of tokens | [`Credentials`], [`source`] |
 //! | Handle errors | [`Error`], [`ErrorKind`] |
@@ -141,6 +142,12 @@ pub mod call {
 /// The report on why an impersonation fails: see [`Impersonation::diagnose`].
 pub mod diagnosis {
     pub use crate::impersonation::{DiagnosedHop, DiagnosedSource, Diagnosis, Finding, Fix, Operation};
+}
+
+/// Signed URLs of Cloud Storage: see [`Signer::signed_url`].
+#[cfg(feature = "_tls")]
+pub mod signed_url {
+    pub use crate::impersonation::signed_url::{SignUrl, SignedUrl, SignedUrlRequest};
 }
 
 /// The types around an [`ImpersonationPool`].

@@ -1,10 +1,14 @@
 //! Which cryptography TLS uses, which certificate authorities it trusts, and which identity it shows.
 
+#[cfg(feature = "_tls")]
+mod hash;
 mod identity;
 mod options;
 #[cfg(feature = "_tls")]
 mod roots;
 
+#[cfg(feature = "_tls")]
+pub(crate) use self::hash::sha256;
 pub(crate) use self::identity::{ChangingIdentity, PemIdentity};
 pub(crate) use self::options::TlsOptions;
 #[cfg(all(feature = "credential-files", feature = "_tls"))]
@@ -28,9 +32,13 @@ pub(crate) fn crypto_provider() -> std::sync::Arc<rustls::crypto::CryptoProvider
     if let Some(chosen) = rustls::crypto::CryptoProvider::get_default() {
         return std::sync::Arc::clone(chosen);
     }
+    std::sync::Arc::new(built_in_provider())
+}
+
+#[cfg(any(feature = "emulator", feature = "_tls"))]
+fn built_in_provider() -> rustls::crypto::CryptoProvider {
     #[cfg(feature = "tls-ring")]
-    let provider = rustls::crypto::ring::default_provider();
+    return rustls::crypto::ring::default_provider();
     #[cfg(not(feature = "tls-ring"))]
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    std::sync::Arc::new(provider)
+    rustls::crypto::aws_lc_rs::default_provider()
 }

@@ -4,10 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
+#[cfg(feature = "_tls")]
+use super::signed_url::{SignUrl, SignedUrlRequest};
 use crate::client::{SignBlob, SignJwt};
 use crate::{IamCredentialsClient, ServiceAccountName};
 
-/// Signs bytes and claims as a target service account, with a key that never leaves Google.
+/// Signs bytes, claims and URLs as a target service account, with a key that never leaves Google.
 /// [`Impersonation::signer`](crate::Impersonation::signer) returns it.
 ///
 /// Signatures are RSA PKCS#1 v1.5 with SHA-256, and each result contains the id of its key. To
@@ -64,6 +66,35 @@ impl Signer {
     /// Its errors are described there.
     pub fn sign_jwt(&self, claims: &impl Serialize) -> SignJwt {
         self.client.sign_jwt(&self.target, claims).delegates(&self.delegates)
+    }
+
+    /// Signs a URL of Cloud Storage (V4), with which anyone can make one request as the target until
+    /// the URL expires. The target needs the permission for the request, such as
+    /// `storage.objects.get`.
+    ///
+    /// Makes one call of [`sign_blob`](Self::sign_blob). Nothing is sent to Cloud Storage.
+    ///
+    /// # Errors
+    ///
+    /// Awaiting the call returns `InvalidInput`, without sending a request, if a value of the request is
+    /// invalid. Otherwise it returns what [`IamCredentialsClient::sign_blob`] does.
+    ///
+    /// ```no_run
+    /// use gcp_iam_credentials::IamCredentialsClient;
+    /// use gcp_iam_credentials::signed_url::SignedUrlRequest;
+    ///
+    /// # async fn sign() -> Result<(), gcp_iam_credentials::Error> {
+    /// let client = IamCredentialsClient::new()?;
+    /// let signer = client.impersonate("signer@project.iam.gserviceaccount.com").signer()?;
+    /// let request = SignedUrlRequest::get("bucket", "reports/2026 summary.pdf");
+    /// let url = signer.signed_url(request).await?;
+    /// println!("{}", url.as_str());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "_tls")]
+    pub fn signed_url(&self, request: SignedUrlRequest) -> SignUrl {
+        SignUrl::new(self.sign_blob(""), self.email(), self.client.universe_domain(), request)
     }
 }
 

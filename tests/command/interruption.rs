@@ -16,12 +16,13 @@ use crate::program::{BUILDER, alice, iamcreds, run_with_input, shop, signal};
 use crate::support::runtime::until;
 
 /// The commands that wait for a service, and their standard input.
-const WAITING: [(&str, &str); 13] = [
+const WAITING: [(&str, &str); 14] = [
     ("access-token --target T --out OUT", ""),
     ("id-token --target T --audience https://a.run.app --out OUT", ""),
     ("self-signed-jwt --target T --audience https://pubsub.googleapis.com/ --out OUT", ""),
     ("sign-blob INPUT --target T --out OUT", ""),
     ("sign-jwt INPUT --target T --out OUT", ""),
+    ("sign-url gs://bucket/object --target T --out OUT", ""),
     ("diagnose --target T", ""),
     ("exec --target T --token-file -- echo", ""),
     ("exec --target T --env -- echo", ""),

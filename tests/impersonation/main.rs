@@ -12,6 +12,8 @@ mod diagnosis;
 mod options;
 mod pool;
 #[cfg(feature = "_tls")]
+mod signed_urls;
+#[cfg(feature = "_tls")]
 mod signer;
 #[cfg(feature = "credential-files")]
 mod subject;

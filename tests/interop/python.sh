@@ -8,3 +8,4 @@ start_emulator
 export REQUESTS_CA_BUNDLE=$EMULATOR_CA GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=$EMULATOR_CA
 "$python" tests/interop/python.py
 "$python" tests/interop/federation.py
+"$python" tests/interop/signed_url.py "$(target_folder)/debug/iamcreds"

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gcp_iam_credentials::diagnosis::Operation;
 use gcp_iam_credentials::emulator::{Emulator, Fault, Policy};
+use gcp_iam_credentials::signed_url::SignedUrlRequest;
 use gcp_iam_credentials::verify::PublicKeys;
 use gcp_iam_credentials::{
     Code, Credentials, IamCredentialsClient, ImpersonationPool, RetryPolicy, Token, scopes,
@@ -105,6 +106,7 @@ async fn sign(scene: &Scene, signer: &gcp_iam_credentials::Signer, emulator: &Em
     let blob = scene.shown.outcome(PLACE, signer.sign_blob(payload).await).expect("a signature");
     assert!(emulator.verify_blob(TARGET, payload.as_bytes(), blob.signature()));
     scene.secrets.made("signature of the emulator", blob.signature());
+    sign_url(scene, signer).await;
     let claims = serde_json::json!({ "sub": payload });
     let jwt = scene.shown.outcome(PLACE, signer.sign_jwt(&claims).await).expect("a signed JWT");
     scene.secrets.made("JWT that the emulator signed", jwt.as_str());
@@ -118,6 +120,30 @@ async fn sign(scene: &Scene, signer: &gcp_iam_credentials::Signer, emulator: &Em
         scene.shown.outcome(PLACE, others.verify_jwt::<serde_json::Value>(jwt.as_str()).map(drop));
     }
     scene.shown.outcome(PLACE, PublicKeys::from_jwks(payload));
+}
+
+/// Signs a URL that has secrets in its headers and parameters. The invalid ones aren't sent.
+async fn sign_url(scene: &Scene, signer: &gcp_iam_credentials::Signer) {
+    let key = scene.secrets.token("encryption key in a signed header");
+    let parameter = scene.secrets.token("parameter of a signed URL");
+    let request = SignedUrlRequest::get("bucket", "object");
+    let valid = request.clone().header("x-goog-encryption-key", &key).query("upload_id", &parameter);
+    let call = signer.signed_url(valid.clone());
+    scene.shown.debug(PLACE, &(&valid, &call));
+    let url = scene.shown.outcome(PLACE, call.await).expect("a signed URL");
+    scene.shown.debug(PLACE, url.headers());
+    scene.secrets.saw(url.canonical_request());
+    scene.secrets.made("signature of a URL", url.signature().signature());
+    scene.secrets.made("signature in a URL", url.as_str().rsplit_once('=').unwrap().1);
+    for invalid in [
+        request.clone().header("x-goog-encryption-key", format!("{key}\n")),
+        request.clone().header("host", &key),
+        request.clone().query("X-Goog-Signature", &parameter),
+        request.query("upload_id", &parameter).query("upload_id", &parameter),
+    ] {
+        scene.shown.debug(PLACE, &invalid);
+        assert!(scene.shown.outcome(PLACE, signer.signed_url(invalid).await).is_none());
+    }
 }
 
 /// A policy refuses, and faults break replies.

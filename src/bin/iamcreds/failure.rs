@@ -94,6 +94,17 @@ impl Failure {
         Self::new(Exit::Other, format!("{}: {error}", path.display()))
     }
 
+    /// An error of the library. `argument_of` returns the argument that sets an invalid field.
+    pub(crate) fn naming(error: &Error, argument_of: impl Fn(&str) -> Option<&'static str>) -> Self {
+        let exit = Exit::of(error);
+        // All causes are in the first line, and the advice is in the second one.
+        let text = format!("{error:#}").replace("`Impersonation::diagnose`", "`iamcreds diagnose`");
+        match error.field().and_then(argument_of).filter(|_| exit == Exit::Usage) {
+            Some(argument) => Self::new(exit, format!("{argument}: {text}")),
+            None => Self::new(exit, text),
+        }
+    }
+
     /// A signal ended the run. There is nothing to say: the person who sent it knows.
     pub(crate) fn signal(exit: Exit) -> Self {
         Self::new(exit, "")
@@ -138,18 +149,12 @@ fn write_printable(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let exit = Exit::of(&error);
-        // All causes are in the first line, and the advice is in the second one.
-        let text = format!("{error:#}").replace("`Impersonation::diagnose`", "`iamcreds diagnose`");
-        match error.field().and_then(argument_of).filter(|_| exit == Exit::Usage) {
-            Some(argument) => Self::new(exit, format!("{argument}: {text}")),
-            None => Self::new(exit, text),
-        }
+        Self::naming(&error, argument_of)
     }
 }
 
 /// Returns the argument that sets a field of the library, such as `scopes[0]`.
-fn argument_of(field: &str) -> Option<&'static str> {
+pub(crate) fn argument_of(field: &str) -> Option<&'static str> {
     let name = field.split(['[', '.']).next().unwrap_or_default();
     Some(match name {
         "target" => "--target",
@@ -165,6 +170,12 @@ fn argument_of(field: &str) -> Option<&'static str> {
         "root_certificates" => "--root-certificates",
         "project" => "--project",
         "address" => "--address",
+        "bucket" | "object" => "gs://BUCKET/OBJECT",
+        "method" => "--method",
+        "header" => "--header",
+        "query" => "--query",
+        "virtual_hosted" => "--virtual-hosted",
+        "bucket_bound_host" => "--bucket-bound-host",
         _ => return None,
     })
 }

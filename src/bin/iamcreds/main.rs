@@ -27,6 +27,7 @@ mod output;
 mod self_signed_jwt;
 mod sign_blob;
 mod sign_jwt;
+mod sign_url;
 mod source;
 mod terminal;
 mod token_arguments;
@@ -70,6 +71,7 @@ enum Command {
     IdToken(id_token::Arguments),
     SignBlob(sign_blob::Arguments),
     SignJwt(sign_jwt::Arguments),
+    SignUrl(sign_url::Arguments),
     SelfSignedJwt(self_signed_jwt::Arguments),
     Exec(exec::Arguments),
     Diagnose(diagnose::Arguments),
@@ -123,6 +125,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::IdToken(arguments) => id_token::run(arguments),
         Command::SignBlob(arguments) => sign_blob::run(arguments),
         Command::SignJwt(arguments) => sign_jwt::run(arguments),
+        Command::SignUrl(arguments) => sign_url::run(arguments),
         Command::SelfSignedJwt(arguments) => self_signed_jwt::run(arguments),
         Command::Exec(arguments) => exec::run(arguments),
         Command::Diagnose(arguments) => diagnose::run(arguments),

@@ -37,6 +37,12 @@ impl SignBlob {
     pub(crate) fn new(request: Request, payload: Vec<u8>) -> Self {
         Self { request, payload }
     }
+
+    /// Signs this in place of the former payload.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn with_payload(self, payload: impl Into<Vec<u8>>) -> Self {
+        Self { payload: payload.into(), ..self }
+    }
 }
 
 impl IntoFuture for SignBlob {
