@@ -8,8 +8,10 @@ mod builder;
 mod cache;
 mod cached_token;
 mod clock;
+mod deadline;
 mod failure;
 mod fetch;
+mod fetch_queue;
 mod instant;
 mod keep_warm;
 mod network;
@@ -33,8 +35,11 @@ pub use self::builder::CredentialsBuilder;
 #[cfg(feature = "credential-files")]
 pub(crate) use self::builder::FederationOptions;
 use self::cache::Cache;
+pub(crate) use self::clock::JitterSeed;
 use self::clock::SystemTimeSource;
 pub(crate) use self::clock::TimeSource;
+use self::deadline::Deadline;
+pub(crate) use self::fetch_queue::FetchQueue;
 pub use self::keep_warm::KeepWarm;
 pub(crate) use self::network::Network;
 use self::state::Demand;
@@ -124,9 +129,22 @@ impl Credentials {
         Self::with_time_source(source, SystemTimeSource)
     }
 
+    /// Creates credentials whose fetches wait for their turns in `queue`.
+    pub(crate) fn in_queue(
+        source: Arc<dyn TokenSource>,
+        queue: Arc<FetchQueue>,
+        seed: Option<&JitterSeed>,
+    ) -> Self {
+        let cache = match seed {
+            None => Cache::new(source, SystemTimeSource, Some(queue)),
+            Some(seed) => Cache::new(source, seed.clone(), Some(queue)),
+        };
+        Self { cache: Arc::new(cache) }
+    }
+
     /// Creates credentials whose wall clock and jitter come from `time`.
     pub(crate) fn with_time_source(source: Arc<dyn TokenSource>, time: impl TimeSource + 'static) -> Self {
-        Self { cache: Arc::new(Cache::new(source, time)) }
+        Self { cache: Arc::new(Cache::new(source, time, None)) }
     }
 
     /// Creates credentials from an async closure, which is called for every new token.
@@ -175,14 +193,19 @@ impl Credentials {
     /// Waits only if no token is cached, or if the cached one expires within
     /// [`USE_UNTIL`](Self::USE_UNTIL) or was [invalidated](Self::invalidate). In the last two cases
     /// it waits at most 2 s, and then returns the cached token if that is still live. If a fetch is
-    /// needed, call it inside a tokio runtime with timers enabled.
+    /// needed, call it inside a tokio runtime with timers enabled. If it is in a
+    /// [pool](crate::pool::PoolBuilder::max_fetches_per_minute), the fetch may wait for its turn, for up
+    /// to 5 min.
     ///
     /// # Errors
     ///
     /// The source's error, or `Timeout` after [`FETCH_TIMEOUT`](Self::FETCH_TIMEOUT).
     /// `Credentials` if a fetch is needed and there is no tokio runtime with timers.
     pub async fn token(&self) -> Result<Token, Error> {
-        self.token_within(Cache::default_deadline()).await
+        match self.poll_fast() {
+            Some(token) => Ok(token),
+            None => some(self.cache.wait(Demand::Token, Deadline::by_default()).await),
+        }
     }
 
     /// Returns the cached token if it is good. Never waits, and starts no fetch.
@@ -219,7 +242,7 @@ impl Credentials {
     /// # }
     /// ```
     pub async fn refresh(&self) -> Result<Token, Error> {
-        some(self.cache.wait(Demand::Refresh, Cache::default_deadline()).await)
+        some(self.cache.wait(Demand::Refresh, Deadline::by_default()).await)
     }
 
     /// Keeps a token cached until the guard is dropped, so that no request has to wait for one.

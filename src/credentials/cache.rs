@@ -8,8 +8,10 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::clock::{Clock, TimeSource};
+use super::deadline::{Deadline, FETCH_LOST_AFTER};
 use super::failure::Failure;
 use super::fetch::{FetchGuard, FetchOwner, FetchResult, FetchTask, FetchWaiter, PendingFetch, Waited};
+use super::fetch_queue::FetchQueue;
 use super::instant::Now;
 use super::snapshot::Snapshot;
 use super::state::{Decision, Demand, REPLACEMENT_WAIT, State};
@@ -20,8 +22,6 @@ use crate::source::{FetchReason, FetchRequest};
 use crate::timers::runtime_with_timers;
 use crate::{Error, Token, TokenSource};
 
-/// A fetch that is overdue by this much is lost: its runtime is blocked or gone.
-const LOST_AFTER: Duration = Duration::from_secs(1);
 /// How many fetches one caller begins, if they are lost or return a rejected token.
 const MAX_FETCHES: usize = 4;
 /// How many fetches one caller waits for. Others may have begun them, on runtimes that end.
@@ -30,6 +30,8 @@ const MAX_WAITS: usize = 100;
 pub(super) struct Cache {
     pub(super) source: Arc<dyn TokenSource>,
     clock: Clock,
+    /// Where fetches wait for their turns; `None` if they don't have to.
+    queue: Option<Arc<FetchQueue>>,
     /// The token, as long as there is nothing to do but serve it.
     snapshot: ArcSwapOption<Snapshot>,
     /// Never held across an await, nor while code runs that isn't the cache's own: sources,
@@ -64,11 +66,16 @@ struct Wait {
 }
 
 impl Cache {
-    pub(super) fn new(source: Arc<dyn TokenSource>, time: impl TimeSource + 'static) -> Self {
+    pub(super) fn new(
+        source: Arc<dyn TokenSource>,
+        time: impl TimeSource + 'static,
+        queue: Option<Arc<FetchQueue>>,
+    ) -> Self {
         let state = State::new(source.cache_hints());
         Self {
             source,
             clock: Clock::new(time),
+            queue,
             snapshot: ArcSwapOption::empty(),
             inner: Mutex::new(Inner { state, fetch: None, identity_change: None }),
         }
@@ -135,8 +142,9 @@ impl Cache {
     pub(super) async fn wait(
         self: &Arc<Self>,
         demand: Demand<'_>,
-        deadline: Instant,
+        deadline: impl Into<Deadline>,
     ) -> Result<Option<Token>, Error> {
+        let until = deadline.into();
         let patience_ends = Instant::now() + REPLACEMENT_WAIT;
         let mut began = 0;
         for _ in 0..MAX_WAITS {
@@ -146,6 +154,7 @@ impl Cache {
                 Answer::Wait(wait) => wait,
             };
             began += usize::from(wait.began);
+            let deadline = if wait.fetch.is_in_line() { until.in_line } else { until.at };
             let until = wait.patience.map_or(deadline, |end| end.min(patience_ends).min(deadline));
             match wait.fetch.wait(until).await {
                 // The fetch may have begun before the rejection. The next one is told of it.
@@ -170,11 +179,6 @@ impl Cache {
         }
         let error = "each tokio runtime that fetched the token was shut down or blocked";
         self.fall_back(demand, Error::credentials(error, true)).map(Some)
-    }
-
-    /// Returns the default deadline of a wait: late enough to see a fetch end at its own deadline.
-    pub(super) fn default_deadline() -> Instant {
-        Instant::now() + FetchRequest::TIME_LIMIT + LOST_AFTER
     }
 
     /// Takes in that an API rejected `token`.
@@ -277,8 +281,11 @@ impl Cache {
     }
 
     fn join(&self, inner: &Inner, demand: Demand<'_>, now: Now, began: bool) -> Result<Answer, Error> {
-        let fetch = inner.fetch.as_ref().map(|fetch| fetch.waiter());
+        let fetch = inner.fetch.as_ref().zip(inner.state.fetch_is_lost_at());
+        let fetch = fetch.map(|(fetch, lost_at)| fetch.waiter(self.clock.instant(lost_at)));
         let fetch = fetch.ok_or_else(|| Error::credentials("no fetch is in progress", true))?;
+        let is_needed = !matches!(demand, Demand::KeepWarm);
+        let fetch = if is_needed { fetch } else { fetch.without_need() };
         let patience = inner.state.patience(demand, now).map(|end| self.clock.instant(end));
         Ok(Answer::Wait(Wait { fetch, began, patience }))
     }
@@ -294,11 +301,12 @@ impl Cache {
         let rejected = (reason == FetchReason::Rejected).then(|| inner.state.token().cloned()).flatten();
         let deadline = self.clock.instant(now.mono.saturating_add(FetchRequest::TIME_LIMIT));
         let owner: Weak<dyn FetchOwner> = Arc::downgrade(self) as _;
-        let id = inner.state.begin_fetch(now, reason, FetchRequest::TIME_LIMIT + LOST_AFTER);
-        let (guard, pending) = FetchGuard::new(owner, id, deadline + LOST_AFTER);
+        let id = inner.state.begin_fetch(now, reason, FETCH_LOST_AFTER);
+        let turn = self.queue.as_ref().map(FetchQueue::enter);
+        let (guard, pending) = FetchGuard::new(owner, id, turn.clone());
         let lost = inner.fetch.replace(Box::new(pending));
         self.publish(inner, now);
-        (FetchTask { source: Arc::clone(&self.source), reason, rejected, deadline, guard }, lost)
+        (FetchTask { source: Arc::clone(&self.source), reason, rejected, deadline, turn, guard }, lost)
     }
 
     fn spawn(&self, task: FetchTask, runtime: &Handle) {
@@ -320,7 +328,14 @@ impl Cache {
     }
 
     fn timeout(&self) -> Error {
-        let last = self.read(|state, _| state.present_error().cloned());
+        let (turn, last) = {
+            let inner = self.lock();
+            let turn = inner.fetch.as_ref().and_then(|fetch| fetch.turn().cloned());
+            (turn, inner.state.present_error().cloned())
+        };
+        if let Some(error) = turn.and_then(|turn| turn.too_late()) {
+            return error;
+        }
         Error::timeout("no token within the time allowed", last)
     }
 
@@ -339,6 +354,21 @@ impl Cache {
 }
 
 impl FetchOwner for Cache {
+    fn waits(&self, id: u64) {
+        let mut inner = self.lock();
+        let now = self.clock.now();
+        inner.state.fetch_waits(id, now, FETCH_LOST_AFTER);
+        self.publish(&inner, now);
+    }
+
+    fn starts(&self, id: u64, waited: Duration) -> Option<Instant> {
+        let mut inner = self.lock();
+        let now = self.clock.now();
+        let is_in_progress = inner.state.fetch_starts(id, now, waited, FETCH_LOST_AFTER);
+        self.publish(&inner, now);
+        is_in_progress.then(|| self.clock.instant(now.mono.saturating_add(FetchRequest::TIME_LIMIT)))
+    }
+
     fn complete(&self, id: u64, revision: u64, result: Result<Token, Failure>) -> Option<FetchResult> {
         let jitter = self.clock.jitter();
         let mut inner = self.lock();

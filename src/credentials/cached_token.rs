@@ -83,6 +83,16 @@ impl CachedToken {
         }
     }
 
+    /// Lets the token become stale earlier at random, after half of what is left of its life at the
+    /// earliest: for one of many tokens that arrive together and would be refreshed together.
+    pub(super) fn spread(mut self, now: Now, jitter: f64) -> Self {
+        if self.end.is_some() {
+            let room = (self.left(now) / 2).saturating_sub(self.stale_margin);
+            self.stale_margin += room.mul_f64(jitter.clamp(0.0, 1.0));
+        }
+        self
+    }
+
     pub(super) fn token(&self) -> &Token {
         &self.token
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 pub(super) mod manual;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -32,6 +34,31 @@ impl TimeSource for SystemTimeSource {
 
     fn jitter(&self) -> f64 {
         random_fraction()
+    }
+}
+
+/// The machine's clock, and jitter that is the same in each run. Clones draw from one sequence.
+#[derive(Clone, Debug)]
+pub(crate) struct JitterSeed(Arc<AtomicU64>);
+
+impl JitterSeed {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(seed)))
+    }
+}
+
+impl TimeSource for JitterSeed {
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    /// The generator SplitMix64.
+    fn jitter(&self) -> f64 {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let state = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 

@@ -9,6 +9,9 @@ pub(super) const TRANSIENT_REPLAY: Duration = Duration::from_secs(1);
 /// For how long a permanent failure is replayed if there is no token.
 pub(super) const PERMANENT_REPLAY: Duration = Duration::from_secs(5);
 
+/// A fetch that is overdue by this much is lost: its runtime is blocked or gone.
+pub(super) const LOST_AFTER: Duration = Duration::from_secs(1);
+
 /// How a fetch failed.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {

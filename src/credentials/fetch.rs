@@ -2,23 +2,35 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 use super::failure::Failure;
+use super::fetch_queue::{Slot, Turn, Wanted};
 use crate::panics::catch_panic;
 use crate::source::{FetchReason, FetchRequest};
 use crate::{Error, Token, TokenSource};
+
+/// A fetch that waits for its turn says this often that it isn't lost.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
 /// What all who wait for one fetch get.
 pub(super) type FetchResult = Result<Token, Error>;
 
 /// Begins fetches and takes in their results.
 pub(super) trait FetchOwner: Send + Sync {
+    /// Takes in that fetch `id` still waits for its turn.
+    fn waits(&self, id: u64);
+
+    /// Takes in that the turn of fetch `id` has come, which it waited for. Returns the fetch's
+    /// deadline; `None` if the fetch was given up.
+    fn starts(&self, id: u64, waited: Duration) -> Option<Instant>;
+
     /// Takes in the result of fetch `id`, before which the source had this revision. Returns what
     /// those who wait for it get; `None` if the fetch was given up.
     fn complete(&self, id: u64, revision: u64, result: Result<Token, Failure>) -> Option<FetchResult>;
@@ -31,7 +43,7 @@ pub(super) trait FetchOwner: Send + Sync {
 pub(super) struct PendingFetch {
     id: u64,
     result: watch::Receiver<Option<FetchResult>>,
-    lost_at: Instant,
+    turn: Option<Arc<Turn>>,
     task: Option<AbortHandle>,
 }
 
@@ -40,8 +52,14 @@ impl PendingFetch {
         self.id
     }
 
-    pub(super) fn waiter(&self) -> FetchWaiter {
-        FetchWaiter { result: self.result.clone(), lost_at: self.lost_at }
+    /// Returns a wait for the result of the fetch, which is lost at this instant.
+    pub(super) fn waiter(&self, lost_at: Instant) -> FetchWaiter {
+        FetchWaiter { result: self.result.clone(), lost_at, turn: self.turn.clone() }
+    }
+
+    /// The place in the line, if the fetch has one.
+    pub(super) fn turn(&self) -> Option<&Arc<Turn>> {
+        self.turn.as_ref()
     }
 
     pub(super) fn set_task(&mut self, task: AbortHandle) {
@@ -54,6 +72,10 @@ impl Drop for PendingFetch {
         if let Some(task) = &self.task {
             task.abort();
         }
+        if let Some(turn) = &self.turn {
+            // If the fetch runs, its slot is free when its task has ended.
+            turn.leave_line();
+        }
     }
 }
 
@@ -61,6 +83,7 @@ impl Drop for PendingFetch {
 pub(super) struct FetchWaiter {
     result: watch::Receiver<Option<FetchResult>>,
     lost_at: Instant,
+    turn: Option<Arc<Turn>>,
 }
 
 /// How a caller's wait for a fetch ended.
@@ -72,8 +95,20 @@ pub(super) enum Waited {
 }
 
 impl FetchWaiter {
-    /// Waits for the result until `deadline`.
+    /// Whether the fetch has, or had, to wait for its turn.
+    pub(super) fn is_in_line(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// The same wait, for a caller that needs no token now: the fetch doesn't come earlier for it.
+    pub(super) fn without_need(self) -> Self {
+        Self { turn: None, ..self }
+    }
+
+    /// Waits for the result until `deadline`. The lock of the cache must not be held: it may wake
+    /// fetches whose turn it becomes.
     pub(super) async fn wait(mut self, deadline: Instant) -> Waited {
+        let _wanted: Option<Wanted> = self.turn.take().map(|turn| turn.want());
         let result = self.result.wait_for(Option::is_some);
         match timeout_at(deadline.min(self.lost_at), result).await {
             Ok(result) => match result.ok().and_then(|result| result.clone()) {
@@ -93,6 +128,8 @@ pub(super) struct FetchTask {
     /// The token to be replaced, if an API rejected it.
     pub(super) rejected: Option<Token>,
     pub(super) deadline: Instant,
+    /// The place in the line, if the fetch has to wait for its turn. The deadline counts from then.
+    pub(super) turn: Option<Arc<Turn>>,
     pub(super) guard: FetchGuard,
 }
 
@@ -105,7 +142,16 @@ impl FetchTask {
     }
 
     async fn run(self) {
-        let Self { source, reason, rejected, deadline, guard } = self;
+        let Self { source, reason, rejected, mut deadline, turn, guard } = self;
+        let began = Instant::now();
+        let mut slot = None;
+        if let Some(turn) = turn {
+            slot = Some(guard.wait_for_slot(&turn).await);
+            match guard.starts(began.elapsed()) {
+                Some(its) => deadline = its,
+                None => return,
+            }
+        }
         let request = FetchRequest::new(reason).with_deadline(deadline);
         let request = match &rejected {
             Some(token) => request.with_rejected(token),
@@ -126,6 +172,7 @@ impl FetchTask {
             // The panic's message may contain a secret.
             Err(_) => Err(Failure::Panicked),
         };
+        drop(slot);
         guard.complete(revision, result);
     }
 }
@@ -139,14 +186,31 @@ pub(super) struct FetchGuard {
 }
 
 impl FetchGuard {
-    pub(super) fn new(owner: Weak<dyn FetchOwner>, id: u64, lost_at: Instant) -> (Self, PendingFetch) {
+    pub(super) fn new(owner: Weak<dyn FetchOwner>, id: u64, turn: Option<Arc<Turn>>) -> (Self, PendingFetch) {
         let (sender, receiver) = watch::channel(None);
-        let pending = PendingFetch { id, result: receiver, lost_at, task: None };
+        let pending = PendingFetch { id, result: receiver, turn, task: None };
         (Self { owner, id, result: sender }, pending)
     }
 
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Waits for the turn of the fetch.
+    async fn wait_for_slot(&self, turn: &Arc<Turn>) -> Slot {
+        loop {
+            if let Ok(slot) = timeout(SIGN_OF_LIFE, turn.taken()).await {
+                return slot;
+            }
+            if let Some(owner) = self.owner.upgrade() {
+                owner.waits(self.id);
+            }
+        }
+    }
+
+    /// Returns the deadline of the fetch, which starts now; `None` if it was given up.
+    fn starts(&self, waited: Duration) -> Option<Instant> {
+        self.owner.upgrade()?.starts(self.id, waited)
     }
 
     fn complete(self, revision: u64, result: Result<Token, Failure>) {

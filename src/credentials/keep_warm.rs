@@ -7,6 +7,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use super::cache::Cache;
+use super::deadline::Deadline;
 use super::state::Demand;
 use crate::timers::runtime_with_timers;
 
@@ -72,7 +73,7 @@ async fn keep_warm(cache: Arc<Cache>) {
         let wait = wait.unwrap_or(Duration::MAX);
         if wait.is_zero() {
             // The state keeps the failure, and knows when to try again.
-            let _ = cache.wait(Demand::KeepWarm, Cache::default_deadline()).await;
+            let _ = cache.wait(Demand::KeepWarm, Deadline::by_default()).await;
         }
         sleep(wait.clamp(MIN_WAIT, CHECK_INTERVAL)).await;
     }

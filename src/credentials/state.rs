@@ -86,6 +86,8 @@ struct Fetch {
     overdue_at: Duration,
     /// From then on, the fetch is lost: no result will come.
     lost_at: Duration,
+    /// Whether so many fetches were due together that this one had to wait for its turn.
+    was_in_crowd: bool,
 }
 
 /// What the cache knows. All instants are on the monotonic clock.
@@ -270,6 +272,11 @@ impl State {
     /// Whether a fetch is in progress that isn't lost.
     pub(super) fn is_fetching(&self, now: Now) -> bool {
         self.fetch.is_some_and(|fetch| now.mono < fetch.lost_at)
+    }
+
+    /// Returns when the fetch in progress is lost.
+    pub(super) fn fetch_is_lost_at(&self) -> Option<Duration> {
+        self.fetch.map(|fetch| fetch.lost_at)
     }
 
     /// Whether a fetch is in progress that takes too long to make callers wait for it.

@@ -1,22 +1,22 @@
 //! Credentials of many targets over one client.
 
 mod builder;
+#[cfg(test)]
+mod crowd;
 mod entries;
 mod pooled;
+#[cfg(test)]
+mod simulation;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::Semaphore;
 
 pub use self::builder::PoolBuilder;
 use self::entries::Entries;
 pub use self::pooled::PooledImpersonation;
 use super::source::ImpersonatedSource;
-use crate::source::{BoxFuture, CacheHints, FetchRequest, SourceInfo};
-use crate::{Credentials, Error, IamCredentialsClient, Token, TokenSource};
+use crate::credentials::{FetchQueue, JitterSeed};
+use crate::{Credentials, IamCredentialsClient};
 
 /// Credentials of many targets over one client, such as one target per customer in one process.
 ///
@@ -27,6 +27,9 @@ use crate::{Credentials, Error, IamCredentialsClient, Token, TokenSource};
 /// When the pool is full, it drops an identity that wasn't used recently. Existing clones of its
 /// credentials continue to work. No task runs for an idle identity, and its token is replaced only
 /// when it is used.
+///
+/// However many tokens are due at once, no more fetches start in a minute than Google's quota allows,
+/// with a reserve: see [`max_fetches_per_minute`](PoolBuilder::max_fetches_per_minute).
 ///
 /// Cloning a pool is cheap, and clones share their identities.
 ///
@@ -65,6 +68,7 @@ pub struct PoolStats {
     hits: u64,
     misses: u64,
     evictions: u64,
+    waiting: usize,
     in_flight: usize,
     fetches: u64,
 }
@@ -72,16 +76,11 @@ pub struct PoolStats {
 struct Shared {
     client: IamCredentialsClient,
     capacity: usize,
-    gate: Arc<Gate>,
+    queue: Arc<FetchQueue>,
+    /// Where the jitter of refreshes comes from, if it is to be repeatable.
+    seed: Option<JitterSeed>,
     /// Never held across an await.
     entries: Mutex<Entries>,
-}
-
-/// Limits how many fetches run at the same time.
-struct Gate {
-    permits: Semaphore,
-    limit: usize,
-    fetches: AtomicU64,
 }
 
 impl ImpersonationPool {
@@ -90,6 +89,9 @@ impl ImpersonationPool {
     /// The default number of fetches that may run at the same time: 64. HTTP/2 servers commonly
     /// allow 100 requests at the same time on one connection.
     pub const MAX_IN_FLIGHT: usize = 64;
+    /// The default number of fetches that may start in a minute: 48,000. Google's quota is 60,000
+    /// requests a minute for each project, so a fifth is left for retries and for other users.
+    pub const MAX_FETCHES_PER_MINUTE: u32 = 48_000;
 
     /// Returns a builder of a pool that makes its calls with `client`.
     pub fn builder(client: IamCredentialsClient) -> PoolBuilder {
@@ -112,18 +114,21 @@ impl ImpersonationPool {
 
     /// Returns a snapshot of what the pool contains and has done.
     pub fn stats(&self) -> PoolStats {
-        let gate = &self.shared.gate;
+        let queue = self.shared.queue.stats();
         PoolStats {
-            in_flight: gate.limit - gate.permits.available_permits(),
-            fetches: gate.fetches.load(Ordering::Relaxed),
+            waiting: queue.waiting,
+            in_flight: queue.running,
+            fetches: queue.started,
             ..self.entries().stats()
         }
     }
 
     /// Returns the credentials of an identity: the ones in the pool, or new ones.
     fn credentials(&self, source: ImpersonatedSource) -> Credentials {
-        let source = PooledSource { source, gate: Arc::clone(&self.shared.gate) };
-        self.entries().get_or_insert(source, self.shared.capacity)
+        let Shared { queue, seed, capacity, .. } = &*self.shared;
+        let make =
+            |source: Arc<ImpersonatedSource>| Credentials::in_queue(source, Arc::clone(queue), seed.as_ref());
+        self.entries().get_or_insert(source, *capacity, make)
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -152,13 +157,24 @@ impl PoolStats {
         self.evictions
     }
 
+    /// Returns how many fetches wait for their turns, because
+    /// [`max_fetches_per_minute`](PoolBuilder::max_fetches_per_minute) or
+    /// [`max_in_flight`](PoolBuilder::max_in_flight) doesn't let them start yet.
+    ///
+    /// A number that stays above zero says that the limits, or the project's quota, are too small for
+    /// the identities.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// Returns how many fetches are in progress: at most
     /// [`max_in_flight`](PoolBuilder::max_in_flight).
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Returns how many fetches have started so far.
+    /// Returns how many fetches have started so far, those that failed included. Those that
+    /// [wait](Self::waiting) aren't.
     pub fn fetches(&self) -> u64 {
         self.fetches
     }
@@ -171,48 +187,5 @@ impl fmt::Debug for ImpersonationPool {
             .field("capacity", &self.shared.capacity)
             .field("stats", &self.stats())
             .finish()
-    }
-}
-
-/// A source that waits for a permit before it fetches. It is also the key of its pool entry.
-struct PooledSource {
-    source: ImpersonatedSource,
-    gate: Arc<Gate>,
-}
-
-impl TokenSource for PooledSource {
-    fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(async move {
-            // The semaphore is never closed, so this always returns a permit.
-            let _permit = self.gate.permits.acquire().await;
-            self.gate.fetches.fetch_add(1, Ordering::Relaxed);
-            self.source.fetch(request).await
-        })
-    }
-
-    fn info(&self) -> SourceInfo {
-        self.source.info()
-    }
-
-    fn cache_hints(&self) -> CacheHints {
-        self.source.cache_hints()
-    }
-
-    fn revision(&self) -> u64 {
-        self.source.revision()
-    }
-}
-
-impl PartialEq for PooledSource {
-    fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
-    }
-}
-
-impl Eq for PooledSource {}
-
-impl Hash for PooledSource {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.source.hash(state);
     }
 }

@@ -13,6 +13,8 @@ pub(super) const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// How long a caller waits for the fetch of a better token while the cached one is live.
 pub(in crate::credentials) const REPLACEMENT_WAIT: Duration = Duration::from_secs(2);
+/// A fetch that waited for its turn for so long was one of many.
+const CROWD: Duration = Duration::from_secs(1);
 
 impl State {
     /// Begins a fetch, in place of one that is lost; returns its id. Without a result it is lost
@@ -27,11 +29,34 @@ impl State {
         let id = self.counts.fetches;
         let overdue_at = now.mono.saturating_add(REPLACEMENT_WAIT);
         let lost_at = now.mono.saturating_add(lost_after);
-        self.fetch = Some(Fetch { id, reason, began: now, overdue_at, lost_at });
+        self.fetch = Some(Fetch { id, reason, began: now, overdue_at, lost_at, was_in_crowd: false });
         if reason == FetchReason::Rejected {
             self.rejections.fetch_began(now.mono);
         }
         id
+    }
+
+    /// Takes in that fetch `id` waits for its turn, for up to `lost_after` before it is lost.
+    pub(in crate::credentials) fn fetch_waits(&mut self, id: u64, now: Now, lost_after: Duration) {
+        if let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.id == id) {
+            fetch.lost_at = now.mono.saturating_add(lost_after);
+        }
+    }
+
+    /// Takes in that fetch `id` starts now, after it has waited for its turn for so long. Returns
+    /// whether it is in progress.
+    pub(in crate::credentials) fn fetch_starts(
+        &mut self,
+        id: u64,
+        now: Now,
+        waited: Duration,
+        lost_after: Duration,
+    ) -> bool {
+        let Some(fetch) = self.fetch.as_mut().filter(|fetch| fetch.id == id) else { return false };
+        fetch.began = now;
+        fetch.lost_at = now.mono.saturating_add(lost_after);
+        fetch.was_in_crowd = waited >= CROWD;
+        true
     }
 
     /// Takes in a fetch's result and the source's revision before it. Returns what those who waited
@@ -47,6 +72,7 @@ impl State {
         let fetch = self.fetch.take_if(|fetch| fetch.id == id)?;
         let received = match result {
             Ok(token) => CachedToken::new(token.clone(), fetch.began, now, self.hints, jitter)
+                .map(|token| if fetch.was_in_crowd { token.spread(now, jitter) } else { token })
                 .map_err(Failure::Reported),
             Err(failure) => Err(failure.clone()),
         };

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::super::source::TokenParameters;
-use super::{PoolStats, PooledSource};
+use super::super::source::{ImpersonatedSource, TokenParameters};
+use super::PoolStats;
 use crate::Credentials;
 
 /// The entries of a pool, by identity.
 #[derive(Default)]
 pub(super) struct Entries {
-    by_source: IndexMap<Arc<PooledSource>, PoolEntry>,
+    by_source: IndexMap<Arc<ImpersonatedSource>, PoolEntry>,
     /// Each distinct value once. Identities with equal parameters share one value.
     parameters: HashSet<Arc<TokenParameters>>,
     /// Counts the requests for an identity. The count serves as the time of an entry's last use.
@@ -36,10 +36,15 @@ impl Entries {
     /// Unused parameters are removed only if there are at least this many.
     const MIN_PARAMETERS: usize = 64;
 
-    /// Returns the credentials of this identity. Makes them if the pool has none.
-    pub(super) fn get_or_insert(&mut self, mut pooled: PooledSource, capacity: usize) -> Credentials {
+    /// Returns the credentials of this identity. Makes them if there are none.
+    pub(super) fn get_or_insert(
+        &mut self,
+        mut source: ImpersonatedSource,
+        capacity: usize,
+        make: impl FnOnce(Arc<ImpersonatedSource>) -> Credentials,
+    ) -> Credentials {
         self.clock += 1;
-        if let Some(entry) = self.by_source.get_mut(&pooled) {
+        if let Some(entry) = self.by_source.get_mut(&source) {
             entry.last_use = self.clock;
             self.hits += 1;
             return entry.credentials.clone();
@@ -48,12 +53,12 @@ impl Entries {
         while self.by_source.len() >= capacity {
             self.evict();
         }
-        let parameters = self.shared(pooled.source.parameters());
-        pooled.source.share(parameters);
-        let pooled = Arc::new(pooled);
-        let credentials = Credentials::from_shared_source(Arc::clone(&pooled) as _);
+        let parameters = self.shared(source.parameters());
+        source.share(parameters);
+        let source = Arc::new(source);
+        let credentials = make(Arc::clone(&source));
         let entry = PoolEntry { credentials: credentials.clone(), last_use: self.clock };
-        self.by_source.insert(pooled, entry);
+        self.by_source.insert(source, entry);
         credentials
     }
 
