@@ -24,7 +24,7 @@ use crate::{Error, RetryPolicy};
 /// The operation that errors name.
 const OPERATION: &str = "signed_url";
 
-/// A call of [`Signer::signed_url`]. Await it to send it.
+/// A call of [`Signer::signed_url`](crate::Signer::signed_url). Await it to send it.
 ///
 /// ```no_run
 /// use std::time::Duration;

@@ -133,6 +133,7 @@ async fn a_host_that_clients_would_read_in_another_way_is_an_error_and_nothing_i
         "1.2.3.4.5",
         "010.0.0.1",
         "[::1",
+        "[::ffff:1.2.3.4]",
         "[fe80::1%25eth0]",
         "a%41",
         "a\nb",
@@ -165,6 +166,7 @@ async fn a_header_or_a_parameter_that_cannot_be_signed_is_an_error_and_nothing_i
         ("query[\"X-Goog-Date\"]", vec![get().query("X-Goog-Date", "x")]),
         ("query[\"x-goog-EXPIRES\"]", vec![get().query("x-goog-EXPIRES", "9")]),
         ("query[\"X-Goog-Signature\"]", vec![get().query("X-Goog-Signature", "")]),
+        ("query[\"X-Amz-Credential\"]", vec![get().query("X-Amz-Credential", "x")]),
         ("query[\"GoogleAccessId\"]", vec![get().query("GoogleAccessId", "x")]),
         ("query[\"a\"]", vec![get().query("a", "1").query("a", "1")]),
     ])

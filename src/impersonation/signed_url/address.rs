@@ -106,7 +106,9 @@ impl Host {
     fn of(origin: &Uri, field: &'static str) -> Result<Self, Error> {
         let host = origin.host().unwrap_or_default().to_ascii_lowercase();
         if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            let address: Option<Ipv6Addr> = address.parse().ok();
+            // Clients write one with an IPv4 address in it in different ways.
+            let address: Option<Ipv6Addr> =
+                address.parse().ok().filter(|it: &Ipv6Addr| it.to_ipv4_mapped().is_none());
             return address.map(|address| Self::Ip(format!("[{address}]"))).ok_or_else(|| no_host(field));
         }
         // Clients read a name with such an end as an IPv4 address, also in forms with fewer parts.

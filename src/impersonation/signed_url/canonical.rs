@@ -8,19 +8,11 @@ use super::encoding::encoded;
 use crate::Error;
 use crate::error::shorten;
 
-/// The parameters of signatures, in lower case: those of V4, then those of V2, which Cloud Storage
-/// would take for another signature.
-const OF_SIGNATURES: [&str; 9] = [
-    "x-goog-algorithm",
-    "x-goog-credential",
-    "x-goog-date",
-    "x-goog-expires",
-    "x-goog-signedheaders",
-    "x-goog-signature",
-    "googleaccessid",
-    "expires",
-    "signature",
-];
+/// The parameters of signatures, in lower case and without the prefixes of [`PREFIXES`], and those of
+/// older signatures. Cloud Storage would take them for another signature.
+const OF_SIGNATURES: [&str; 6] = ["algorithm", "credential", "date", "expires", "signedheaders", "signature"];
+const OF_OLD_SIGNATURES: [&str; 4] = ["awsaccesskeyid", "expires", "googleaccessid", "signature"];
+const PREFIXES: [&str; 2] = ["x-goog-", "x-amz-"];
 
 /// Returns the headers by their names in lower case. Several values of a name become one.
 pub(super) fn canonical_headers(headers: &[(String, String)]) -> Result<BTreeMap<String, String>, Error> {
@@ -53,7 +45,7 @@ pub(super) fn canonical_query(query: &[(String, String)]) -> Result<BTreeMap<Str
         if name.is_empty() {
             return Err(Error::invalid(field(), "must have a name"));
         }
-        if OF_SIGNATURES.contains(&name.to_ascii_lowercase().as_str()) {
+        if is_of_signatures(&name.to_ascii_lowercase()) {
             return Err(Error::invalid(field(), "can't be added, because signatures use this name"));
         }
         if canonical.insert(encoded(name), encoded(value)).is_some() {
@@ -61,4 +53,10 @@ pub(super) fn canonical_query(query: &[(String, String)]) -> Result<BTreeMap<Str
         }
     }
     Ok(canonical)
+}
+
+/// Whether signatures have a parameter of this name, in lower case.
+fn is_of_signatures(name: &str) -> bool {
+    let has = |prefix: &&str| name.strip_prefix(*prefix).is_some_and(|rest| OF_SIGNATURES.contains(&rest));
+    PREFIXES.iter().any(has) || OF_OLD_SIGNATURES.contains(&name)
 }
