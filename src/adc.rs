@@ -198,11 +198,12 @@ impl CredentialsBuilder {
 /// Creates the credentials that are used if there is no file.
 #[cfg(feature = "gcp-auth")]
 fn without_file(settings: Settings) -> Result<Credentials, Error> {
-    use crate::source::{MetadataOrGcloud, SourceInfo};
+    use crate::source::{MetadataOrGcloud, SourceInfo, TokenKind};
 
+    let info = SourceInfo::new().with_token_kind(TokenKind::AccessToken);
     let info = match settings.quota_project {
-        Some(project) => SourceInfo::new().with_quota_project(project),
-        None => SourceInfo::new(),
+        Some(project) => info.with_quota_project(project),
+        None => info,
     };
     let scopes = settings.scopes.unwrap_or_else(reader::default_scopes);
     Ok(Credentials::from_source(MetadataOrGcloud::new(scopes, info)))

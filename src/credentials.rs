@@ -12,6 +12,10 @@ mod deadline;
 mod failure;
 mod fetch;
 mod fetch_queue;
+#[cfg(feature = "gcp-auth")]
+mod gcp_auth_provider;
+#[cfg(feature = "google-cloud-auth")]
+mod google_cloud_auth;
 mod instant;
 mod keep_warm;
 mod network;

@@ -1,6 +1,8 @@
 //! Acting as another service account: the options, and the verbs that make credentials.
 
 mod diagnosis;
+#[cfg(feature = "google-cloud-auth")]
+mod google_cloud_auth_signer;
 mod pool;
 #[cfg(feature = "_tls")]
 pub(crate) mod signed_url;
@@ -13,7 +15,7 @@ use std::time::Duration;
 pub use self::diagnosis::{DiagnosedHop, DiagnosedSource, Diagnosis, Finding, Fix, Operation};
 pub use self::pool::{ImpersonationPool, PoolBuilder, PoolStats, PooledImpersonation};
 pub use self::signer::Signer;
-use self::source::{ImpersonatedSource, TokenKind};
+use self::source::{ImpersonatedSource, TokenRequest};
 use crate::client::{checked_audience, checked_lifetime, wire_names};
 use crate::scopes::check::checked_scopes;
 use crate::{Credentials, Error, IamCredentialsClient, ServiceAccountName, headers};
@@ -272,22 +274,22 @@ impl Impersonation {
         let verb = self.access_token_verb();
         self.check_options(verb)?;
         let scopes = checked_scopes(scopes)?;
-        let kind = match &self.subject {
-            None => TokenKind::AccessToken { scopes, lifetime: checked_lifetime(self.token_lifetime())? },
+        let token = match &self.subject {
+            None => TokenRequest::AccessToken { scopes, lifetime: checked_lifetime(self.token_lifetime())? },
             Some(subject) => {
-                let kind = TokenKind::user_access_token(&self.client, subject, scopes)?;
+                let token = TokenRequest::user_access_token(&self.client, subject, scopes)?;
                 self.require_email()?;
-                kind
+                token
             }
         };
-        self.source(kind)
+        self.source(token)
     }
 
     fn id_token_source(&self, audience: impl AsRef<str>) -> Result<ImpersonatedSource, Error> {
         self.check_options(Verb::IdToken)?;
         let audience = checked_audience(audience.as_ref())?;
         let include_email = self.include_email.unwrap_or(false);
-        self.source(TokenKind::IdToken { audience, include_email })
+        self.source(TokenRequest::IdToken { audience, include_email })
     }
 
     fn self_signed_jwt_source(&self, audience: impl AsRef<str>) -> Result<ImpersonatedSource, Error> {
@@ -295,15 +297,15 @@ impl Impersonation {
         self.require_email()?;
         let audience = checked_audience(audience.as_ref())?;
         let lifetime = self.self_signed_lifetime()?;
-        self.source(TokenKind::SelfSignedJwt { audience, lifetime })
+        self.source(TokenRequest::SelfSignedJwt { audience, lifetime })
     }
 
-    fn source(&self, kind: TokenKind) -> Result<ImpersonatedSource, Error> {
+    fn source(&self, token: TokenRequest) -> Result<ImpersonatedSource, Error> {
         Ok(ImpersonatedSource::new(
             self.client.clone(),
             self.target.clone()?,
             self.delegates.clone()?,
-            kind,
+            token,
             self.quota_project.clone().or_else(|| self.in_file.quota_project.clone()),
         ))
     }

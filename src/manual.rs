@@ -2,6 +2,7 @@
 //!
 //! * [`recipes`]: short solutions for common tasks.
 //! * [`github_actions`], [`kubernetes`], [`aws`], [`azure`]: from another platform to a token of a service account.
+//! * [`integrations`]: the identity in other crates, such as object_store, kube and Google's own clients.
 //! * [`testing`]: how to test a program that uses this crate.
 //! * [`iamcreds`]: the command for a terminal.
 //! * [`names`]: the names in Google's libraries for other languages, and their counterparts here.
@@ -22,6 +23,9 @@ pub mod aws {}
 
 #[doc = include_str!("../docs/azure.md")]
 pub mod azure {}
+
+#[doc = include_str!("../docs/integrations.md")]
+pub mod integrations {}
 
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}

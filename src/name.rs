@@ -60,6 +60,23 @@ pub(crate) fn account_in(name: &str) -> &str {
     parse_service_account_path(name).map_or(name, |(_, account)| account)
 }
 
+/// Returns the project in the e-mail address of a service account, unless it has only the project's
+/// number.
+#[cfg(feature = "gcp-auth")]
+pub(crate) fn project_in(email: &str) -> Option<String> {
+    let (name, domain) = email.split_once('@')?;
+    if domain == "appspot.gserviceaccount.com" {
+        return (!name.contains('.')).then(|| name.to_owned());
+    }
+    let project = domain.strip_suffix(".iam.gserviceaccount.com")?;
+    // A project of an organization is `example.com:project`, and its accounts are in
+    // `project.example.com`.
+    match project.split_once('.') {
+        Some((project, organization)) => Some(format!("{organization}:{project}")),
+        None => Some(project.to_owned()),
+    }
+}
+
 /// The valid name of a service account.
 ///
 /// It is parsed from an e-mail address, the account's numeric unique id, or a full resource name.

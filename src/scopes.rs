@@ -12,6 +12,8 @@
 //! ```
 
 pub(crate) mod check;
+#[cfg(feature = "gcp-auth")]
+pub(crate) mod coverage;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 

@@ -10,6 +10,7 @@
 //!
 //! * [`FetchRequest`] says why a token is needed, and how long the fetch may take.
 //! * [`SourceInfo`] reports whose tokens they are. [`Credentials::explain`] shows it to people.
+//! * [`TokenKind`] says what they can be used for.
 //! * [`CacheHints`] tells the cache about the tokens' lifetimes.
 //!
 //! [`Credentials::explain`]: crate::Credentials::explain
@@ -71,6 +72,8 @@ mod fixed_token;
 mod gcloud;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth;
+#[cfg(feature = "google-cloud-auth")]
+mod google_cloud_auth;
 mod hop;
 mod info;
 mod lines;
@@ -81,6 +84,7 @@ mod service_account;
 #[cfg(any(feature = "credential-files", feature = "gcp-auth"))]
 mod thread;
 pub(crate) mod token_endpoint;
+mod token_kind;
 #[cfg(feature = "credential-files")]
 mod workforce_user;
 
@@ -99,12 +103,15 @@ pub use self::fetch_request::{FetchReason, FetchRequest};
 pub(crate) use self::fixed_token::FixedToken;
 #[cfg(feature = "gcp-auth")]
 pub(crate) use self::gcp_auth::GcpAuthSource;
+#[cfg(feature = "google-cloud-auth")]
+pub(crate) use self::google_cloud_auth::{OfficialIdTokenSource, OfficialSource};
 pub use self::hop::Hop;
 pub use self::info::SourceInfo;
 #[cfg(feature = "gcp-auth")]
 pub(crate) use self::metadata_or_gcloud::MetadataOrGcloud;
 #[cfg(feature = "_tls")]
 pub(crate) use self::service_account::{ServiceAccountKey, ServiceAccountSource};
+pub use self::token_kind::TokenKind;
 #[cfg(feature = "credential-files")]
 pub(crate) use self::workforce_user::WorkforceUserSource;
 use crate::{Error, Token};

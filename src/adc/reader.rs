@@ -6,7 +6,7 @@ use super::credential_file::Fields;
 use super::settings::Settings;
 use crate::host::DEFAULT_UNIVERSE;
 use crate::source::token_endpoint::{GOOGLE_TOKEN_URI, TokenEndpoint};
-use crate::source::{AuthorizedUserSource, SourceInfo};
+use crate::source::{AuthorizedUserSource, SourceInfo, TokenKind};
 use crate::{Credentials, Error, headers, scopes};
 
 const SERVICE_ACCOUNT: &str = "service_account";
@@ -136,7 +136,10 @@ impl Reader {
     /// Returns what keys and logins have in common.
     pub(super) fn info(&self, fields: Fields<'_>, purpose: Purpose) -> Result<SourceInfo, Error> {
         let universe = self.universe(fields)?.unwrap_or(DEFAULT_UNIVERSE);
-        let mut info = SourceInfo::new().with_universe_domain(universe).with_reason(self.reason);
+        let mut info = SourceInfo::new()
+            .with_universe_domain(universe)
+            .with_reason(self.reason)
+            .with_token_kind(TokenKind::AccessToken);
         if let Some(path) = &self.path {
             info = info.with_file(path);
         }

@@ -12,7 +12,7 @@ use crate::host::DEFAULT_UNIVERSE;
 use crate::jwt::Validity;
 use crate::name::account_in;
 use crate::source::token_endpoint::{Grant, TokenEndpoint};
-use crate::source::{BoxFuture, CacheHints, FetchRequest, Hop, SourceInfo};
+use crate::source::{BoxFuture, CacheHints, FetchRequest, Hop, SourceInfo, TokenKind};
 use crate::{Error, IamCredentialsClient, Impersonation, ServiceAccountName, Token, TokenSource};
 
 /// The entry in `x-goog-api-client` of requests with the target's tokens. google-auth sends the same.
@@ -32,13 +32,13 @@ pub(super) struct ImpersonatedSource {
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct TokenParameters {
     delegates: Vec<String>,
-    kind: TokenKind,
+    token: TokenRequest,
     quota_project: Option<String>,
 }
 
-/// The kind of token to fetch.
+/// The token to fetch, with all that its kind needs.
 #[derive(PartialEq, Eq, Hash)]
-pub(super) enum TokenKind {
+pub(super) enum TokenRequest {
     AccessToken {
         scopes: Vec<String>,
         lifetime: Duration,
@@ -62,8 +62,8 @@ pub(super) enum TokenKind {
 /// The token endpoint that exchanges assertions. All users of a client share it.
 pub(super) struct AssertionEndpoint(Arc<TokenEndpoint>);
 
-impl TokenKind {
-    /// Returns the kind for domain-wide delegation, which only the universe `googleapis.com` has.
+impl TokenRequest {
+    /// Returns the request for domain-wide delegation, which only the universe `googleapis.com` has.
     pub(super) fn user_access_token(
         client: &IamCredentialsClient,
         subject: &str,
@@ -105,10 +105,10 @@ impl ImpersonatedSource {
         client: IamCredentialsClient,
         target: ServiceAccountName,
         delegates: Vec<String>,
-        kind: TokenKind,
+        token: TokenRequest,
         quota_project: Option<String>,
     ) -> Self {
-        Self { client, target, parameters: Arc::new(TokenParameters { delegates, kind, quota_project }) }
+        Self { client, target, parameters: Arc::new(TokenParameters { delegates, token, quota_project }) }
     }
 
     pub(super) fn parameters(&self) -> &Arc<TokenParameters> {
@@ -162,18 +162,19 @@ impl ImpersonatedSource {
 
     /// Returns what [`SourceInfo`] reports about this impersonation.
     fn hop(&self) -> Hop {
-        let kind = &self.parameters.kind;
+        let token = &self.parameters.token;
         let hop = Hop::new(self.target.account())
             .with_delegates(self.parameters.delegates.iter().map(|name| account_in(name)))
-            .with_scopes(kind.scopes())
-            .with_lifetime(kind.lifetime())
+            .with_scopes(token.scopes())
+            .with_token_kind(token.kind())
+            .with_lifetime(token.lifetime())
             .with_endpoint(self.client.endpoint());
-        match kind {
-            TokenKind::AccessToken { .. } => hop,
-            TokenKind::IdToken { audience, .. } | TokenKind::SelfSignedJwt { audience, .. } => {
+        match token {
+            TokenRequest::AccessToken { .. } => hop,
+            TokenRequest::IdToken { audience, .. } | TokenRequest::SelfSignedJwt { audience, .. } => {
                 hop.with_audience(audience)
             }
-            TokenKind::UserAccessToken { subject, .. } => hop.with_subject(subject),
+            TokenRequest::UserAccessToken { subject, .. } => hop.with_subject(subject),
         }
     }
 }
@@ -181,37 +182,37 @@ impl ImpersonatedSource {
 impl TokenSource for ImpersonatedSource {
     fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
         let Self { client, target, parameters } = self;
-        match &parameters.kind {
-            TokenKind::AccessToken { scopes, lifetime } => {
+        match &parameters.token {
+            TokenRequest::AccessToken { scopes, lifetime } => {
                 let call = client.generate_access_token(target, scopes);
                 let mut call = call.delegates(&parameters.delegates).lifetime(*lifetime);
                 call.request.set_api_client(api_client::FOR_ACCESS_TOKEN);
                 call.request.limit_timeout(request.time_left());
                 call.into_future()
             }
-            TokenKind::IdToken { audience, include_email } => {
+            TokenRequest::IdToken { audience, include_email } => {
                 let call = client.generate_id_token(target, audience);
                 let mut call = call.delegates(&parameters.delegates).include_email(*include_email);
                 call.request.set_api_client(api_client::FOR_ID_TOKEN);
                 call.request.limit_timeout(request.time_left());
                 call.into_future()
             }
-            TokenKind::SelfSignedJwt { audience, lifetime } => {
+            TokenRequest::SelfSignedJwt { audience, lifetime } => {
                 Box::pin(self.self_signed_jwt(audience, *lifetime, request))
             }
-            TokenKind::UserAccessToken { subject, scopes, endpoint } => {
+            TokenRequest::UserAccessToken { subject, scopes, endpoint } => {
                 Box::pin(self.user_access_token(subject, scopes, &endpoint.0, request))
             }
         }
     }
 
     fn info(&self) -> SourceInfo {
-        let kind = &self.parameters.kind;
+        let token = &self.parameters.token;
         let info = self.client.credentials().info().with_hop(self.hop());
         let info = info.with_universe_domain(self.client.universe_domain());
-        let info = match kind {
+        let info = match token {
             // ID tokens are for applications, not for Google's APIs.
-            TokenKind::IdToken { .. } => info,
+            TokenRequest::IdToken { .. } => info,
             _ => info.with_api_client_entry(CREDENTIALS_KIND),
         };
         match &self.parameters.quota_project {
@@ -221,7 +222,7 @@ impl TokenSource for ImpersonatedSource {
     }
 
     fn cache_hints(&self) -> CacheHints {
-        CacheHints::new().with_max_lifetime(self.parameters.kind.lifetime())
+        CacheHints::new().with_max_lifetime(self.parameters.token.lifetime())
     }
 
     fn revision(&self) -> u64 {
@@ -229,7 +230,15 @@ impl TokenSource for ImpersonatedSource {
     }
 }
 
-impl TokenKind {
+impl TokenRequest {
+    fn kind(&self) -> TokenKind {
+        match self {
+            Self::AccessToken { .. } | Self::UserAccessToken { .. } => TokenKind::AccessToken,
+            Self::IdToken { .. } => TokenKind::IdToken,
+            Self::SelfSignedJwt { .. } => TokenKind::SelfSignedJwt,
+        }
+    }
+
     fn scopes(&self) -> &[String] {
         match self {
             Self::AccessToken { scopes, .. } | Self::UserAccessToken { scopes, .. } => scopes,

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenSource};
+use super::{BoxFuture, CacheHints, FetchRequest, SourceInfo, TokenKind, TokenSource};
 use crate::scopes::check::checked_scopes;
 use crate::{Error, Token};
 
@@ -57,6 +57,7 @@ impl TokenSource for GcpAuthSource {
         SourceInfo::new()
             .with_description("a gcp_auth provider in the program")
             .with_scopes(self.scopes.iter().flatten())
+            .with_token_kind(TokenKind::AccessToken)
     }
 
     fn cache_hints(&self) -> CacheHints {

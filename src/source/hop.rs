@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::TokenKind;
 use super::lines::{joined, line};
 use crate::printable::Printable;
 
@@ -29,6 +30,7 @@ pub struct Hop {
     subject: Option<String>,
     delegates: Vec<String>,
     scopes: Vec<String>,
+    token_kind: Option<TokenKind>,
     audience: Option<String>,
     lifetime: Option<Duration>,
     endpoint: Option<String>,
@@ -42,6 +44,7 @@ impl Hop {
             subject: None,
             delegates: Vec::new(),
             scopes: Vec::new(),
+            token_kind: None,
             audience: None,
             lifetime: None,
             endpoint: None,
@@ -63,6 +66,12 @@ impl Hop {
     /// Sets the scopes of the access tokens.
     pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.scopes = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
+        self
+    }
+
+    /// Sets the kind of the tokens. Default: unknown.
+    pub fn with_token_kind(mut self, kind: TokenKind) -> Self {
+        self.token_kind = Some(kind);
         self
     }
 
@@ -109,6 +118,11 @@ impl Hop {
     /// have an [audience](Self::audience).
     pub fn scopes(&self) -> &[String] {
         &self.scopes
+    }
+
+    /// Returns the kind of the tokens, if known.
+    pub fn token_kind(&self) -> Option<TokenKind> {
+        self.token_kind
     }
 
     /// Returns the audience of the ID tokens or self-signed JWTs.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::Hop;
+use super::{Hop, TokenKind};
 
 /// What a [`TokenSource`](crate::TokenSource) knows about itself and its tokens, without a fetch.
 ///
@@ -31,6 +31,7 @@ pub struct SourceInfo {
     audience: Option<String>,
     identity_change: Option<String>,
     scopes: Vec<String>,
+    token_kind: Option<TokenKind>,
     endpoint: Option<String>,
     hops: Vec<Hop>,
     universe_domain: Option<String>,
@@ -95,6 +96,12 @@ impl SourceInfo {
     /// Sets the scopes that the source requests.
     pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.scopes = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
+        self
+    }
+
+    /// Sets the kind of the source's tokens. Default: unknown.
+    pub fn with_token_kind(mut self, kind: TokenKind) -> Self {
+        self.token_kind = Some(kind);
         self
     }
 
@@ -209,6 +216,12 @@ impl SourceInfo {
         &self.scopes
     }
 
+    /// Returns the kind of the tokens, if known: that of the last [hop](Self::hops), or that of the
+    /// source's tokens if there is no hop.
+    pub fn token_kind(&self) -> Option<TokenKind> {
+        self.hops.last().map_or(self.token_kind, Hop::token_kind)
+    }
+
     /// Returns the URL that the tokens come from, if known: the API of the last
     /// [hop](Self::hops), or the source's endpoint if there is no hop.
     pub fn endpoint(&self) -> Option<&str> {
@@ -255,9 +268,11 @@ mod tests {
         let source = SourceInfo::new()
             .with_principal("me@example.com")
             .with_scopes(["source"])
+            .with_token_kind(TokenKind::AccessToken)
             .with_endpoint("https://tokens")
             .with_quota_project("mine")
             .with_api_client_entry("cred-type/u");
+        let source_kind = source.token_kind();
         assert_eq!(source.principal(), Some("me@example.com"));
         assert_eq!(
             (source.scopes(), source.endpoint()),
@@ -268,6 +283,7 @@ mod tests {
         assert_eq!((acting.principal(), acting.source_principal()), (Some("b@p"), Some("me@example.com")));
         assert_eq!((acting.scopes(), acting.endpoint()), (&["s".to_owned()][..], Some("https://iam")));
         assert_eq!((acting.quota_project(), acting.api_client_entry()), (None, None));
+        assert_eq!((source_kind, acting.token_kind()), (Some(TokenKind::AccessToken), None));
 
         let boss = acting.with_hop(Hop::new("c@p").with_subject("boss@example.com"));
         assert_eq!(boss.principal(), Some("boss@example.com"));

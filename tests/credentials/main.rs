@@ -4,10 +4,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "gcp-auth")]
+mod as_gcp_auth_provider;
 #[cfg(all(feature = "credential-files", feature = "_tls"))]
 mod credential_files;
 #[cfg(feature = "gcp-auth")]
 mod gcp_auth_provider;
+#[cfg(feature = "google-cloud-auth")]
+mod google_cloud_auth;
 mod log_of_fetches;
 mod reentrant_code;
 mod runtimes;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-const LISTED: [&str; 15] = [
+const LISTED: [&str; 16] = [
     "alloc",
     "core",
     "std",
@@ -11,6 +11,8 @@ const LISTED: [&str; 15] = [
     "bytes",
     // Behind the feature `gcp-auth`.
     "gcp_auth",
+    // Behind the feature `google-cloud-auth`.
+    "google_cloud_auth",
     "http",
     "http_body",
     "prost",

@@ -7,11 +7,11 @@ use crate::adc::reader::{Reader, default_scopes};
 use crate::adc::settings::Settings;
 use crate::credentials::{CredentialsBuilder, FederationOptions};
 use crate::host::Service;
-use crate::source::SourceInfo;
 use crate::source::external::{
     self, ExternalAccount, ExternalAccountSource, SubjectTokenRequest, SubjectTokenSource, SupplierSource,
 };
 use crate::source::token_endpoint::TokenEndpoint;
+use crate::source::{SourceInfo, TokenKind};
 use crate::sts_protocol::{TOKEN_PATH, is_workforce_audience};
 use crate::{Credentials, Error, headers, scopes};
 
@@ -110,7 +110,7 @@ impl Reader {
         let token_url = options.token_url.as_deref().unwrap_or(&usual);
         let endpoint = TokenEndpoint::new(&settings.http, token_url, TOKEN_URL)?;
         let requested = settings.scopes.clone().unwrap_or_else(default_scopes);
-        let info = SourceInfo::new().with_universe_domain(universe);
+        let info = SourceInfo::new().with_universe_domain(universe).with_token_kind(TokenKind::AccessToken);
         let Some(target) = &options.target else {
             let info = match &settings.quota_project {
                 Some(project) => info.with_quota_project(project),
