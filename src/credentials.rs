@@ -314,13 +314,17 @@ impl Credentials {
     /// # }
     /// ```
     pub async fn apply(&self, headers: &mut HeaderMap) -> Result<(), Error> {
-        headers.insert(header::AUTHORIZATION, self.token().await?.header_value().clone());
+        let token = self.token().await?;
+        headers.insert(header::AUTHORIZATION, token.header_value().clone());
+        if token.needs_boundary() {
+            token.set_boundary(headers);
+        }
         Ok(())
     }
 
     /// Returns a snapshot of the cache's state.
     pub fn status(&self) -> CacheStatus {
-        self.cache.status()
+        self.cache.status().with_regional_access_boundary(self.info().regional_access_boundary())
     }
 
     /// Returns the source, to fetch without the cache.

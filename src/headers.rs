@@ -4,6 +4,8 @@ use http::{HeaderName, HeaderValue};
 
 use crate::Error;
 
+/// The locations in which the token of the request may be used, as a hexadecimal bitmap.
+pub(crate) const ALLOWED_LOCATIONS: HeaderName = HeaderName::from_static("x-allowed-locations");
 /// The versions of the client's language and libraries, and what kind of credentials it uses.
 pub(crate) const API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
 /// An API key. This crate never sends one.

@@ -107,6 +107,8 @@ mod query;
 #[cfg(test)]
 #[path = "../tests/support/random.rs"]
 mod random;
+#[cfg(feature = "credential-files")]
+mod regional_access_boundary;
 mod retry;
 mod roles;
 pub mod scopes;

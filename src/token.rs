@@ -1,11 +1,13 @@
 //! A token and its expiry.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
-use crate::Error;
+use crate::{Error, headers};
 
 const BEARER: &str = "Bearer ";
 
@@ -27,7 +29,19 @@ pub struct Token {
     /// `Bearer {secret}`, marked sensitive. `new` checked that it is visible ASCII.
     header: HeaderValue,
     expires_at: Option<SystemTime>,
+    /// Shared by the tokens of one identity.
+    boundary: Option<Arc<dyn RegionalAccessBoundary>>,
 }
+
+/// Where the tokens of one identity may be used.
+pub(crate) trait RegionalAccessBoundary: Send + Sync {
+    /// Sets the header of the boundary, or removes it if the boundary isn't known. `token` is one of the
+    /// identity's tokens, and is what the request authenticates with.
+    fn set_header(&self, token: &Token, headers: &mut HeaderMap);
+}
+
+/// Whether a token with a boundary was ever made in this process.
+static HAS_BOUNDARIES: AtomicBool = AtomicBool::new(false);
 
 impl Token {
     /// Makes a token of a secret, without `Bearer`, and the instant at which it expires: `None` if
@@ -53,12 +67,37 @@ impl Token {
         let mut header = HeaderValue::try_from([BEARER, secret].concat())
             .map_err(|_| Error::invalid("token", "must be a legal header value"))?;
         header.set_sensitive(true);
-        Ok(Self { header, expires_at: expires_at.into() })
+        Ok(Self { header, expires_at: expires_at.into(), boundary: None })
     }
 
     /// Returns the secret. Keep it out of logs.
     pub fn secret(&self) -> &str {
         self.header.to_str().map_or("", |value| &value[BEARER.len()..])
+    }
+
+    /// Returns the token with the boundary of its identity; without one, if that isn't known.
+    #[cfg(feature = "credential-files")]
+    pub(crate) fn with_boundary(self, boundary: Option<Arc<dyn RegionalAccessBoundary>>) -> Self {
+        HAS_BOUNDARIES.store(true, Ordering::Relaxed);
+        Self { boundary, ..self }
+    }
+
+    /// Returns whether [`set_boundary`](Self::set_boundary) must be called for a request with this
+    /// token. In a program without boundaries, that is never so.
+    #[inline]
+    pub(crate) fn needs_boundary(&self) -> bool {
+        self.boundary.is_some() || HAS_BOUNDARIES.load(Ordering::Relaxed)
+    }
+
+    /// Sets the header of the boundary that belongs to this token. Removes that of another token.
+    #[cold]
+    pub(crate) fn set_boundary(&self, headers: &mut HeaderMap) {
+        match &self.boundary {
+            Some(boundary) => boundary.set_header(self, headers),
+            None => {
+                headers.remove(headers::ALLOWED_LOCATIONS);
+            }
+        }
     }
 
     /// Returns the value of an `authorization` header: `Bearer` and the secret, marked sensitive.

@@ -71,5 +71,9 @@ impl AuthHeaders {
         if let Some(api_client) = &self.api_client {
             api_client.append_to(headers);
         }
+        // Other headers are not for a Google API: its boundary is that of the request's own token.
+        if token.needs_boundary() && self.token_header == header::AUTHORIZATION {
+            token.set_boundary(headers);
+        }
     }
 }

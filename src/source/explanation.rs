@@ -102,6 +102,7 @@ impl fmt::Display for Explanation {
             write!(f, "\n{hop}")?;
         }
         line(f, "access boundary", info.access_boundary())?;
+        line(f, "regional access boundary", info.regional_access_boundary())?;
         line(f, "universe domain", info.universe_domain())?;
         line(f, "quota project", info.quota_project())?;
         let emulator = self.emulator().map(|host| {

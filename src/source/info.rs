@@ -38,6 +38,7 @@ pub struct SourceInfo {
     quota_project: Option<String>,
     api_client_entry: Option<&'static str>,
     access_boundary: Option<String>,
+    regional_access_boundary: Option<String>,
 }
 
 impl SourceInfo {
@@ -113,14 +114,16 @@ impl SourceInfo {
 
     /// Adds an impersonation: the tokens described so far are used to get tokens of its target.
     ///
-    /// The quota project, the [API client entry](Self::with_api_client_entry) and the
-    /// [access boundary](Self::with_access_boundary) belong to the tokens described so far, so they
-    /// are cleared.
+    /// The quota project, the [API client entry](Self::with_api_client_entry), the
+    /// [access boundary](Self::with_access_boundary) and the
+    /// [regional access boundary](Self::with_regional_access_boundary) belong to the tokens described
+    /// so far, so they are cleared.
     pub fn with_hop(mut self, hop: Hop) -> Self {
         self.hops.push(hop);
         self.quota_project = None;
         self.api_client_entry = None;
         self.access_boundary = None;
+        self.regional_access_boundary = None;
         self
     }
 
@@ -153,6 +156,13 @@ impl SourceInfo {
     /// again.
     pub fn with_access_boundary(mut self, boundary: impl Into<String>) -> Self {
         self.access_boundary = Some(boundary.into());
+        self
+    }
+
+    /// Sets what is known of the regional access boundary of the tokens, if it is looked up: see
+    /// `Credentials::with_regional_access_boundary` (feature `credential-files`).
+    pub fn with_regional_access_boundary(mut self, state: impl Into<String>) -> Self {
+        self.regional_access_boundary = Some(state.into());
         self
     }
 
@@ -251,6 +261,11 @@ impl SourceInfo {
     /// Returns what the tokens are limited to, if they are known to be downscoped.
     pub fn access_boundary(&self) -> Option<&str> {
         self.access_boundary.as_deref()
+    }
+
+    /// Returns what is known of the regional access boundary of the tokens, if it is looked up.
+    pub fn regional_access_boundary(&self) -> Option<&str> {
+        self.regional_access_boundary.as_deref()
     }
 
     /// Returns the entry that the layer adds to `x-goog-api-client`, if any.

@@ -11,6 +11,8 @@ mod broken_chains;
 mod diagnosis;
 mod options;
 mod pool;
+#[cfg(feature = "credential-files")]
+mod regional_access_boundary;
 #[cfg(feature = "_tls")]
 mod signed_urls;
 #[cfg(feature = "_tls")]

@@ -314,6 +314,14 @@ def check_locations(key, request):
         time.sleep(0.05)
     del os.environ[variable]
     assert entries[0]["outcome"]["code"] == "OK", entries
+    # This crate sends the same: tests/impersonation/regional_access_boundary.rs.
+    headers = {}
+    for _ in range(100):
+        source.apply(headers)
+        if "x-allowed-locations" in headers:
+            break
+        time.sleep(0.05)
+    assert headers["x-allowed-locations"] == "0x0", headers.keys()
     print("google-auth: allowedLocations")
 
 

@@ -1,7 +1,8 @@
-//! Sign-ins with a workforce pool, and downscoped tokens.
+//! Sign-ins with a workforce pool, downscoped tokens, and regional access boundaries.
 
-use gcp_iam_credentials::Credentials;
 use gcp_iam_credentials::downscope::{AccessBoundary, AccessRule};
+use gcp_iam_credentials::source::{BoxFuture, FetchRequest, Hop, SourceInfo};
+use gcp_iam_credentials::{Credentials, Error, Token, TokenSource};
 use serde_json::json;
 
 use crate::Scene;
@@ -13,6 +14,7 @@ const PLACE: &str = "grants";
 pub(crate) async fn run(scene: &Scene) {
     sign_in(scene).await;
     downscoped(scene).await;
+    bounded(scene).await;
 }
 
 /// Refresh tokens that are replaced, and replies that repeat secrets.
@@ -74,4 +76,43 @@ async fn downscoped(scene: &Scene) {
     }
     scene.shown.outcome(PLACE, narrow.downscope(boundary));
     record(scene, &server);
+}
+
+/// A server that repeats the token instead of saying where it may be used.
+async fn bounded(scene: &Scene) {
+    struct Account(String, Token);
+    impl TokenSource for Account {
+        fn fetch<'a>(&'a self, _request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+            Box::pin(async { Ok(self.1.clone()) })
+        }
+        fn info(&self) -> SourceInfo {
+            SourceInfo::new().with_hop(Hop::new("a@p.example").with_endpoint(self.0.replace("/token", "")))
+        }
+    }
+
+    let secret = scene.secrets.token("token of a bounded account");
+    for answer in [
+        Answer::body(403, &secret),
+        Answer::body(200, &json!({"encodedLocations": format!("0x{secret}")}).to_string()),
+        Answer::body(200, &secret),
+        Answer::Http(302, vec![("location", format!("http://127.0.0.1:1/{secret}"))], String::new()),
+    ] {
+        let server = TokenServer::start([answer]).await;
+        let source = Credentials::from_source(Account(server.url(), Token::new(&secret, None).unwrap()));
+        let bounded = scene.shown.outcome(PLACE, source.with_regional_access_boundary()).unwrap();
+        use_credentials(scene, &bounded).await;
+        for _ in 0..1000 {
+            if bounded.status().regional_access_boundary().is_some_and(|state| state.contains("failed")) {
+                break;
+            }
+            bounded.apply(&mut http::HeaderMap::new()).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let state = bounded.status();
+        assert!(state.regional_access_boundary().is_some_and(|state| state.contains("failed")), "{state:?}");
+        scene.shown.debug(PLACE, &state);
+        scene.shown.debug(PLACE, &bounded.explain().to_string());
+        scene.shown.outcome(PLACE, bounded.with_regional_access_boundary());
+        record(scene, &server);
+    }
 }
