@@ -20,7 +20,7 @@ use crate::source::{BoxFuture, FetchRequest, SourceInfo};
 use crate::{Credentials, Error, Token, TokenSource, headers};
 
 const HEADER: &str = "x-allowed-locations";
-const DEFAULT_WORLDS: u64 = 300;
+const DEFAULT_WORLDS: u64 = 150;
 const EVENTS: u64 = 150;
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 
