@@ -39,13 +39,14 @@ impl Order {
     ///
     /// A child that fails, panics or takes too long is a text too.
     pub fn run(&self) -> Vec<String> {
-        match self.run_child() {
+        match self.attempt() {
             Ok(cells) => cells,
             Err(error) => vec![shown(&error.to_string()); self.measurement.rows().len()],
         }
     }
 
-    fn run_child(&self) -> Result<Vec<String>, BoxError> {
+    /// Makes the measurement in a child, and returns a text for each of its rows.
+    pub fn attempt(&self) -> Result<Vec<String>, BoxError> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args([MEASURE, &self.peer, self.measurement.name()]).args(self.quick.then_some(QUICK));
         crate::peers::forget_environment(&mut command);

@@ -9,6 +9,7 @@ mod request;
 
 mod arguments;
 mod child;
+mod compiler;
 mod measure;
 mod measurement;
 mod peer;
@@ -25,6 +26,9 @@ use arguments::{Arguments, Mode};
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), BoxError> {
+    if let Some(status) = compiler::run() {
+        std::process::exit(status?);
+    }
     match Arguments::read(std::env::args().skip(1))? {
         Mode::Help => {
             print!("{}", arguments::HELP);

@@ -17,8 +17,8 @@ pub fn several(order: &Order) -> Result<Vec<String>, BoxError> {
     let processes = if order.quick { 1 } else { PROCESSES };
     let (mut counted, mut times) = (String::new(), Vec::with_capacity(processes));
     for _ in 0..processes {
-        let text = once.run().concat();
-        let (count, time) = text.rsplit_once('|').ok_or(text.clone())?;
+        let text = once.attempt()?.concat();
+        let (count, time) = text.rsplit_once('|').ok_or_else(|| format!("not a result: {text}"))?;
         times.push(time.parse::<f64>()?);
         count.clone_into(&mut counted);
     }

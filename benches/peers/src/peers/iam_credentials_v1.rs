@@ -28,7 +28,8 @@ pub struct Account {
 impl Peer for IamCredentialsV1 {
     const NAME: &'static str = "google-cloud-iam-credentials-v1";
     const ACTS_AS: &'static str = "calls by REST, no cache";
-    const BEFORE_REFRESH: (u64, u64) = (3_600, 2);
+    // That of its source, which is google-cloud-auth's.
+    const BEFORE_REFRESH: (u64, u64) = (243, 2);
 
     type Identity = Account;
 
