@@ -37,12 +37,12 @@ pub fn note_all(cargo: &mut Command, target: &Path) -> Result<(), BoxError> {
 
 /// Runs the compiler that this program stands for and notes its time, or returns `None` if this
 /// program stands for none.
-pub fn run() -> Option<Result<i32, BoxError>> {
+pub fn run() -> Option<Result<u8, BoxError>> {
     let log = std::env::var_os(LOG)?;
     Some(run_and_note(&PathBuf::from(log)))
 }
 
-fn run_and_note(log: &Path) -> Result<i32, BoxError> {
+fn run_and_note(log: &Path) -> Result<u8, BoxError> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     let own = PathBuf::from(arguments.remove(0));
     let is_c = own.file_name().is_some_and(|name| name == "cc");
@@ -61,7 +61,7 @@ fn run_and_note(log: &Path) -> Result<i32, BoxError> {
     let mut log = OpenOptions::new().create(true).append(true).open(log)?;
     // One write, as compilers run side by side.
     log.write_all(format!("{micros} {unit}\n").as_bytes())?;
-    Ok(status.code().unwrap_or(1))
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
 /// Reads the notes: the time by the suffix of a Rust compiler's output, or by the name and version

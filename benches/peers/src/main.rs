@@ -20,22 +20,32 @@ mod server;
 mod system;
 mod table;
 
+use std::process::ExitCode;
+
 use arguments::{Arguments, Mode};
 
 /// Any failure of a measurement.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-fn main() -> Result<(), BoxError> {
-    if let Some(status) = compiler::run() {
-        std::process::exit(status?);
+fn main() -> ExitCode {
+    match answer() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn answer() -> Result<ExitCode, BoxError> {
+    if let Some(code) = compiler::run() {
+        return Ok(ExitCode::from(code?));
     }
     match Arguments::read(std::env::args().skip(1))? {
-        Mode::Help => {
-            print!("{}", arguments::HELP);
-            Ok(())
-        }
-        Mode::Serve => server::serve(),
-        Mode::Measure(order) => child::measure(&order),
-        Mode::Run(plan) => run::run(&plan),
+        Mode::Help => print!("{}", arguments::HELP),
+        Mode::Serve => server::serve()?,
+        Mode::Measure(order) => child::measure(&order)?,
+        Mode::Run(plan) => run::run(&plan)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
