@@ -42,16 +42,16 @@ pub async fn measure<P: Peer>(bench: &Bench, begin: Begin, mode: Mode) -> Result
             AFTER.max(Duration::from_secs(lifetime - pause + 30).saturating_sub(outage))
         }
     };
+    let peer = P::connect(&bench.place).await?;
     let identity = match begin {
         Begin::WithTheProgram => {
-            // A peer may fetch as soon as it is set up.
             bench.server.set_mode(mode)?;
-            P::connect(&bench.place).await?.identity(0).await?
+            peer.identity(0).await?
         }
         Begin::BeforeRefresh => {
             let (lifetime, pause) = P::BEFORE_REFRESH;
             bench.server.set_lifetime(lifetime)?;
-            let identity = P::connect(&bench.place).await?.identity(0).await?;
+            let identity = peer.identity(0).await?;
             identity.authorize(&mut http::HeaderMap::new()).await?;
             bench.server.set_lifetime(3_600)?;
             sleep_until(Instant::now() + Duration::from_secs(pause)).await;
