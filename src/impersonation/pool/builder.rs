@@ -64,7 +64,7 @@ impl PoolBuilder {
     /// beyond its quota. If several processes share a project, give each its part.
     ///
     /// * A sixtieth of the limit may start at once. Beyond that, fetches wait for their turns:
-    ///   [`PoolStats::waiting`] counts them. So 100,000 identities have their first tokens after about
+    ///   [`PoolStats::waiting`](crate::pool::PoolStats::waiting) counts them. So 100,000 identities have their first tokens after about
     ///   two minutes.
     /// * A fetch that a caller waits for comes before a refresh of a token that is still good.
     ///   Otherwise, the one that came first is the next. A caller that leaves gives up this priority.
