@@ -312,7 +312,6 @@ def check_locations(key, request):
         if entries := [entry for entry in journal("AllowedLocations") if entry["outcome"]]:
             break
         time.sleep(0.05)
-    del os.environ[variable]
     assert entries[0]["outcome"]["code"] == "OK", entries
     # This crate sends the same: tests/impersonation/regional_access_boundary.rs.
     headers = {}
@@ -321,6 +320,7 @@ def check_locations(key, request):
         if "x-allowed-locations" in headers:
             break
         time.sleep(0.05)
+    del os.environ[variable]
     assert headers["x-allowed-locations"] == "0x0", headers.keys()
     print("google-auth: allowedLocations")
 
