@@ -324,7 +324,7 @@ impl Credentials {
 
     /// Returns a snapshot of the cache's state.
     pub fn status(&self) -> CacheStatus {
-        self.cache.status().with_regional_access_boundary(self.info().regional_access_boundary())
+        self.cache.status()
     }
 
     /// Returns the source, to fetch without the cache.

@@ -107,7 +107,7 @@ impl CredentialsBuilder {
     ///     .proxy("http://proxy.corp.example:3128")
     ///     .regional_access_boundary(&acting)?;
     ///
-    /// let known = bounded.status();
+    /// let known = bounded.info();
     /// assert_eq!(known.regional_access_boundary(), Some("not known yet"));
     /// # Ok::<(), gcp_iam_credentials::Error>(())
     /// ```

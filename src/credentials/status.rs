@@ -34,7 +34,6 @@ pub struct CacheStatus {
     next_attempt: Option<SystemTime>,
     counts: Counts,
     identity_change: Option<String>,
-    regional_access_boundary: Option<String>,
 }
 
 impl CacheStatus {
@@ -49,12 +48,7 @@ impl CacheStatus {
             next_attempt: state.next_fetch(now).and_then(at),
             counts: state.counts(),
             identity_change: identity_change.map(str::to_owned),
-            regional_access_boundary: None,
         }
-    }
-
-    pub(super) fn with_regional_access_boundary(self, boundary: Option<&str>) -> Self {
-        Self { regional_access_boundary: boundary.map(str::to_owned), ..self }
     }
 
     /// Returns when the cached token expires; `None` if no token is cached, or if it doesn't
@@ -95,12 +89,6 @@ impl CacheStatus {
     /// made: their file was replaced. `None` if it was the same at the last fetch.
     pub fn identity_change(&self) -> Option<&str> {
         self.identity_change.as_deref()
-    }
-
-    /// Returns what is known of the regional access boundary: its value, that it isn't known yet, or why
-    /// it can't be looked up. `None` if the credentials don't look it up, which is the default.
-    pub fn regional_access_boundary(&self) -> Option<&str> {
-        self.regional_access_boundary.as_deref()
     }
 
     /// Returns how many fetches have begun.

@@ -46,7 +46,7 @@ async fn applied(credentials: &Credentials) -> Option<String> {
 /// Waits until a lookup has ended: requests don't.
 async fn known(credentials: &Credentials) -> String {
     for _ in 0..1000 {
-        let state = credentials.status().regional_access_boundary().unwrap().to_owned();
+        let state = credentials.info().regional_access_boundary().unwrap().to_owned();
         if state != "not known yet" {
             return state;
         }
@@ -61,7 +61,7 @@ async fn an_impersonated_account_sends_the_emulators_boundary_after_the_first_re
     let emulator = start().await;
     let acting = client_of(&emulator).impersonate(TARGET).access_token([scopes::CLOUD_PLATFORM]).unwrap();
     let bounded = acting.with_regional_access_boundary().unwrap();
-    assert_eq!(bounded.status().regional_access_boundary(), Some("not known yet"));
+    assert_eq!(bounded.info().regional_access_boundary(), Some("not known yet"));
     assert_eq!(applied(&bounded).await, None, "nobody waits for a lookup");
     // google-auth sends the emulator's reply in the same form: see tests/interop/python.py.
     assert_eq!(known(&bounded).await, "0x0");
@@ -73,7 +73,7 @@ async fn an_impersonated_account_sends_the_emulators_boundary_after_the_first_re
     let lookups = journal.iter().filter(|entry| entry.method() == Method::AllowedLocations).count();
     assert_eq!(lookups, 1, "clones share the lookup");
     assert_eq!(applied(&acting).await, None, "the default looks nothing up");
-    assert_eq!(acting.status().regional_access_boundary(), None);
+    assert_eq!(acting.info().regional_access_boundary(), None);
 }
 
 /// conf: B3
@@ -166,6 +166,6 @@ async fn nothing_is_looked_up_in_another_universe() {
         assert_eq!(applied(&bounded).await, None);
     }
     let state = "not looked up in another universe than googleapis.com";
-    assert_eq!(bounded.status().regional_access_boundary(), Some(state));
+    assert_eq!(bounded.info().regional_access_boundary(), Some(state));
     assert_eq!(server.requests(), 0);
 }

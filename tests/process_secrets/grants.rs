@@ -102,13 +102,13 @@ async fn bounded(scene: &Scene) {
         let bounded = scene.shown.outcome(PLACE, source.with_regional_access_boundary()).unwrap();
         use_credentials(scene, &bounded).await;
         for _ in 0..1000 {
-            if bounded.status().regional_access_boundary().is_some_and(|state| state.contains("failed")) {
+            if bounded.info().regional_access_boundary().is_some_and(|state| state.contains("failed")) {
                 break;
             }
             bounded.apply(&mut http::HeaderMap::new()).await.unwrap();
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        let state = bounded.status();
+        let state = bounded.info();
         assert!(state.regional_access_boundary().is_some_and(|state| state.contains("failed")), "{state:?}");
         scene.shown.debug(PLACE, &state);
         scene.shown.debug(PLACE, &bounded.explain().to_string());
