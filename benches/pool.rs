@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// The secret of each identity's token has this length.
-const TOKEN_BYTES: usize = 256;
+const TOKEN_BYTES: usize = 1024;
 
 fn main() -> Result<(), BoxError> {
     let arguments = Arguments::read();
@@ -39,7 +39,7 @@ async fn measure(server: &Server, size: usize) -> Result<(), BoxError> {
     let client = builder(TOKEN_BYTES)?.credentials(federated()?).endpoint(server.endpoint()).build()?;
     // The connection is there, and the allocator has warmed up.
     client.impersonate("warm@project.iam.gserviceaccount.com").access_token(["email"])?.token().await?;
-    let pool = ImpersonationPool::builder(client).capacity(size).build();
+    let pool = ImpersonationPool::builder(client).capacity(size).max_fetches_per_minute(0).build();
 
     let (before, start) = (resident()?, Instant::now());
     // As many tasks as a busy service has requests, not one for each identity.

@@ -303,7 +303,7 @@ impl Impersonation {
     fn source(&self, token: TokenRequest) -> Result<ImpersonatedSource, Error> {
         Ok(ImpersonatedSource::new(
             self.client.clone(),
-            self.target.clone()?,
+            &self.target.clone()?,
             self.delegates.clone()?,
             token,
             self.quota_project.clone().or_else(|| self.in_file.quota_project.clone()),

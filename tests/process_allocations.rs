@@ -3,16 +3,21 @@
 
 mod support;
 
+use std::convert::Infallible;
 use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
 use allocation_counter::{AllocationInfo, measure};
+use gcp_iam_credentials::proto::GenerateAccessTokenResponse;
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
-use gcp_iam_credentials::{Credentials, Token};
+use gcp_iam_credentials::{Credentials, IamCredentialsClient, ImpersonationPool, Token};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use prost::Message;
+use tonic::body::Body;
 use tower::{Layer, Service, ServiceExt};
 
 use support::emulator::{client_of, start};
+use support::grpc_reply;
 use support::runtime::{finish, poll_once};
 use support::services::ReplyAtOnce;
 
@@ -124,4 +129,32 @@ async fn another_subject_takes_no_token_endpoint_of_its_own() {
     let cost = measure(|| subjects.extend((1..=SUBJECTS).map(subject)));
     let each = cost.bytes_current / SUBJECTS as i64;
     assert!(each < 1_100, "{each} bytes for a subject");
+}
+
+/// conf: N9
+#[test]
+fn an_identity_of_a_pool_takes_little_more_memory_than_its_token() {
+    const TOKEN_BYTES: usize = 1024;
+    let service = tower::service_fn(|_: Request<Body>| async {
+        let reply = GenerateAccessTokenResponse {
+            access_token: "x".repeat(TOKEN_BYTES),
+            expire_time: Some((SystemTime::now() + Duration::from_secs(3600)).into()),
+        };
+        Ok::<_, Infallible>(grpc_reply::success(&reply.encode_to_vec()))
+    });
+    let source = Credentials::fixed(Token::new("source", None).unwrap());
+    let builder = IamCredentialsClient::builder().credentials(source).endpoint("http://127.0.0.1:1");
+    let pool = ImpersonationPool::builder(builder.build_with(service).unwrap()).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let fill = |numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            let target = format!("customer-{number:06}@project-of-ours.iam.gserviceaccount.com");
+            let acting = pool.impersonate(target).access_token([CLOUD_PLATFORM]).unwrap();
+            assert_eq!(runtime.block_on(acting.token()).unwrap().secret().len(), TOKEN_BYTES);
+        }
+    };
+    // The pool's tables have room for all of the second part.
+    fill(0..2000);
+    let bytes = measure(|| fill(2000..3000)).bytes_current / 1000;
+    assert!((1024..1024 + 640).contains(&bytes), "{bytes} bytes");
 }

@@ -12,7 +12,7 @@ mod tests;
 use std::time::{Duration, SystemTime};
 
 pub(super) use self::events::REPLACEMENT_WAIT;
-use self::rejections::Rejections;
+use self::rejections::{NO_REJECTIONS, Rejections};
 use super::cached_token::CachedToken;
 use super::instant::{Limit, Now};
 use crate::source::{CacheHints, FetchReason};
@@ -97,21 +97,38 @@ pub(super) struct State {
     cached: Option<CachedToken>,
     /// Counts the different tokens that arrived, so that one can be named without a reference to it.
     generation: u64,
-    rejections: Rejections,
-    fetch: Option<Fetch>,
-    /// After a failure, while a token is live, no fetch begins before this.
+    // What most caches don't have most of the time is in boxes: there may be 100,000 of them.
+    /// `None` before the first rejection.
+    rejections: Option<Box<Rejections>>,
+    fetch: Option<Box<Fetch>>,
+    /// `None` before the first failure.
+    failures: Option<Box<Failures>>,
+    refreshed_at: Option<SystemTime>,
+    counts: Counts,
+}
+
+/// What is known about failed fetches.
+#[derive(Debug, Default)]
+struct Failures {
+    /// While a token is live, no fetch begins before this.
     retry_at: Duration,
     /// While there is no token, no fetch begins before this.
     replay_until: Duration,
     /// The last failure. A later success doesn't clear it.
     last_error: Option<Error>,
     /// The number of failures since the last success.
-    failures_in_a_row: u32,
+    in_a_row: u32,
     /// The source's revision before the fetch that failed last.
-    failed_revision: u64,
-    refreshed_at: Option<SystemTime>,
-    counts: Counts,
+    revision: u64,
 }
+
+static NO_FAILURES: Failures = Failures {
+    retry_at: Duration::ZERO,
+    replay_until: Duration::ZERO,
+    last_error: None,
+    in_a_row: 0,
+    revision: 0,
+};
 
 /// What has happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,16 +179,16 @@ impl State {
     fn phase(&self, now: Now) -> Phase<'_> {
         let Some(cached) = self.live(now) else {
             return match self.cached {
-                _ if now.mono < self.replay_until => Phase::BackedOff(None),
+                _ if now.mono < self.failures().replay_until => Phase::BackedOff(None),
                 Some(_) => Phase::Expired,
                 None => Phase::Empty,
             };
         };
         let (token, left) = (cached.token(), cached.left(now));
-        let is_rejected = self.rejections.is_due(now.mono, self.is_fetching(now));
+        let is_rejected = self.rejections().is_due(now.mono, self.is_fetching(now));
         match is_rejected || left <= cached.hard_margin() {
             false if left > cached.stale_margin() => Phase::Fresh(token),
-            _ if now.mono < self.retry_at => Phase::BackedOff(Some(token)),
+            _ if now.mono < self.failures().retry_at => Phase::BackedOff(Some(token)),
             false => Phase::Stale(token),
             true => Phase::Doubtful(token),
         }
@@ -179,7 +196,7 @@ impl State {
 
     fn replay(&self, demand: Demand<'_>) -> Option<&Error> {
         let retries = matches!(demand, Demand::TokenForRetry);
-        self.last_error.as_ref().filter(|error| !(retries && error.is_transient()))
+        self.last_error().filter(|error| !(retries && error.is_transient()))
     }
 
     /// Returns what a caller gets whose fetch failed or takes too long: a live token is better than
@@ -194,7 +211,7 @@ impl State {
     /// Returns until when a caller waits for the fetch in progress before it falls back to a live
     /// token, half of whose remaining life is over then at most; `None` if there is none for it.
     pub(super) fn patience(&self, demand: Demand<'_>, now: Now) -> Option<Duration> {
-        let fetch = self.fall_back(demand, now).and(self.fetch)?;
+        let fetch = self.fall_back(demand, now).and(self.fetch.as_deref())?;
         let left = self.live(now)?.left(now);
         Some(fetch.overdue_at.min(now.mono.saturating_add(left / 2)))
     }
@@ -225,7 +242,7 @@ impl State {
     /// The same for a task that keeps the token warm. No caller waits for that fetch, so it backs
     /// off even if there is no token.
     pub(super) fn next_unrequested_fetch(&self, now: Now) -> Option<Duration> {
-        self.next_fetch(now).map(|next| next.max(self.retry_at))
+        self.next_fetch(now).map(|next| next.max(self.failures().retry_at))
     }
 
     fn is_unrequested_fetch_due(&self, now: Now) -> bool {
@@ -235,7 +252,8 @@ impl State {
     /// Until when a decision stays the same if nothing happens: on each clock, the next instant
     /// that [`decide`](Self::decide) compares the present with.
     fn next_limit(&self, now: Now) -> Limit {
-        let pauses = [self.retry_at, self.replay_until].into_iter().chain(self.rejections.limits());
+        let failures = self.failures();
+        let pauses = [failures.retry_at, failures.replay_until].into_iter().chain(self.rejections().limits());
         let fetch = self.fetch.iter().flat_map(|fetch| [fetch.overdue_at, fetch.lost_at]);
         let mono = pauses.chain(fetch).map(Limit::mono);
         let life = self.cached.iter().flat_map(CachedToken::limits);
@@ -271,28 +289,28 @@ impl State {
 
     /// Whether a fetch is in progress that isn't lost.
     pub(super) fn is_fetching(&self, now: Now) -> bool {
-        self.fetch.is_some_and(|fetch| now.mono < fetch.lost_at)
+        self.fetch.as_ref().is_some_and(|fetch| now.mono < fetch.lost_at)
     }
 
     /// Returns when the fetch in progress is lost.
     pub(super) fn fetch_is_lost_at(&self) -> Option<Duration> {
-        self.fetch.map(|fetch| fetch.lost_at)
+        self.fetch.as_ref().map(|fetch| fetch.lost_at)
     }
 
     /// Whether a fetch is in progress that takes too long to make callers wait for it.
     fn is_overdue(&self, now: Now) -> bool {
-        self.is_fetching(now) && self.fetch.is_some_and(|fetch| now.mono >= fetch.overdue_at)
+        self.is_fetching(now) && self.fetch.as_ref().is_some_and(|fetch| now.mono >= fetch.overdue_at)
     }
 
     /// Returns for how long the fetch in progress has been running.
     pub(super) fn fetching_for(&self, now: Now) -> Option<Duration> {
-        self.fetch.map(|fetch| now.mono.saturating_sub(fetch.began.mono))
+        self.fetch.as_ref().map(|fetch| now.mono.saturating_sub(fetch.began.mono))
     }
 
     /// Returns the reason of a fetch that begins now for a caller with this demand.
     fn fetch_reason(&self, demand: Demand<'_>) -> FetchReason {
         match (&self.cached, demand) {
-            (Some(_), _) if self.rejections.is_rejected() => FetchReason::Rejected,
+            (Some(_), _) if self.rejections().is_rejected() => FetchReason::Rejected,
             (_, Demand::Refresh) => FetchReason::Requested,
             (None, _) => FetchReason::Empty,
             (Some(_), _) => FetchReason::Expiring,
@@ -301,11 +319,19 @@ impl State {
 
     /// Returns the last failure if no success came after it.
     pub(super) fn present_error(&self) -> Option<&Error> {
-        self.last_error.as_ref().filter(|_| self.failures_in_a_row > 0)
+        self.last_error().filter(|_| self.failures().in_a_row > 0)
     }
 
     pub(super) fn last_error(&self) -> Option<&Error> {
-        self.last_error.as_ref()
+        self.failures().last_error.as_ref()
+    }
+
+    fn failures(&self) -> &Failures {
+        self.failures.as_deref().unwrap_or(&NO_FAILURES)
+    }
+
+    fn rejections(&self) -> &Rejections {
+        self.rejections.as_deref().unwrap_or(&NO_REJECTIONS)
     }
 
     pub(super) fn refreshed_at(&self) -> Option<SystemTime> {

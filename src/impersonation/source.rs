@@ -24,7 +24,8 @@ const CREDENTIALS_KIND: &str = "cred-type/imp";
 /// the call is built for each fetch.
 pub(super) struct ImpersonatedSource {
     client: IamCredentialsClient,
-    target: ServiceAccountName,
+    /// The target: an e-mail address or a numeric id, without what all full names begin with.
+    account: Box<str>,
     parameters: Arc<TokenParameters>,
 }
 
@@ -103,12 +104,13 @@ impl Hash for AssertionEndpoint {
 impl ImpersonatedSource {
     pub(super) fn new(
         client: IamCredentialsClient,
-        target: ServiceAccountName,
+        target: &ServiceAccountName,
         delegates: Vec<String>,
         token: TokenRequest,
         quota_project: Option<String>,
     ) -> Self {
-        Self { client, target, parameters: Arc::new(TokenParameters { delegates, token, quota_project }) }
+        let account = target.account().into();
+        Self { client, account, parameters: Arc::new(TokenParameters { delegates, token, quota_project }) }
     }
 
     pub(super) fn parameters(&self) -> &Arc<TokenParameters> {
@@ -127,7 +129,7 @@ impl ImpersonatedSource {
         lifetime: Duration,
         request: FetchRequest<'_>,
     ) -> Result<Token, Error> {
-        let claims = json!({ "sub": self.target.account(), "aud": audience });
+        let claims = json!({ "sub": self.account, "aud": audience });
         let (jwt, expiry) = self.sign(claims, lifetime, request).await?;
         Token::new(jwt, expiry).map_err(|_| Error::invalid_reply("the signed JWT can't be sent in a header"))
     }
@@ -154,8 +156,8 @@ impl ImpersonatedSource {
         request: FetchRequest<'_>,
     ) -> Result<(String, Option<SystemTime>), Error> {
         let validity = Validity::new(SystemTime::now(), lifetime);
-        validity.add_to(&mut claims, self.target.account());
-        let mut call = self.client.sign_jwt(&self.target, &claims).delegates(&self.parameters.delegates);
+        validity.add_to(&mut claims, &self.account);
+        let mut call = self.client.sign_jwt(&self.account, &claims).delegates(&self.parameters.delegates);
         call.request.limit_timeout(request.time_left());
         Ok((call.await?.into_string(), validity.expiry()))
     }
@@ -163,7 +165,7 @@ impl ImpersonatedSource {
     /// Returns what [`SourceInfo`] reports about this impersonation.
     fn hop(&self) -> Hop {
         let token = &self.parameters.token;
-        let hop = Hop::new(self.target.account())
+        let hop = Hop::new(&*self.account)
             .with_delegates(self.parameters.delegates.iter().map(|name| account_in(name)))
             .with_scopes(token.scopes())
             .with_token_kind(token.kind())
@@ -181,17 +183,17 @@ impl ImpersonatedSource {
 
 impl TokenSource for ImpersonatedSource {
     fn fetch<'a>(&'a self, request: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
-        let Self { client, target, parameters } = self;
+        let Self { client, account, parameters } = self;
         match &parameters.token {
             TokenRequest::AccessToken { scopes, lifetime } => {
-                let call = client.generate_access_token(target, scopes);
+                let call = client.generate_access_token(account, scopes);
                 let mut call = call.delegates(&parameters.delegates).lifetime(*lifetime);
                 call.request.set_api_client(api_client::FOR_ACCESS_TOKEN);
                 call.request.limit_timeout(request.time_left());
                 call.into_future()
             }
             TokenRequest::IdToken { audience, include_email } => {
-                let call = client.generate_id_token(target, audience);
+                let call = client.generate_id_token(account, audience);
                 let mut call = call.delegates(&parameters.delegates).include_email(*include_email);
                 call.request.set_api_client(api_client::FOR_ID_TOKEN);
                 call.request.limit_timeout(request.time_left());
@@ -258,7 +260,7 @@ impl TokenRequest {
 // A pool has one client, so the target and the parameters identify the tokens.
 impl PartialEq for ImpersonatedSource {
     fn eq(&self, other: &Self) -> bool {
-        self.target.account() == other.target.account() && self.parameters == other.parameters
+        self.account == other.account && self.parameters == other.parameters
     }
 }
 
@@ -266,7 +268,7 @@ impl Eq for ImpersonatedSource {}
 
 impl Hash for ImpersonatedSource {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.target.account().hash(state);
+        self.account.hash(state);
         self.parameters.hash(state);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CachedToken, Fetch, Now, State};
+use super::{CachedToken, Failures, Fetch, Now, State};
 use crate::credentials::failure::Failure;
 use crate::source::FetchReason;
 use crate::{Error, Token};
@@ -29,9 +29,10 @@ impl State {
         let id = self.counts.fetches;
         let overdue_at = now.mono.saturating_add(REPLACEMENT_WAIT);
         let lost_at = now.mono.saturating_add(lost_after);
-        self.fetch = Some(Fetch { id, reason, began: now, overdue_at, lost_at, was_in_crowd: false });
+        let fetch = Fetch { id, reason, began: now, overdue_at, lost_at, was_in_crowd: false };
+        self.fetch = Some(Box::new(fetch));
         if reason == FetchReason::Rejected {
-            self.rejections.fetch_began(now.mono);
+            self.rejections.get_or_insert_default().fetch_began(now.mono);
         }
         id
     }
@@ -79,7 +80,7 @@ impl State {
         Some(match received {
             Ok(received) => Ok(self.accept(received, fetch.reason, now)),
             Err(failure) => {
-                self.failed_revision = revision;
+                self.failures.get_or_insert_default().revision = revision;
                 Err(self.fail(&failure, fetch.reason, now, jitter))
             }
         })
@@ -87,20 +88,23 @@ impl State {
 
     /// Takes in a token that arrived, and returns the one that is cached now.
     fn accept(&mut self, received: CachedToken, reason: FetchReason, now: Now) -> Token {
-        self.failures_in_a_row = 0;
-        self.retry_at = Duration::ZERO;
-        self.replay_until = Duration::ZERO;
+        if let Some(failures) = &mut self.failures {
+            failures.in_a_row = 0;
+            failures.end_pauses();
+        }
         self.refreshed_at = Some(now.wall);
         let cached = match self.cached.take() {
             Some(cached) if cached.token().is_same(received.token()) => {
                 if reason == FetchReason::Rejected {
-                    self.rejections.returned_again(now.mono);
+                    self.rejections.get_or_insert_default().returned_again(now.mono);
                 }
                 cached.returned_again(received, now)
             }
             _ => {
                 self.generation += 1;
-                self.rejections.replaced();
+                if let Some(rejections) = &mut self.rejections {
+                    rejections.replaced();
+                }
                 received
             }
         };
@@ -110,21 +114,23 @@ impl State {
     /// Takes in a failure. The cached token, if there is one, stays.
     fn fail(&mut self, failure: &Failure, reason: FetchReason, now: Now, jitter: f64) -> Error {
         let error = failure.to_error();
-        self.replay_until = now.mono.saturating_add(jittered(failure.replay(&error), jitter));
-        self.retry_at = now.mono.saturating_add(self.backoff(now, jitter));
+        let retry_at = now.mono.saturating_add(self.backoff(now, jitter));
         if reason == FetchReason::Rejected {
-            self.rejections.fetch_failed();
+            self.rejections.get_or_insert_default().fetch_failed();
         }
-        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         self.counts.failures += 1;
-        self.last_error = Some(error.clone());
+        let failures = self.failures.get_or_insert_default();
+        failures.retry_at = retry_at;
+        failures.replay_until = now.mono.saturating_add(jittered(failure.replay(&error), jitter));
+        failures.in_a_row = failures.in_a_row.saturating_add(1);
+        failures.last_error = Some(error.clone());
         error
     }
 
     /// The pause after a failure while a token is live. It ends at the token's hard margin, from
     /// which callers would have to wait.
     fn backoff(&self, now: Now, jitter: f64) -> Duration {
-        let doubled = FIRST_BACKOFF.saturating_mul(1 << self.failures_in_a_row.min(10));
+        let doubled = FIRST_BACKOFF.saturating_mul(1 << self.failures().in_a_row.min(10));
         let backoff = jittered(doubled.min(MAX_BACKOFF), jitter);
         let before_hard_margin =
             self.cached.as_ref().map(|cached| cached.left(now).saturating_sub(cached.hard_margin()));
@@ -137,19 +143,17 @@ impl State {
     /// Takes in the source's present revision. Returns whether the source was replaced since its last
     /// failure, if no success came after that. The pauses after the failure end then.
     pub(in crate::credentials) fn source_is_at(&mut self, revision: u64) -> bool {
-        let is_replaced = self.failures_in_a_row > 0 && revision != self.failed_revision;
-        if is_replaced {
-            self.retry_at = Duration::ZERO;
-            self.replay_until = Duration::ZERO;
-        }
-        is_replaced
+        let failures = self.failures.as_mut().filter(|failures| failures.in_a_row > 0);
+        let Some(failures) = failures.filter(|failures| failures.revision != revision) else { return false };
+        failures.end_pauses();
+        true
     }
 
     /// Gives up a fetch whose task ended without a result. Returns whether it was in progress.
     pub(in crate::credentials) fn abandon(&mut self, id: u64) -> bool {
         let Some(fetch) = self.fetch.take_if(|fetch| fetch.id == id) else { return false };
         if fetch.reason == FetchReason::Rejected {
-            self.rejections.fetch_failed();
+            self.rejections.get_or_insert_default().fetch_failed();
         }
         true
     }
@@ -157,9 +161,17 @@ impl State {
     /// Takes in that an API rejected `token`. Returns whether that changed anything, which it does
     /// once for each token, while that token is cached.
     pub(in crate::credentials) fn reject(&mut self, token: &Token) -> bool {
-        let counts = self.is_cached(token) && self.rejections.reject();
+        let counts = self.is_cached(token) && self.rejections.get_or_insert_default().reject();
         self.counts.invalidations += u64::from(counts);
         counts
+    }
+}
+
+impl Failures {
+    /// Lets fetches begin again.
+    fn end_pauses(&mut self) {
+        self.retry_at = Duration::ZERO;
+        self.replay_until = Duration::ZERO;
     }
 }
 

@@ -24,6 +24,10 @@ pub(super) struct Rejections {
     used_by_fetch: Duration,
 }
 
+/// What is known before the first rejection.
+pub(super) static NO_REJECTIONS: Rejections =
+    Rejections { current: None, used_until: Duration::ZERO, used_by_fetch: Duration::ZERO };
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Rejection {
     /// The source returned the token again, so it isn't asked for another one before this.

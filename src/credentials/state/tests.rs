@@ -22,12 +22,12 @@ fn begin(state: &mut State, now: Now, reason: FetchReason) -> u64 {
 }
 
 fn succeed(state: &mut State, now: Now, token: Token, jitter: f64) -> Result<Token, Error> {
-    let id = state.fetch.expect("no fetch").id;
+    let id = state.fetch.as_ref().expect("no fetch").id;
     state.complete(id, now, 0, &Ok(token), jitter).unwrap()
 }
 
 fn fail(state: &mut State, now: Now, error: Error, jitter: f64) {
-    let id = state.fetch.expect("no fetch").id;
+    let id = state.fetch.as_ref().expect("no fetch").id;
     assert!(state.complete(id, now, 0, &Err(Failure::Reported(error)), jitter).unwrap().is_err());
 }
 

@@ -25,7 +25,8 @@ impl Peer for Ours {
     async fn connect(place: &Place) -> Result<Self, BoxError> {
         let source = Credentials::from_json(&user_file(place).to_string())?;
         let client = IamCredentialsClient::builder().credentials(source).endpoint(&place.url).build()?;
-        let pool = ImpersonationPool::builder(client.clone()).capacity(20_000).build();
+        let pool =
+            ImpersonationPool::builder(client.clone()).capacity(20_000).max_fetches_per_minute(0).build();
         Ok(Self { client, pool })
     }
 
