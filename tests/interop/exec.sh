@@ -60,13 +60,12 @@ if command -v npm >/dev/null && npm install --prefix "$node_packages" --silent -
 else
     echo "left out: Node"
 fi
-library=$(dpkg --listfiles golang-golang-x-oauth2-google-dev 2>/dev/null | sed -n 's|/src/golang.org/x/oauth2/google/google.go$||p')
-if command -v go >/dev/null && [ -n "$library" ]; then
-    GO111MODULE=off GOFLAGS='' GOPATH=$library go build -o "$work/exec-go" tests/interop/go/exec.go
+if find_go_packages; then
+    GO111MODULE=off GOFLAGS='' GOPATH=$go_library go build -o "$work/exec-go" tests/interop/go/exec.go
     act_as --random-path -- env SECONDS="$SECONDS_TO_ACT" "$work/exec-go" &
     jobs_started+=($!)
 else
-    echo "left out: Go, whose packages tests/interop/go.sh installs"
+    echo "left out: Go: $missing"
 fi
 if command -v gcloud >/dev/null; then
     # The machine's own gcloud believes for ten minutes that there is no metadata server, and has a login.

@@ -56,6 +56,26 @@ page_block() {
         inside { block = block $0 "\n" }' "docs/$1.md"
 }
 
+# Finds Debian's Go packages, and as root installs what is missing. Sets `go_library` to their folder, which is laid
+# out like a GOPATH. Returns 1 if there are none, with the reason in `missing`.
+find_go_packages() {
+    local packages=(golang-go golang-google-api-dev golang-golang-x-oauth2-google-dev)
+    missing="the Go packages are Debian's, and this isn't Debian"
+    command -v dpkg >/dev/null || return 1
+    missing="not installed: ${packages[*]}"
+    if ! dpkg --status "${packages[@]}" >/dev/null 2>&1; then
+        [ "$(id -u)" = 0 ] || return 1
+        missing="can't be installed: ${packages[*]}"
+        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${packages[@]}"; } \
+            >"$work/apt.log" 2>&1 || return 1
+    fi
+    missing="no go"
+    command -v go >/dev/null || return 1
+    missing="golang-google-api-dev has no package impersonate"
+    go_library=$(dpkg --listfiles golang-google-api-dev | sed -n 's|/src/google.golang.org/api/impersonate/user.go$||p')
+    [ -n "$go_library" ]
+}
+
 # Starts an emulator. EMULATOR is then its URL, and EMULATOR_CA the file with the certificate to trust.
 start_emulator() {
     cargo build --quiet --locked --features cli --bin iamcreds
