@@ -11,6 +11,7 @@ pub(crate) mod properties;
 mod request;
 #[cfg(feature = "credential-files")]
 mod rest;
+mod trace_context;
 mod transport;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use self::call::{CallExecutor, CallSettings};
 pub(crate) use self::check::{checked_audience, checked_lifetime, wire_names};
 pub(crate) use self::request::Request;
 pub use self::request::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
+pub use self::trace_context::TraceContext;
 use crate::host::is_loopback;
 use crate::http_client::HttpClient;
 use crate::scopes::check::checked_scopes;

@@ -15,6 +15,12 @@ pub(crate) const REQUEST_PARAMS: HeaderName = HeaderName::from_static("x-goog-re
 /// The quota project: the project that a request is counted against.
 pub(crate) const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 
+/// The trace and the span that a request belongs to: see
+/// [`TraceContext`](crate::call::TraceContext).
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What tracing systems keep with a trace.
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
 /// The time that the caller allows for a request: see [`grpc_timeout`](crate::grpc_timeout).
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// The status code of a reply, as a decimal number.

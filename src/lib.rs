@@ -136,9 +136,11 @@ pub use token::Token;
 /// tonic's status codes, which [`Error::code`] returns.
 pub use tonic::Code;
 
-/// The four calls of an [`IamCredentialsClient`], what they return, and the service's error reply.
+/// The four calls of an [`IamCredentialsClient`], what they return, the service's error reply, and the
+/// trace context of a call.
 pub mod call {
-    pub use crate::client::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt, SignedBlob, SignedJwt};
+    pub use crate::client::{GenerateAccessToken, GenerateIdToken, SignBlob, SignJwt};
+    pub use crate::client::{SignedBlob, SignedJwt, TraceContext};
     pub use crate::error::ServiceError;
 }
 

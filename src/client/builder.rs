@@ -21,6 +21,7 @@ use tonic::transport::Endpoint;
 use self::origin::check_universe;
 pub(super) use self::with_credentials::with_credentials;
 use super::call::{CallExecutor, CallSettings};
+use super::trace_context::{TraceContext, TraceOption};
 use super::transport::{
     BoxError, CONNECT_TIMEOUT, ChannelIdentity, Connect, Transport, boxed_service, with_tls,
 };
@@ -98,6 +99,7 @@ impl ClientBuilder {
                 timeout: Self::TIMEOUT,
                 attempt_timeout: Self::ATTEMPT_TIMEOUT,
                 retry: RetryPolicy::new(),
+                trace: TraceOption::None,
             },
             environment: variable,
         }
@@ -161,6 +163,39 @@ impl ClientBuilder {
     /// Sets how failed attempts are retried. Default: [`RetryPolicy::new`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.settings.retry = policy;
+        self
+    }
+
+    /// Sets a provider of W3C trace contexts, which is asked once when a call begins, inside the call's
+    /// span. Default: none, so no trace context is sent.
+    ///
+    /// If it returns `None` or panics, the call is made without a trace context. A call with a trace
+    /// context [of its own](crate::call::SignBlob::trace_context) doesn't ask the provider.
+    ///
+    /// Credentials fetch each token in a task of its own, because many callers may wait for it. So the
+    /// fetch isn't part of any caller's trace: the provider is asked in that task, inside the span
+    /// `fetch_token`. The page [`tracing`](crate::manual::tracing) shows a provider for OpenTelemetry.
+    ///
+    /// ```
+    /// use gcp_iam_credentials::{Credentials, IamCredentialsClient, Token};
+    /// use gcp_iam_credentials::call::TraceContext;
+    ///
+    /// tokio::task_local! {
+    ///     /// The headers of the request that this task serves.
+    ///     static SERVED: http::HeaderMap;
+    /// }
+    ///
+    /// let client = IamCredentialsClient::builder()
+    ///     .credentials(Credentials::fixed(Token::new("from-elsewhere", None)?))
+    ///     .trace_context(|| SERVED.try_with(TraceContext::from_headers).ok().flatten())
+    ///     .build()?;
+    /// # Ok::<(), gcp_iam_credentials::Error>(())
+    /// ```
+    pub fn trace_context(
+        mut self,
+        provider: impl Fn() -> Option<TraceContext> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.trace = TraceOption::Ask(Arc::new(provider));
         self
     }
 

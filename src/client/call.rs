@@ -23,18 +23,20 @@ use tracing::Instrument;
 use self::attempt::{Attempt, FailedAttempt};
 use self::budget::RetryBudget;
 pub(crate) use self::method::{GENERATE_ACCESS_TOKEN, GENERATE_ID_TOKEN, Method, SIGN_BLOB, SIGN_JWT};
+use super::trace_context::{TraceContext, TraceOption};
 use super::transport::{Transport, require_runtime};
 use crate::error::{AccessPath, ServiceError};
 use crate::name::account_in;
 use crate::retry::{Jitter, RetryState};
 use crate::{Credentials, Error, RetryPolicy, grpc_timeout};
 
-/// The time limits of a call, and how it is retried.
+/// The time limits of a call, how it is retried, and which trace it belongs to.
 #[derive(Clone)]
 pub(crate) struct CallSettings {
     pub(crate) timeout: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) retry: RetryPolicy,
+    pub(super) trace: TraceOption,
 }
 
 /// A call, checked and encoded once for all its attempts.
@@ -83,6 +85,8 @@ pub(crate) struct CallExecutor {
 /// How far a call has come.
 struct Progress {
     deadline: Instant,
+    /// What each attempt sends.
+    trace: Option<TraceContext>,
     retry: RetryState,
     /// How many requests were sent.
     requests: u32,
@@ -98,6 +102,7 @@ impl Progress {
     fn new(started: Instant, settings: &CallSettings) -> Self {
         Self {
             deadline: later(started, settings.timeout),
+            trace: None,
             retry: settings.retry.start(),
             requests: 0,
             token_was_replaced: false,
@@ -174,7 +179,14 @@ impl CallExecutor {
         let started = Instant::now();
         let mut progress = Progress::new(started, &call.settings);
         let Method { operation, .. } = call.method;
-        let span = tracing::debug_span!("iam_credentials_call", operation, account = &*call.account);
+        let trace_id = tracing::field::Empty;
+        let span =
+            tracing::debug_span!("iam_credentials_call", operation, account = &*call.account, trace_id);
+        // In the span, so that a provider can find it.
+        progress.trace = span.in_scope(|| call.settings.trace.now());
+        if let Some(trace) = &progress.trace {
+            span.record("trace_id", trace.trace_id());
+        }
         let outcome = self.attempt_until_done(call, started, &mut progress).instrument(span).await;
         let requests = progress.requests;
         match outcome {
@@ -197,7 +209,7 @@ impl CallExecutor {
     {
         let mut last = None;
         loop {
-            let attempt = Attempt::new(self, call, progress.retry.attempts(), now, progress.deadline);
+            let attempt = Attempt::new(self, call, progress, now);
             let failed = match attempt.run().await {
                 Ok(reply) => {
                     progress.requests += 1;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, header};
 
-use crate::headers::{API_CLIENT, API_KEY, REQUEST_PARAMS, USER_PROJECT};
+use crate::headers::{API_CLIENT, API_KEY, REQUEST_PARAMS, TRACEPARENT, TRACESTATE, USER_PROJECT};
 use crate::{Error, ServiceAccountName};
 
 /// The longest lifetime of an access token: 12 hours, if the organization allows more than the
@@ -12,7 +12,7 @@ use crate::{Error, ServiceAccountName};
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(43_200);
 
 /// Headers that this crate or gRPC sets, besides all that start with `grpc-`.
-const RESERVED: [HeaderName; 10] = [
+const RESERVED: [HeaderName; 12] = [
     header::AUTHORIZATION,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
@@ -22,6 +22,8 @@ const RESERVED: [HeaderName; 10] = [
     API_CLIENT,
     API_KEY,
     REQUEST_PARAMS,
+    TRACEPARENT,
+    TRACESTATE,
     USER_PROJECT,
 ];
 
@@ -60,7 +62,9 @@ pub(super) fn metadata_header(key: &str, value: &str) -> Result<(HeaderName, Hea
     let name = HeaderName::try_from(key)
         .map_err(|_| Error::invalid(field(), "must have a legal key: letters, digits and `-_.`"))?;
     if RESERVED.contains(&name) || name.as_str().starts_with("grpc-") {
-        return Err(Error::invalid(field(), "must have a key that neither this crate nor gRPC sets"));
+        let error = Error::invalid(field(), "must have a key that neither this crate nor gRPC sets");
+        let is_trace = [TRACEPARENT, TRACESTATE].contains(&name);
+        return Err(if is_trace { error.fix_by("set it with `trace_context`") } else { error });
     }
     if name.as_str().ends_with("-bin") {
         return Err(Error::invalid(field(), "must have a text value: binary keys (`-bin`) aren't supported"));

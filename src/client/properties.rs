@@ -14,6 +14,7 @@ use tonic::body::Body;
 
 use super::IamCredentialsClient;
 pub use super::call::properties::statuses;
+pub use super::trace_context::properties::trace_contexts;
 use crate::properties::{SECRET, assert_is_plain, lines, shown};
 use crate::proto::{GenerateAccessTokenResponse, GenerateIdTokenResponse, SignBlobResponse, SignJwtResponse};
 use crate::{Credentials, Error, ErrorKind, RetryPolicy, Token};

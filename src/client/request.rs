@@ -49,11 +49,21 @@ macro_rules! common_options {
                 self
             }
 
+            /// Sets the trace that the call belongs to. Default: the one that the client's provider
+            /// returns ([`ClientBuilder::trace_context`](crate::ClientBuilder::trace_context)).
+            ///
+            /// With `None`, the call sends no trace context, and the client's provider isn't asked.
+            pub fn trace_context(mut self, context: impl Into<Option<crate::call::TraceContext>>) -> Self {
+                self.request.settings.trace = context.into().into();
+                self
+            }
+
             /// Adds a header to the request.
             ///
             /// The call fails with [`InvalidInput`](crate::ErrorKind::InvalidInput) if the key is
             /// illegal or reserved (set by this crate or by gRPC), or if the value isn't visible
-            /// ASCII and spaces.
+            /// ASCII and spaces. `traceparent` and `tracestate` are reserved: see
+            /// [`trace_context`](Self::trace_context).
             pub fn metadata(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
                 self.request.metadata(key.as_ref(), value.as_ref());
                 self

@@ -23,12 +23,13 @@ use self::messages::RestMethod;
 use super::transport::BoxError;
 use super::{ClientBuilder, IamCredentialsClient};
 use crate::Error;
-use crate::headers::{API_CLIENT, GRPC_CONTENT_TYPE, GRPC_STATUS, USER_PROJECT};
+use crate::headers::{API_CLIENT, GRPC_CONTENT_TYPE, GRPC_STATUS, TRACEPARENT, TRACESTATE, USER_PROJECT};
 use crate::http_client::HttpClient;
 use crate::name::{account_in, service_account_path};
 
 /// The headers of a call that a REST request has too.
-const FORWARDED: [HeaderName; 4] = [header::AUTHORIZATION, header::USER_AGENT, API_CLIENT, USER_PROJECT];
+const FORWARDED: [HeaderName; 6] =
+    [header::AUTHORIZATION, header::USER_AGENT, API_CLIENT, TRACEPARENT, TRACESTATE, USER_PROJECT];
 
 /// In front of a message are a flag and the message's length.
 const FRAME: usize = 5;

@@ -17,7 +17,7 @@ use http::{HeaderMap, Method};
 use self::encoding::hex;
 pub use self::request::SignedUrlRequest;
 use self::unsigned_url::UnsignedUrl;
-use crate::call::{SignBlob, SignedBlob};
+use crate::call::{SignBlob, SignedBlob, TraceContext};
 use crate::source::BoxFuture;
 use crate::{Error, RetryPolicy};
 
@@ -71,6 +71,13 @@ impl SignUrl {
     /// ([`ClientBuilder::retry`](crate::ClientBuilder::retry)).
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.call = self.call.retry(policy);
+        self
+    }
+
+    /// Sets the trace that the call belongs to. Default: the one that the client's provider returns
+    /// ([`ClientBuilder::trace_context`](crate::ClientBuilder::trace_context)).
+    pub fn trace_context(mut self, context: impl Into<Option<TraceContext>>) -> Self {
+        self.call = self.call.trace_context(context);
         self
     }
 

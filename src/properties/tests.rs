@@ -50,6 +50,7 @@ targets! {
     statuses,
     token_exchanges,
     token_replies,
+    trace_contexts,
 }
 
 fn try_changed_inputs(target: &str, property: fn(&[u8])) {

@@ -12,6 +12,7 @@ mod requests;
 mod retry;
 #[cfg(feature = "_tls")]
 mod tls;
+mod trace_context;
 mod transport;
 mod wire;
 

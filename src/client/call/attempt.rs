@@ -14,20 +14,22 @@ use super::classify::classify;
 use super::codec::EncodedCodec;
 use super::method::SERVICE;
 use super::repeated_token::without_token;
-use super::{Call, CallExecutor, later};
+use super::{Call, CallExecutor, Progress, later};
+use crate::client::trace_context::TraceContext;
 use crate::client::transport::{Connection, Exchange};
 use crate::headers::{API_CLIENT, GRPC_TIMEOUT, REQUEST_PARAMS};
 use crate::panics::catch_panic;
 use crate::{Error, ErrorKind, Token, grpc_timeout};
 
-/// How many headers a request has: at most three that never change, three of the attempt, and three
-/// that tonic adds.
-const HEADERS: usize = 9;
+/// How many headers a request has: at most three that never change, three of the attempt, two of the
+/// trace, and three that tonic adds.
+const HEADERS: usize = 11;
 
 /// One attempt of a call.
 pub(super) struct Attempt<'a> {
     executor: &'a CallExecutor,
     call: &'a Call,
+    trace: Option<&'a TraceContext>,
     number: u32,
     started: Instant,
     allowed: Duration,
@@ -63,16 +65,17 @@ impl FailedAttempt {
 }
 
 impl<'a> Attempt<'a> {
-    /// Allows the call's attempt timeout, or what is left until the call's `deadline`.
+    /// Allows the call's attempt timeout, or what is left until the call's deadline.
     pub(super) fn new(
         executor: &'a CallExecutor,
         call: &'a Call,
-        number: u32,
+        progress: &'a Progress,
         started: Instant,
-        deadline: Instant,
     ) -> Self {
-        let allowed = call.settings.attempt_timeout.min(deadline.saturating_duration_since(started));
-        Self { executor, call, number, started, allowed, deadline: later(started, allowed) }
+        let left = progress.deadline.saturating_duration_since(started);
+        let allowed = call.settings.attempt_timeout.min(left);
+        let (trace, number) = (progress.trace.as_ref(), progress.retry.attempts());
+        Self { executor, call, trace, number, started, allowed, deadline: later(started, allowed) }
     }
 
     pub(super) async fn run<R>(self) -> Result<R, FailedAttempt>
@@ -191,6 +194,9 @@ impl<'a> Attempt<'a> {
         headers.insert(GRPC_TIMEOUT, timeout);
         headers.insert(REQUEST_PARAMS, route.clone());
         headers.insert(header::AUTHORIZATION, token.header_value().clone());
+        if let Some(trace) = self.trace {
+            trace.write_to(&mut headers);
+        }
         headers
     }
 

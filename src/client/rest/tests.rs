@@ -1,3 +1,4 @@
+use crate::call::TraceContext;
 use crate::closed_port::ClosedPort;
 use crate::emulator::{Emulator, Fault, Method as EmulatorMethod};
 use crate::scopes::CLOUD_PLATFORM;
@@ -47,4 +48,21 @@ async fn calls_over_rest_are_retried_and_refused_like_others() {
     let call = client.sign_blob(EMAIL, "x").retry(crate::RetryPolicy::none());
     let error = call.await.unwrap_err();
     assert!(error.kind() == ErrorKind::Transport && error.is_transient(), "{error:?}");
+}
+
+/// conf: G55
+#[tokio::test]
+async fn calls_over_rest_send_the_trace_context_in_each_attempt() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    let client = client_at(emulator.endpoint());
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let context = TraceContext::new(parent).unwrap().with_tracestate("vendor=opaque").unwrap();
+    emulator.faults().inject(Fault::status(Code::Unavailable).times(1));
+    client.sign_blob(EMAIL, "bytes").trace_context(context).await.unwrap();
+    client.sign_blob(EMAIL, "bytes").await.unwrap();
+    let journal = emulator.journal().entries();
+    let sent: Vec<_> =
+        journal.iter().map(|entry| (entry.header("traceparent"), entry.header("tracestate"))).collect();
+    let expected = (Some(parent), Some("vendor=opaque"));
+    assert_eq!(sent, [expected, expected, (None, None)]);
 }
