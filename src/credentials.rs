@@ -49,6 +49,7 @@ pub(crate) use self::network::Network;
 use self::state::Demand;
 pub use self::status::CacheStatus;
 use crate::environment::{EMULATOR_VARIABLE, variable};
+use crate::measurements::hit;
 use crate::source::{ClosureSource, Explanation, FetchRequest, FixedToken, SourceInfo};
 use crate::{Error, Token, TokenSource};
 
@@ -214,12 +215,12 @@ impl Credentials {
 
     /// Returns the cached token if it is good. Never waits, and starts no fetch.
     pub fn cached(&self) -> Option<Token> {
-        self.cache.fresh().or_else(|| self.cache.servable())
+        hit(self.servable())
     }
 
     /// Returns whether a good token is cached.
     pub fn is_valid(&self) -> bool {
-        self.cached().is_some()
+        self.servable().is_some()
     }
 
     /// Returns when the cached token expires; `None` if no token is cached, or if it doesn't
@@ -351,19 +352,26 @@ impl Credentials {
         Explanation::new(self.info()).with_emulator(variable(EMULATOR_VARIABLE))
     }
 
+    /// Returns the cached token if it is good.
+    fn servable(&self) -> Option<Token> {
+        self.cache.fresh().or_else(|| self.cache.servable())
+    }
+
     /// Returns the token if it may be served without waiting. If a fetch is due, starts it in the
     /// background.
     ///
     /// While the token is fresh: no lock, no allocation, one read of the monotonic clock.
     #[inline]
     pub(crate) fn poll_fast(&self) -> Option<Token> {
-        self.cache.fresh().or_else(|| self.cache.poll())
+        hit(self.cache.fresh().or_else(|| self.cache.poll()))
     }
 
     /// Returns a live token for a caller that can't wait, even if others wait for a better one. If a
     /// fetch is due, starts it in the background.
     pub(crate) fn token_without_waiting(&self) -> Result<Token, Error> {
-        self.cache.token_without_waiting()
+        let token = self.cache.token_without_waiting()?;
+        hit(Some(&token));
+        Ok(token)
     }
 
     /// Shows a fresh token to `stamp`, at the same cost, without counting another reference to it.
@@ -371,7 +379,7 @@ impl Credentials {
     /// is no fresh token, does nothing: [`poll_fast`](Self::poll_fast) is the next to ask.
     #[inline]
     pub(crate) fn show_fresh(&self, stamp: impl FnOnce(&Token)) -> Option<u64> {
-        self.cache.show_fresh(stamp)
+        hit(self.cache.show_fresh(stamp))
     }
 
     /// As [`invalidate`](Self::invalidate), for the token of this generation.

@@ -55,6 +55,7 @@
 //! | `aws` | yes | federated identities of AWS, and `credential-files` |
 //! | `gcp-auth` | yes | gcp_auth providers, the metadata server, and the `gcloud` command |
 //! | `google-cloud-auth` | no | credentials and signers for Google's own clients, and official credentials as sources |
+//! | `metrics` | no | the [metrics] of fetches, caches, pools and calls |
 //! | `tls-ring` | yes | TLS with the cryptography of ring |
 //! | `tls-aws-lc` | no | TLS with the cryptography of aws-lc. If both are enabled, the process's default provider is used, else ring |
 //! | `tls-native-roots` | yes | trust in the machine's certificate store |
@@ -89,9 +90,12 @@ mod http_client;
 mod impersonation;
 mod jwt;
 pub mod manual;
+mod measurements;
 #[cfg(any(feature = "broker", feature = "emulator"))]
 #[cfg_attr(not(feature = "emulator"), allow(dead_code))]
 mod metadata_protocol;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod name;
 #[cfg(any(feature = "broker", feature = "emulator"))]
 #[cfg_attr(not(feature = "emulator"), allow(dead_code))]

@@ -18,14 +18,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, sleep};
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use self::attempt::{Attempt, FailedAttempt};
 use self::budget::RetryBudget;
 pub(crate) use self::method::{GENERATE_ACCESS_TOKEN, GENERATE_ID_TOKEN, Method, SIGN_BLOB, SIGN_JWT};
 use super::trace_context::{TraceContext, TraceOption};
 use super::transport::{Transport, require_runtime};
-use crate::error::{AccessPath, ServiceError};
+use crate::error::{AccessPath, ServiceError, code_name};
+use crate::measurements::CallMeasurement;
 use crate::name::account_in;
 use crate::retry::{Jitter, RetryState};
 use crate::{Credentials, Error, RetryPolicy, grpc_timeout};
@@ -179,16 +181,18 @@ impl CallExecutor {
         let started = Instant::now();
         let mut progress = Progress::new(started, &call.settings);
         let Method { operation, .. } = call.method;
-        let trace_id = tracing::field::Empty;
-        let span =
-            tracing::debug_span!("iam_credentials_call", operation, account = &*call.account, trace_id);
+        let span = self.span(call);
         // In the span, so that a provider can find it.
         progress.trace = span.in_scope(|| call.settings.trace.now());
         if let Some(trace) = &progress.trace {
             span.record("trace_id", trace.trace_id());
         }
-        let outcome = self.attempt_until_done(call, started, &mut progress).instrument(span).await;
+        let measurement = CallMeasurement::begin(operation);
+        let attempts = self.attempt_until_done(call, started, &mut progress);
+        let outcome = attempts.instrument(span.clone()).await;
+        measurement.end(outcome.as_ref().err());
         let requests = progress.requests;
+        record_outcome(&span, requests, outcome.as_ref().err());
         match outcome {
             Ok(reply) => Ok((reply, requests)),
             Err(error) => {
@@ -196,6 +200,20 @@ impl CallExecutor {
                 Err(error.on_path(|| call.path(&self.credentials)))
             }
         }
+    }
+
+    /// Returns the span of a call, without what isn't known yet.
+    fn span(&self, call: &Call) -> Span {
+        tracing::debug_span!(
+            "iam_credentials_call",
+            operation = call.method.operation,
+            account = &*call.account,
+            endpoint = %self.transport.origin(),
+            trace_id = Empty,
+            requests = Empty,
+            code = Empty,
+            reason = Empty,
+        )
     }
 
     async fn attempt_until_done<R>(
@@ -281,6 +299,15 @@ impl CallExecutor {
         let replaced = self.credentials.token_instead_of(rejected, deadline).await;
         progress.token_was_replaced = replaced.map_err(Error::no_source_token)?.is_some();
         Ok(progress.token_was_replaced && progress.retry.begin_attempt())
+    }
+}
+
+/// Completes the span of a call.
+fn record_outcome(span: &Span, requests: u32, failure: Option<&Error>) {
+    span.record("requests", requests);
+    span.record("code", failure.map_or("OK", |error| code_name(error.code())));
+    if let Some(reason) = failure.and_then(Error::service).and_then(ServiceError::reason) {
+        span.record("reason", reason);
     }
 }
 

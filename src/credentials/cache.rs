@@ -18,6 +18,7 @@ use super::state::{Decision, Demand, REPLACEMENT_WAIT, State};
 use super::status::CacheStatus;
 use crate::error::ServiceError;
 use crate::error::code_name;
+use crate::measurements::{RequestMeasurement, report_hits};
 use crate::source::{FetchReason, FetchRequest};
 use crate::timers::runtime_with_timers;
 use crate::{Error, Token, TokenSource};
@@ -100,6 +101,7 @@ impl Cache {
     }
 
     fn fresh_by_both_clocks(&self) -> Option<Token> {
+        report_hits();
         let snapshot = self.snapshot.load();
         let snapshot = snapshot.as_deref()?;
         snapshot.check_both_clocks(self.clock.now()).then(|| snapshot.token().clone())
@@ -147,12 +149,14 @@ impl Cache {
         let until = deadline.into();
         let patience_ends = Instant::now() + REPLACEMENT_WAIT;
         let mut began = 0;
+        let mut measurement = RequestMeasurement::begin(!matches!(demand, Demand::KeepWarm));
         for _ in 0..MAX_WAITS {
             let wait = match self.answer(demand)? {
-                Answer::Token(token) => return Ok(Some(token)),
+                Answer::Token(token) => return Ok(measurement.answered_at_once(token)),
                 Answer::NoOther => return Ok(None),
                 Answer::Wait(wait) => wait,
             };
+            measurement.waits();
             began += usize::from(wait.began);
             let deadline = if wait.fetch.is_in_line() { until.in_line } else { until.at };
             let until = wait.patience.map_or(deadline, |end| end.min(patience_ends).min(deadline));

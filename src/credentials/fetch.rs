@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::failure::Failure;
 use super::fetch_queue::{Slot, Turn, Wanted};
+use crate::measurements::FetchMeasurement;
 use crate::panics::catch_panic;
 use crate::source::{FetchReason, FetchRequest};
 use crate::{Error, Token, TokenSource};
@@ -144,10 +145,13 @@ impl FetchTask {
     async fn run(self) {
         let Self { source, reason, rejected, mut deadline, turn, guard } = self;
         let began = Instant::now();
+        let mut measurement = FetchMeasurement::begin(reason);
         let mut slot = None;
         if let Some(turn) = turn {
             slot = Some(guard.wait_for_slot(&turn).await);
-            match guard.starts(began.elapsed()) {
+            let waited = began.elapsed();
+            measurement.turn_came(waited);
+            match guard.starts(waited) {
                 Some(its) => deadline = its,
                 None => return,
             }
@@ -173,7 +177,7 @@ impl FetchTask {
             Err(_) => Err(Failure::Panicked),
         };
         drop(slot);
-        guard.complete(revision, result);
+        guard.complete(revision, result, measurement);
     }
 }
 
@@ -213,9 +217,12 @@ impl FetchGuard {
         self.owner.upgrade()?.starts(self.id, waited)
     }
 
-    fn complete(self, revision: u64, result: Result<Token, Failure>) {
+    fn complete(self, revision: u64, result: Result<Token, Failure>, measurement: FetchMeasurement) {
         if let Some(owner) = self.owner.upgrade() {
             let result = owner.complete(self.id, revision, result);
+            if let Some(result) = &result {
+                measurement.end(result.as_ref().err());
+            }
             self.result.send_replace(result);
         }
     }

@@ -10,6 +10,7 @@ mod outages;
 mod replies;
 mod requests;
 mod retry;
+mod spans;
 #[cfg(feature = "_tls")]
 mod tls;
 mod trace_context;

@@ -16,6 +16,7 @@ pub(crate) mod runtime;
 pub(crate) mod scripted_service;
 pub(crate) mod server;
 pub(crate) mod services;
+pub(crate) mod span_capture;
 pub(crate) mod token_server;
 pub(crate) mod token_source;
 pub(crate) mod transcripts;

@@ -18,6 +18,7 @@ use super::{Call, CallExecutor, Progress, later};
 use crate::client::trace_context::TraceContext;
 use crate::client::transport::{Connection, Exchange};
 use crate::headers::{API_CLIENT, GRPC_TIMEOUT, REQUEST_PARAMS};
+use crate::measurements::count_attempt;
 use crate::panics::catch_panic;
 use crate::{Error, ErrorKind, Token, grpc_timeout};
 
@@ -97,6 +98,7 @@ impl<'a> Attempt<'a> {
         };
         match outcome {
             Ok(reply) => {
+                count_attempt(self.call.method.operation, None);
                 tracing::debug!(attempt = self.number, took = ?self.started.elapsed(), "attempt succeeded");
                 Ok(reply)
             }
@@ -208,6 +210,7 @@ impl<'a> Attempt<'a> {
             error = %error.in_one_line(),
             "attempt failed"
         );
+        count_attempt(self.call.method.operation, Some(&error));
         FailedAttempt { error, token, exchange }
     }
 }

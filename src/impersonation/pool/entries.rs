@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use super::super::source::{ImpersonatedSource, TokenParameters};
 use super::PoolStats;
 use crate::Credentials;
+use crate::measurements::PoolMeasurement;
 
 /// The entries of a pool, by identity.
 #[derive(Default)]
@@ -21,6 +22,7 @@ pub(super) struct Entries {
     hits: u64,
     misses: u64,
     evictions: u64,
+    measurement: PoolMeasurement,
     random: RandomState,
 }
 
@@ -59,6 +61,7 @@ impl Entries {
         let credentials = make(Arc::clone(&source));
         let entry = PoolEntry { credentials: credentials.clone(), last_use: self.clock };
         self.by_source.insert(source, entry);
+        self.measurement.added();
         credentials
     }
 
@@ -92,6 +95,7 @@ impl Entries {
         if let Some(index) = sample.min_by_key(last_use) {
             self.by_source.swap_remove_index(index);
             self.evictions += 1;
+            self.measurement.evicted();
         }
     }
 }

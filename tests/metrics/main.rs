@@ -1,0 +1,12 @@
+//! The metrics, with a recorder that accepts only what `docs/tracing.md` lists.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod calls;
+mod documentation;
+mod fetches;
+mod pools;
+mod random_callers;
+mod recorder;
