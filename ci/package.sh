@@ -7,7 +7,7 @@ for file in build.rs proto/google/iam/credentials/v1/{common,iamcredentials}.pro
     README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE-APACHE LICENSE-MIT docs/conformance.md; do
     grep -qxF "$file" <<<"$files" || { echo "$file is not in the package" >&2; exit 1; }
 done
-if grep -E '^(ci|\.ci|\.github|benches/peers)/' <<<"$files"; then
+if grep -E '^(ci|\.ci|\.github|benches/peers|examples/integrations)/' <<<"$files"; then
     echo "these files must not be in the package" >&2
     exit 1
 fi

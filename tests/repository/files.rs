@@ -22,7 +22,9 @@ pub(crate) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries {
         let path = entry.expect("a readable folder").path();
-        if path.is_dir() {
+        if path.is_dir() && path.ends_with("target") {
+            continue; // What a crate of its own has built there.
+        } else if path.is_dir() {
             found.extend(files(&path, extension));
         } else if path.extension().is_some_and(|its| its == extension) {
             found.push(path);
