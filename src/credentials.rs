@@ -19,6 +19,7 @@ mod google_cloud_auth;
 mod instant;
 mod keep_warm;
 mod network;
+mod registry;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
@@ -46,6 +47,7 @@ use self::deadline::Deadline;
 pub(crate) use self::fetch_queue::FetchQueue;
 pub use self::keep_warm::KeepWarm;
 pub(crate) use self::network::Network;
+pub(crate) use self::registry::{SentToken, invalidate_sent};
 use self::state::Demand;
 pub use self::status::CacheStatus;
 use crate::environment::{EMULATOR_VARIABLE, variable};
@@ -375,16 +377,16 @@ impl Credentials {
     }
 
     /// Shows a fresh token to `stamp`, at the same cost, without counting another reference to it.
-    /// Returns its generation, for [`invalidate_generation`](Self::invalidate_generation). If there
-    /// is no fresh token, does nothing: [`poll_fast`](Self::poll_fast) is the next to ask.
+    /// Returns its generation, for [`SentToken`]. If there is no fresh token, does nothing:
+    /// [`poll_fast`](Self::poll_fast) is the next to ask.
     #[inline]
     pub(crate) fn show_fresh(&self, stamp: impl FnOnce(&Token)) -> Option<u64> {
         hit(self.cache.show_fresh(stamp))
     }
 
-    /// As [`invalidate`](Self::invalidate), for the token of this generation.
-    pub(crate) fn invalidate_generation(&self, generation: u64) {
-        self.cache.reject_generation(generation);
+    /// Returns the number of the cache, for [`invalidate_sent`].
+    pub(crate) fn number(&self) -> u64 {
+        self.cache.registration.number(|| Arc::downgrade(&self.cache) as _)
     }
 
     /// As [`token`](Self::token), for a caller that stops waiting at `deadline`. The fetch goes on.

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::settings::{SentToken, Settings};
+use super::settings::{Sent, Settings};
 use super::waiting::{SentRequest, WaitingRequest};
 use super::{BearerError, TokenError};
 
@@ -44,7 +44,7 @@ pin_project! {
     where
         S: Service<Request<B>>,
     {
-        Sent { #[pin] reply: S::Future, token: SentToken, settings: Arc<Settings> },
+        Sent { #[pin] reply: S::Future, sent: Sent },
         // Boxed, so that the state of a request with a fresh token stays small.
         Waiting { waiting: Box<WaitingRequest<S, B>> },
         Failed { error: TokenError },
@@ -56,8 +56,8 @@ where
     S: Service<Request<B>> + Clone,
 {
     #[inline]
-    pub(super) fn sent(reply: S::Future, token: SentToken, settings: Arc<Settings>) -> Self {
-        Self { state: State::Sent { reply, token, settings } }
+    pub(super) fn sent(reply: S::Future, sent: Sent) -> Self {
+        Self { state: State::Sent { reply, sent } }
     }
 
     pub(super) fn waiting(inner: S, request: Request<B>, settings: Arc<Settings>) -> Self {
@@ -80,14 +80,17 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProjection::Sent { reply, token, settings } => {
-                    let reply = ready!(reply.poll(cx)).map_err(BearerError::Inner)?;
-                    settings.invalidate_if_rejected(&reply, token);
-                    return Poll::Ready(Ok(reply));
+                StateProjection::Sent { reply, sent } => {
+                    let outcome = ready!(reply.poll(cx));
+                    // Looks at the reply where it is: each move of it costs as much as the look.
+                    if let Ok(reply) = &outcome {
+                        sent.invalidate_if_rejected(reply);
+                    }
+                    return Poll::Ready(outcome.map_err(BearerError::Inner));
                 }
                 StateProjection::Waiting { waiting } => {
-                    let SentRequest { reply, token, settings } = ready!(waiting.poll(cx))?;
-                    state.set(State::Sent { reply, token, settings });
+                    let SentRequest { reply, sent } = ready!(waiting.poll(cx))?;
+                    state.set(State::Sent { reply, sent });
                 }
                 StateProjection::Failed { error } => {
                     return Poll::Ready(Err(BearerError::Token(error.clone())));

@@ -6,8 +6,6 @@ use http::HeaderName;
 use tower_layer::Layer;
 
 use super::BearerService;
-use super::auth_headers::AuthHeaders;
-use super::destination::Destinations;
 use super::settings::Settings;
 use crate::{Credentials, Error};
 
@@ -66,9 +64,7 @@ pub struct BearerLayer {
 impl BearerLayer {
     /// Creates a layer that puts the token of `credentials` into the header `authorization`.
     pub fn new(credentials: Credentials) -> Self {
-        let auth_headers = AuthHeaders::new(&credentials);
-        let destinations = Destinations::default();
-        Self { settings: Arc::new(Settings { credentials, auth_headers, destinations }) }
+        Self { settings: Arc::new(Settings::new(credentials)) }
     }
 
     /// Sets the header that carries the token. The request's own `authorization` then stays as it is.

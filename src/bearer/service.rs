@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_service::Service;
 
+use super::BearerError;
 use super::future::ResponseFuture;
-use super::settings::{SentToken, Settings};
-use super::{BearerError, TokenError};
+use super::settings::Settings;
 
 /// A service that puts a token on each request. [`BearerLayer`](crate::BearerLayer) makes it.
 ///
@@ -78,39 +78,79 @@ where
         self.inner.poll_ready(cx).map_err(BearerError::Inner)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if let Err(error) = self.settings.destinations.check(request.uri()) {
-            self.release_slot();
-            return ResponseFuture::failed(TokenError::from(error));
+        match self.settings.authenticate(&mut request) {
+            Ok(Some(token)) => ResponseFuture::sent(self.inner.call(request), self.settings.sent(token)),
+            Ok(None) => {
+                self.release_slot();
+                ResponseFuture::waiting(self.inner.clone(), request, Arc::clone(&self.settings))
+            }
+            Err(error) => {
+                self.release_slot();
+                ResponseFuture::failed(error)
+            }
         }
-        let Settings { credentials, auth_headers, .. } = &*self.settings;
-        let insert = |token: &_| auth_headers.insert(request.headers_mut(), token);
-        if let Some(generation) = credentials.show_fresh(insert) {
-            return self.send(request, SentToken::Generation(generation));
-        }
-        if let Some(token) = credentials.poll_fast() {
-            auth_headers.insert(request.headers_mut(), &token);
-            return self.send(request, SentToken::Token(token));
-        }
-        self.release_slot();
-        ResponseFuture::waiting(self.inner.clone(), request, Arc::clone(&self.settings))
     }
 }
 
 impl<S: Clone> BearerService<S> {
-    #[inline]
-    fn send<B>(&mut self, request: Request<B>, token: SentToken) -> ResponseFuture<S, B>
-    where
-        S: Service<Request<B>>,
-    {
-        ResponseFuture::sent(self.inner.call(request), token, Arc::clone(&self.settings))
-    }
-
     /// Releases the slot that `poll_ready` reserved, because the request isn't sent now.
     ///
     /// A ready service may have taken one of a limited number of permits. If it kept the permit while
     /// a request waits for a token, other requests couldn't use it. A clone has no permit.
+    #[cold]
     fn release_slot(&mut self) {
         self.inner = self.inner.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::{Pending, pending};
+
+    use tower_layer::Layer;
+
+    use super::*;
+    use crate::{Credentials, Token};
+
+    type Outcome = Result<Response<()>, Infallible>;
+
+    /// Replies never.
+    #[derive(Clone)]
+    struct Silent;
+
+    impl Service<Request<()>> for Silent {
+        type Response = Response<()>;
+        type Error = Infallible;
+        type Future = Pending<Outcome>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            pending()
+        }
+    }
+
+    /// conf: N10
+    #[tokio::test]
+    async fn a_request_in_flight_counts_no_reference_to_what_all_threads_share() {
+        let credentials = Credentials::from_fn(|| async { Token::new("secret", None) });
+        credentials.token().await.unwrap();
+        let mut service = credentials.layer().layer(Silent);
+        let before = Arc::strong_count(&service.settings);
+        let in_flight: Vec<_> = (0..3).map(|_| service.call(Request::new(()))).collect();
+        assert_eq!(Arc::strong_count(&service.settings), before);
+        assert!(format!("{in_flight:?}").contains("sent"), "{in_flight:?}");
+    }
+
+    /// conf: N10
+    #[test]
+    fn the_state_of_a_request_is_little_larger_than_that_of_the_inner_service() {
+        let added = size_of::<ResponseFuture<Silent, ()>>() - size_of::<Pending<Outcome>>();
+        assert!(added <= 40, "{added} bytes");
     }
 }

@@ -9,8 +9,9 @@ use http::Request;
 use tower_service::Service;
 
 use super::BearerError;
-use super::settings::{SentToken, Settings};
+use super::settings::{Sent, Settings};
 use super::time_limit::TimeLimit;
+use crate::credentials::SentToken;
 use crate::headers::GRPC_TIMEOUT;
 use crate::{Error, Token};
 
@@ -39,8 +40,7 @@ pub(super) struct WaitingRequest<S, B> {
 /// What is left of a request that was sent.
 pub(super) struct SentRequest<F> {
     pub(super) reply: F,
-    pub(super) token: SentToken,
-    pub(super) settings: Arc<Settings>,
+    pub(super) sent: Sent,
 }
 
 enum Phase {
@@ -126,8 +126,7 @@ where
         self.settings.auth_headers.insert(request.headers_mut(), &token);
         Ok(SentRequest {
             reply: self.inner.call(request),
-            token: SentToken::Token(token),
-            settings: Arc::clone(&self.settings),
+            sent: self.settings.sent(SentToken::Token(Box::new(token))),
         })
     }
 }

@@ -9,15 +9,14 @@ use tokio::time::Instant;
 
 use super::clock::{Clock, TimeSource};
 use super::deadline::{Deadline, FETCH_LOST_AFTER};
-use super::failure::Failure;
+use super::failure::{Failure, warn_of_failure};
 use super::fetch::{FetchGuard, FetchOwner, FetchResult, FetchTask, FetchWaiter, PendingFetch, Waited};
 use super::fetch_queue::FetchQueue;
 use super::instant::Now;
+use super::registry::{Registered, Registration, SentToken};
 use super::snapshot::Snapshot;
 use super::state::{Decision, Demand, REPLACEMENT_WAIT, State};
 use super::status::CacheStatus;
-use crate::error::ServiceError;
-use crate::error::code_name;
 use crate::measurements::{RequestMeasurement, report_hits};
 use crate::source::{FetchReason, FetchRequest};
 use crate::timers::runtime_with_timers;
@@ -30,6 +29,7 @@ const MAX_WAITS: usize = 100;
 
 pub(super) struct Cache {
     pub(super) source: Arc<dyn TokenSource>,
+    pub(super) registration: Registration,
     clock: Clock,
     /// Where fetches wait for their turns; `None` if they don't have to.
     queue: Option<Arc<FetchQueue>>,
@@ -75,6 +75,7 @@ impl Cache {
         let state = State::new(source.cache_hints());
         Self {
             source,
+            registration: Registration::default(),
             clock: Clock::new(time),
             queue,
             snapshot: ArcSwapOption::empty(),
@@ -95,16 +96,25 @@ impl Cache {
     #[inline]
     pub(super) fn show_fresh(&self, stamp: impl FnOnce(&Token)) -> Option<u64> {
         let snapshot = self.snapshot.load();
-        let snapshot = snapshot.as_deref().filter(|snapshot| snapshot.is_good(self.clock.mono_nanos()))?;
+        let snapshot = snapshot.as_deref()?;
+        if !snapshot.is_good(self.clock.mono_nanos()) && !self.is_good_by_both_clocks(snapshot) {
+            return None;
+        }
         stamp(snapshot.token());
         Some(snapshot.generation())
     }
 
     fn fresh_by_both_clocks(&self) -> Option<Token> {
-        report_hits();
         let snapshot = self.snapshot.load();
-        let snapshot = snapshot.as_deref()?;
-        snapshot.check_both_clocks(self.clock.now()).then(|| snapshot.token().clone())
+        let snapshot = snapshot.as_deref().filter(|snapshot| self.is_good_by_both_clocks(snapshot))?;
+        Some(snapshot.token().clone())
+    }
+
+    /// Reads the wall clock too. While the token is fresh, that is needed once a second.
+    #[cold]
+    fn is_good_by_both_clocks(&self, snapshot: &Snapshot) -> bool {
+        report_hits();
+        snapshot.check_both_clocks(self.clock.now())
     }
 
     /// Returns the token if it may be served now. Begins no fetch.
@@ -193,15 +203,6 @@ impl Cache {
         }
         drop(inner);
         self.is_source_replaced();
-    }
-
-    /// The same for the token of this generation.
-    pub(super) fn reject_generation(&self, generation: u64) {
-        let current =
-            self.read(|state, _| state.token().filter(|_| state.generation() == generation).cloned());
-        if let Some(token) = current {
-            self.reject(&token);
-        }
     }
 
     /// Shows the state to `look`, which must not run foreign code.
@@ -357,6 +358,21 @@ impl Cache {
     }
 }
 
+impl Registered for Cache {
+    fn take_rejection(&self, token: &SentToken) {
+        match token {
+            SentToken::Token(token) => self.reject(token),
+            SentToken::Generation(sent) => {
+                let current =
+                    self.read(|state, _| state.token().filter(|_| state.generation() == *sent).cloned());
+                if let Some(token) = current {
+                    self.reject(&token);
+                }
+            }
+        }
+    }
+}
+
 impl FetchOwner for Cache {
     fn waits(&self, id: u64) {
         let mut inner = self.lock();
@@ -410,30 +426,6 @@ impl FetchOwner for Cache {
             drop(fetch);
         }
     }
-}
-
-fn warn_of_failure(
-    error: &Error,
-    principal: Option<&str>,
-    took: Option<u64>,
-    next_in: Option<Duration>,
-    still_alive: bool,
-) {
-    let (kind, code, service) = (error.kind(), code_name(error.code()), error.service());
-    let reason = service.and_then(ServiceError::reason);
-    let permission = service.and_then(ServiceError::permission);
-    tracing::warn!(
-        principal,
-        ?kind,
-        code,
-        reason,
-        permission,
-        took,
-        ?next_in,
-        still_alive,
-        error = %error.in_one_line(),
-        "the token could not be fetched"
-    );
 }
 
 fn milliseconds(duration: &Duration) -> u64 {

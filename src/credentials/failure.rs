@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Error;
+use crate::error::{ServiceError, code_name};
 
 /// For how long a transient failure is replayed if there is no token.
 pub(super) const TRANSIENT_REPLAY: Duration = Duration::from_secs(1);
@@ -41,4 +42,29 @@ impl Failure {
             Self::Reported(_) | Self::TimedOut => PERMANENT_REPLAY,
         }
     }
+}
+
+/// Logs that a fetch failed. If it took a while, `took` is that in milliseconds.
+pub(super) fn warn_of_failure(
+    error: &Error,
+    principal: Option<&str>,
+    took: Option<u64>,
+    next_in: Option<Duration>,
+    still_alive: bool,
+) {
+    let (kind, code, service) = (error.kind(), code_name(error.code()), error.service());
+    let reason = service.and_then(ServiceError::reason);
+    let permission = service.and_then(ServiceError::permission);
+    tracing::warn!(
+        principal,
+        ?kind,
+        code,
+        reason,
+        permission,
+        took,
+        ?next_in,
+        still_alive,
+        error = %error.in_one_line(),
+        "the token could not be fetched"
+    );
 }

@@ -50,6 +50,7 @@ impl Snapshot {
 
     /// Whether the token is good by both clocks. If it is, [`is_good`](Self::is_good) says so for
     /// up to [`WALL_CLOCK_INTERVAL`], but not past the end by this reading.
+    #[cold]
     pub(super) fn check_both_clocks(&self, now: Now) -> bool {
         let mono = nanos(now.mono);
         let good_until = match self.wall_end.map(|wall_end| wall_end.duration_since(now.wall)) {

@@ -152,3 +152,30 @@ async fn an_api_that_rejects_every_token_causes_at_most_two_refreshes_a_minute()
     let fetches = source.fetches();
     assert!((100..=1 + 3 + 120).contains(&fetches), "{fetches} fetches in an hour");
 }
+
+/// conf: N10
+#[tokio::test]
+async fn a_rejection_that_arrives_after_the_layer_is_gone_still_counts_for_the_credentials() {
+    for others_are_left in [true, false] {
+        let source = ScriptedSource::numbered();
+        let credentials = source.credentials();
+        credentials.token().await.unwrap();
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = Arc::clone(&gate);
+        let service = credentials.layer().layer(service_fn(move |_: Request<()>| {
+            let opened = Arc::clone(&opened);
+            async move {
+                opened.acquire_owned().await.unwrap().forget();
+                Ok::<_, Infallible>(Response::builder().status(StatusCode::UNAUTHORIZED).body(()).unwrap())
+            }
+        }));
+        let in_flight = tokio::spawn(service.oneshot(request()));
+        tokio::task::yield_now().await;
+        let others = others_are_left.then_some(credentials);
+        gate.add_permits(1);
+        assert_eq!(in_flight.await.unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);
+        if let Some(others) = others {
+            assert_eq!(others.token().await.unwrap().secret(), "token-2");
+        }
+    }
+}

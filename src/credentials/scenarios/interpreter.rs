@@ -8,8 +8,8 @@ use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep};
 
 use super::source::{Answer, Script};
-use crate::credentials::KeepWarm;
 use crate::credentials::clock::manual::ManualTime;
+use crate::credentials::{KeepWarm, SentToken, invalidate_sent};
 use crate::source::{CacheHints, FetchReason};
 use crate::{Credentials, Error, ErrorKind, Token};
 
@@ -176,7 +176,7 @@ impl Scenario {
             Step::RejectEvery(interval, times) => self.reject_every(interval, times).await,
             Step::RejectFirst => self.reject_first(),
             Step::Send => self.sent = self.credentials().show_fresh(|_| {}),
-            Step::RejectSent => self.credentials().invalidate_generation(self.sent.expect("nothing sent")),
+            Step::RejectSent => self.reject_sent(),
 
             Step::KeepWarm => self.warm = Some(self.credentials().keep_warm()),
             Step::CoolDown => self.warm = None,
@@ -265,6 +265,11 @@ impl Scenario {
             let token = self.credentials().token().await.expect(&self.context);
             self.credentials().invalidate(&token);
         }
+    }
+
+    fn reject_sent(&self) {
+        let sent = SentToken::Generation(self.sent.expect("nothing sent"));
+        invalidate_sent(self.credentials().number(), &sent);
     }
 
     fn reject_first(&self) {

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::ledger::{Ask, number_of};
 use super::source::Shared;
 use super::world::{Api, Client};
+use crate::credentials::{SentToken, invalidate_sent};
 use crate::{Credentials, Error, Token};
 
 /// A program that uses the cache.
@@ -96,7 +97,8 @@ impl Program {
             _ if is_accepted => {}
             Some(generation) => {
                 self.outside.lock().ledger.rejects(&token);
-                self.credentials.invalidate_generation(generation);
+                let sent = SentToken::Generation(generation);
+                invalidate_sent(self.credentials.number(), &sent);
             }
             None => self.reject(&token),
         }
