@@ -18,7 +18,8 @@ use crate::requirement;
 /// Its tokens go only to the cluster, over https or to a loopback address. A token that the cluster
 /// rejects is invalidated. The connector is kube's `config.rustls_https_connector()` with kube's feature
 /// `rustls-tls`: it knows the cluster's certificate authority. GKE wants the scope `cloud-platform`, and
-/// `userinfo.email` so that it knows the account by its address.
+/// `userinfo.email` so that it knows the account by its address. What else the config says about
+/// connections, such as a proxy, is up to the connector.
 ///
 /// # Errors
 ///
@@ -29,12 +30,11 @@ where
 {
     requirement::access_tokens(credentials)?;
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
-    let cluster = config.cluster_url.host().unwrap_or_default();
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         // What the config says about impersonation inside Kubernetes still holds.
         .layer(config.extra_headers_layer().map_err(Error::permanent)?)
-        .layer(credentials.layer().allow_hosts([cluster]))
+        .layer(credentials.layer())
         .service(http);
     Ok(Client::new(service, config.default_namespace.clone()))
 }
@@ -48,7 +48,7 @@ mod tests {
     use kube::Api;
 
     use super::*;
-    use crate::testing::{ACCOUNT, Google, Server};
+    use crate::testing::{ACCOUNT, Google, Server, reply};
 
     const NAMESPACE: &str = r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"default"}}"#;
 
@@ -99,8 +99,15 @@ mod tests {
         assert!(client(&config, &id_tokens, HttpConnector::new()).is_err());
 
         let acting = google.robot().access_token([CLOUD_PLATFORM]).unwrap();
+        let elsewhere = Server::always(reply(StatusCode::OK)).await;
+        let client = client(&config, &acting, HttpConnector::new()).unwrap();
+        let request = Request::get(format!("{}/version", elsewhere.url)).body(Vec::new()).unwrap();
+        let _ = client.request_text(request).await;
+        assert_eq!(elsewhere.take().len(), 0, "the request's host was used");
+        cluster.take();
+
         let other = Config::new(cluster.url.replace("127.0.0.1", "cluster.example").parse().unwrap());
-        let client = client(&other, &acting, HttpConnector::new()).unwrap();
+        let client = super::client(&other, &acting, HttpConnector::new()).unwrap();
         let request = Request::get("/version").body(Vec::new()).unwrap();
         let error = client.request_text(request).await.unwrap_err();
         assert!(format!("{error:?}").contains("TokenError"), "{error:?}");

@@ -100,9 +100,7 @@ fn failure(error: Error) -> object_store::Error {
 
 #[cfg(test)]
 mod tests {
-    use gcp_iam_credentials::Token;
     use gcp_iam_credentials::scopes::STORAGE_READ_ONLY;
-    use gcp_iam_credentials::source::{BoxFuture, FetchRequest, SourceInfo};
     use http::{HeaderName, StatusCode};
     use object_store::ObjectStoreExt;
     use object_store::signer::Signer as _;
@@ -154,19 +152,6 @@ mod tests {
         }
     }
 
-    #[derive(Debug)]
-    struct Elsewhere;
-
-    impl gcp_iam_credentials::TokenSource for Elsewhere {
-        fn fetch<'a>(&'a self, _: FetchRequest<'a>) -> BoxFuture<'a, std::result::Result<Token, Error>> {
-            Box::pin(async { Token::new("token", None) })
-        }
-
-        fn info(&self) -> SourceInfo {
-            SourceInfo::new().with_universe_domain("elsewhere.example").with_quota_project("billing")
-        }
-    }
-
     /// conf: K12
     #[tokio::test]
     async fn object_store_keeps_the_universe_and_the_quota_project_and_gets_no_id_token() {
@@ -174,7 +159,7 @@ mod tests {
         let id_tokens = google.robot().id_token("https://storage.example").unwrap();
         builder(&id_tokens).unwrap_err();
 
-        let elsewhere = Credentials::from_source(Elsewhere);
+        let elsewhere = google.billed();
         let storage = storage().await;
         let store = builder(&elsewhere).unwrap();
         let url = store.get_config_value(&object_store::gcp::GoogleConfigKey::BaseUrl);

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use gcp_iam_credentials::scopes::{CLOUD_PLATFORM, STORAGE_READ_WRITE};
+use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use gcp_iam_credentials::{Credentials, Error};
 use opendal::services::Gcs;
 use reqsign_core::time::Timestamp;
@@ -17,6 +17,8 @@ use crate::requirement::{self, refused};
 
 /// The variable in which opendal tells reqsign the scope that it needs.
 const SCOPE: &str = "GOOGLE_SCOPE";
+/// What the scopes of Cloud Storage start with.
+const STORAGE: &str = "https://www.googleapis.com/auth/devstorage.";
 /// Shorter than the time before a token's expiry in which reqsign asks for another one, and long enough
 /// for the request that it is for.
 const SOON: Duration = Duration::from_secs(60);
@@ -29,16 +31,10 @@ const SOON: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 ///
-/// The credentials are for ID tokens or self-signed JWTs, or can't give the scope. They have a quota
-/// project, which opendal can't send.
+/// As for [`Provider::new`], or the credentials can't give the scope.
 pub fn builder(credentials: &Credentials, scope: &str) -> Result<Gcs, Error> {
-    let provider = Provider(credentials.clone());
-    provider.check(scope)?;
-    if let Some(project) = credentials.info().quota_project() {
-        return Err(refused(format!(
-            "opendal can't send the quota project {project}: make credentials without"
-        )));
-    }
+    let provider = Provider::new(credentials.clone())?;
+    provider.check_scope(scope)?;
     Ok(Gcs::default()
         .endpoint(&format!("https://{}", requirement::host("storage", credentials)))
         .scope(scope)
@@ -49,15 +45,32 @@ pub fn builder(credentials: &Credentials, scope: &str) -> Result<Gcs, Error> {
 
 /// The credentials as reqsign sees them, for its signer of Google's requests.
 #[derive(Debug)]
-pub struct Provider(pub Credentials);
+pub struct Provider(Credentials);
 
 impl Provider {
-    fn check(&self, scope: &str) -> Result<(), Error> {
-        requirement::access_tokens(&self.0)?;
+    /// Creates a provider of these credentials' tokens.
+    ///
+    /// # Errors
+    ///
+    /// The credentials are for ID tokens or self-signed JWTs, or have a quota project: reqsign can't
+    /// send it.
+    pub fn new(credentials: Credentials) -> Result<Self, Error> {
+        requirement::access_tokens(&credentials)?;
+        if let Some(project) = credentials.info().quota_project() {
+            let problem = format!("the quota project {project} would be lost: make credentials without one");
+            return Err(refused(problem));
+        }
+        Ok(Self(credentials))
+    }
+
+    /// Checks that the credentials can give a scope, as far as that is known.
+    fn check_scope(&self, scope: &str) -> Result<(), Error> {
         let info = self.0.info();
-        // Credentials whose scopes are decided elsewhere tell none.
-        let is_granted = |granted: &String| granted == scope || granted == CLOUD_PLATFORM;
-        match info.scopes().is_empty() || info.scopes().iter().any(is_granted) {
+        let covers = |granted: &String| {
+            let is_wide = granted == CLOUD_PLATFORM || granted.strip_prefix(STORAGE) == Some("full_control");
+            granted == scope || is_wide && scope.starts_with(STORAGE)
+        };
+        match info.scopes().is_empty() || info.scopes().iter().any(covers) {
             true => Ok(()),
             false => {
                 Err(refused(format!("the credentials must have the scope {scope}, got {:?}", info.scopes())))
@@ -70,8 +83,9 @@ impl ProvideCredential for Provider {
     type Credential = Credential;
 
     async fn provide_credential(&self, context: &Context) -> reqsign_core::Result<Option<Credential>> {
-        let scope = context.env_var(SCOPE).unwrap_or_else(|| STORAGE_READ_WRITE.to_owned());
-        self.check(&scope).map_err(failure)?;
+        if let Some(scope) = context.env_var(SCOPE) {
+            self.check_scope(&scope).map_err(failure)?;
+        }
         let token = self.0.token().await.map_err(failure)?;
         // reqsign has a cache of its own, which doesn't know that a token was rejected. With an expiry
         // this soon, it asks for each request, and the credentials' cache decides.
@@ -99,7 +113,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use gcp_iam_credentials::scopes::STORAGE_READ_ONLY;
+    use gcp_iam_credentials::scopes::{STORAGE_READ_ONLY, STORAGE_READ_WRITE};
     use http::StatusCode;
     use opendal::{Buffer, HttpBody, HttpTransport, HttpTransporter, OperationContext, Operator};
 
@@ -143,6 +157,10 @@ mod tests {
         let narrow = google.robot().access_token([STORAGE_READ_ONLY]).unwrap();
         let error = builder(&narrow, STORAGE_READ_WRITE).unwrap_err();
         assert!(error.to_string().contains(STORAGE_READ_WRITE), "{error}");
+        let wide = google.robot().access_token([CLOUD_PLATFORM]).unwrap();
+        builder(&wide, STORAGE_READ_WRITE).unwrap();
+        builder(&wide, "https://www.googleapis.com/auth/drive").unwrap_err();
+        builder(&google.billed(), STORAGE_READ_ONLY).unwrap_err();
 
         // The scope is checked again when there is one: `scope` can still be called.
         let storage = Server::always(reply(StatusCode::OK)).await;

@@ -1,43 +1,34 @@
 //! reqwest: a tower service that puts a token on each request.
 //!
-//! [`send`] makes a `reqwest::Client` a service of `http` requests, so that it takes the layer with all
-//! it does: a fresh token on each request, no token to other hosts, a rejected token invalidated.
+//! [`service`] makes reqwest's client a service of `http` requests, so that it takes the layer with all it
+//! does: a fresh token on each request, no token to other hosts, a rejected token invalidated. reqwest
+//! follows redirects on its own, behind the layer, and takes only `authorization` and cookies off a
+//! request to another host. So this client follows none.
 //!
-//! reqwest follows redirects on its own, behind the layer, and takes only `authorization` and cookies
-//! off a request to another host. So the client must not follow any: `redirect(Policy::none())`. The
-//! function [`client`] makes one.
+//! The layer takes `http` to a loopback address as local. If the environment names a proxy for `http`,
+//! reqwest sends such requests there, unless `no_proxy` has the address.
 
 use reqwest::redirect::Policy;
-use reqwest::{Body, Client, ClientBuilder, Request, Response};
+use reqwest::{Body, ClientBuilder, Request};
+use tower::Service;
 
-/// Returns a client for [`send`]: one that follows no redirect.
+/// Returns a client as a service. Put the layer on it: `acting.layer().layer(service(builder)?)`.
+/// `reqwest::Response::from` gives a reply the methods of reqwest, such as `json()`.
 ///
 /// # Errors
 ///
 /// reqwest's, if TLS can't be set up.
-pub fn client(builder: ClientBuilder) -> reqwest::Result<Client> {
-    builder.redirect(Policy::none()).build()
-}
-
-/// Sends a request. With a layer, the whole is:
-///
-/// ```ignore
-/// let http = client(reqwest::Client::builder())?;
-/// let layer = acting.layer().allow_hosts(["storage.googleapis.com"]);
-/// let mut http = layer.layer(tower::service_fn(move |request| send(http.clone(), request)));
-/// let reply = http.ready().await?.call(http::Request::get(url).body(Body::default())?).await?;
-/// ```
-///
-/// # Errors
-///
-/// reqwest's. The layer's own are in `BearerError::Token`.
-pub async fn send(client: Client, request: http::Request<Body>) -> reqwest::Result<http::Response<Body>> {
-    client.execute(Request::try_from(request)?).await.map(http::Response::from)
-}
-
-/// Returns the reply with reqwest's methods, such as `json()`.
-pub fn reply(response: http::Response<Body>) -> Response {
-    Response::from(response)
+pub fn service(
+    builder: ClientBuilder,
+) -> reqwest::Result<
+    impl Service<http::Request<Body>, Response = http::Response<Body>, Error = reqwest::Error, Future: Send>
+    + Clone,
+> {
+    let client = builder.redirect(Policy::none()).build()?;
+    Ok(tower::service_fn(move |request: http::Request<Body>| {
+        let client = client.clone();
+        async move { client.execute(Request::try_from(request)?).await.map(http::Response::from) }
+    }))
 }
 
 #[cfg(test)]
@@ -49,7 +40,7 @@ mod tests {
     use tower::{Layer, Service, ServiceExt};
 
     use super::*;
-    use crate::testing::{ACCOUNT, Google, Server, reply as answer};
+    use crate::testing::{ACCOUNT, Google, Server, reply};
 
     /// Sends a GET request through the layer.
     async fn get(
@@ -57,12 +48,11 @@ mod tests {
         header: HeaderName,
         url: &str,
     ) -> Result<StatusCode, BearerError<reqwest::Error>> {
-        let http = client(Client::builder()).unwrap();
         let layer = acting.layer().header_name(header).allow_hosts(["127.0.0.1"]);
-        let mut http = layer.layer(tower::service_fn(move |request| send(http.clone(), request)));
+        let mut http = layer.layer(service(reqwest::Client::builder()).unwrap());
         let request = Request::get(url).body(Body::default()).unwrap();
         let response = http.ready().await?.call(request).await?;
-        Ok(reply(response).status())
+        Ok(reqwest::Response::from(response).status())
     }
 
     /// conf: K11
@@ -70,7 +60,7 @@ mod tests {
     async fn each_request_has_the_current_token_and_a_rejected_one_is_replaced() {
         let google = Google::start().await;
         let acting = google.robot().access_token([CLOUD_PLATFORM]).unwrap();
-        let api = Server::always(answer(StatusCode::UNAUTHORIZED)).await;
+        let api = Server::always(reply(StatusCode::UNAUTHORIZED)).await;
         let name = http::header::AUTHORIZATION;
         for _ in 0..2 {
             assert_eq!(get(&acting, name.clone(), &api.url).await.unwrap(), StatusCode::UNAUTHORIZED);
@@ -92,8 +82,8 @@ mod tests {
     async fn a_redirect_takes_the_token_to_no_other_host() {
         let google = Google::start().await;
         let acting = google.robot().id_token("https://service.run.app").unwrap();
-        let other = Server::always(answer(StatusCode::OK)).await;
-        let mut moved = answer(StatusCode::FOUND);
+        let other = Server::always(reply(StatusCode::OK)).await;
+        let mut moved = reply(StatusCode::FOUND);
         let elsewhere = other.url.replace("127.0.0.1", "localhost");
         moved.headers_mut().insert("location", elsewhere.parse().unwrap());
         let api = Server::always(moved).await;

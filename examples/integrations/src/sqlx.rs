@@ -4,7 +4,7 @@
 //! checks it when a connection is opened. A database sees the password, so the token must have no other
 //! scope than [`SQL_LOGIN`]: with it, nobody can do anything but log in.
 
-use gcp_iam_credentials::{Credentials, Error};
+use gcp_iam_credentials::{Credentials, Error, ServiceAccountName};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{PgPool, Postgres};
@@ -67,7 +67,8 @@ impl CloudSqlPool {
 /// Returns the name of an account's database user. A user's is the e-mail address, a service account's
 /// that without `.gserviceaccount.com`.
 fn user(principal: &str) -> Option<String> {
-    let email = principal.contains('@').then(|| principal.to_lowercase())?;
+    let name: ServiceAccountName = principal.parse().ok()?;
+    let email = name.account().contains('@').then(|| name.account().to_lowercase())?;
     Some(email.strip_suffix(".gserviceaccount.com").unwrap_or(&email).to_owned())
 }
 
@@ -195,6 +196,9 @@ mod tests {
     fn a_service_accounts_user_has_no_domain() {
         assert_eq!(user(ACCOUNT).unwrap(), "robot@project.iam");
         assert_eq!(user("Ada@Example.com").unwrap(), "ada@example.com");
-        assert_eq!(user("117"), None);
+        assert_eq!(user(&format!("projects/-/serviceAccounts/{ACCOUNT}")).unwrap(), "robot@project.iam");
+        for other in ["117", "principal://iam.googleapis.com/projects/1/subject/ada@example.com", ""] {
+            assert_eq!(user(other), None, "{other}");
+        }
     }
 }

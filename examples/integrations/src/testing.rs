@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gcp_iam_credentials::emulator::Emulator;
-use gcp_iam_credentials::{Credentials, IamCredentialsClient, Impersonation, Token};
+use gcp_iam_credentials::source::{BoxFuture, FetchRequest, SourceInfo, TokenKind};
+use gcp_iam_credentials::{Credentials, Error, IamCredentialsClient, Impersonation, Token, TokenSource};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -35,11 +36,32 @@ impl Google {
         self.client.impersonate(ACCOUNT)
     }
 
+    /// Returns credentials with a quota project, in another universe.
+    pub(crate) fn billed(&self) -> Credentials {
+        Credentials::from_source(Elsewhere)
+    }
+
     /// Returns whose access token it is, with its scopes.
     pub(crate) fn owner(&self, token: &str) -> Option<(String, Vec<String>)> {
         let token = self.emulator.verify_access_token(token)?;
         let owner = token.principal().strip_prefix("serviceAccount:")?;
         Some((owner.to_owned(), token.scopes().to_vec()))
+    }
+}
+
+#[derive(Debug)]
+struct Elsewhere;
+
+impl TokenSource for Elsewhere {
+    fn fetch<'a>(&'a self, _: FetchRequest<'a>) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(async { Token::new("token", None) })
+    }
+
+    fn info(&self) -> SourceInfo {
+        SourceInfo::new()
+            .with_token_kind(TokenKind::AccessToken)
+            .with_universe_domain("elsewhere.example")
+            .with_quota_project("billing")
     }
 }
 
