@@ -359,21 +359,23 @@ impl Credentials {
         self.cache.fresh().or_else(|| self.cache.servable())
     }
 
-    /// Returns the token if it may be served without waiting. If a fetch is due, starts it in the
-    /// background.
-    ///
+    /// Returns the token if it may be served without waiting, and starts a due fetch in the background.
     /// While the token is fresh: no lock, no allocation, one read of the monotonic clock.
     #[inline]
     pub(crate) fn poll_fast(&self) -> Option<Token> {
-        hit(self.cache.fresh().or_else(|| self.cache.poll()))
+        hit(self.poll_again())
+    }
+
+    /// As [`poll_fast`](Self::poll_fast), for a request that is counted already.
+    #[inline]
+    pub(crate) fn poll_again(&self) -> Option<Token> {
+        self.cache.fresh().or_else(|| self.cache.poll())
     }
 
     /// Returns a live token for a caller that can't wait, even if others wait for a better one. If a
     /// fetch is due, starts it in the background.
     pub(crate) fn token_without_waiting(&self) -> Result<Token, Error> {
-        let token = self.cache.token_without_waiting()?;
-        hit(Some(&token));
-        Ok(token)
+        self.cache.token_without_waiting().inspect(|token| _ = hit(Some(token)))
     }
 
     /// Shows a fresh token to `stamp`, at the same cost, without counting another reference to it.

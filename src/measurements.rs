@@ -10,10 +10,11 @@ mod nothing;
 mod recorded;
 
 #[cfg(feature = "metrics")]
-pub(crate) use self::hits::{hit, report_in_time as report_hits};
+pub(crate) use self::hits::{REPORT_EVERY, hit, report_in_time as report_hits};
 #[cfg(not(feature = "metrics"))]
 pub(crate) use self::nothing::{
-    CallMeasurement, FetchMeasurement, PoolMeasurement, RequestMeasurement, count_attempt, hit, report_hits,
+    CallMeasurement, FetchMeasurement, PoolMeasurement, REPORT_EVERY, RequestMeasurement, count_attempt, hit,
+    report_hits,
 };
 #[cfg(feature = "metrics")]
 pub(crate) use self::recorded::{

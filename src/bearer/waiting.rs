@@ -84,7 +84,7 @@ where
             self.phase = Phase::Service;
             ready!(self.inner.poll_ready(cx)).map_err(BearerError::Inner)?;
             // After a wait for the service, the token may have expired, or an API may have rejected it.
-            if let Some(token) = arrived.or_else(|| self.settings.credentials.poll_fast()) {
+            if let Some(token) = arrived.or_else(|| self.settings.credentials.poll_again()) {
                 return Poll::Ready(Ok(token));
             }
             self.wait_for_another_token()?;

@@ -145,7 +145,7 @@ impl FetchTask {
     async fn run(self) {
         let Self { source, reason, rejected, mut deadline, turn, guard } = self;
         let began = Instant::now();
-        let mut measurement = FetchMeasurement::begin(reason);
+        let mut measurement = FetchMeasurement::begin(reason, turn.is_some());
         let mut slot = None;
         if let Some(turn) = turn {
             slot = Some(guard.wait_for_slot(&turn).await);

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::instant::{Limit, Now, nanos};
 use crate::Token;
+use crate::measurements::REPORT_EVERY;
 
 /// For how long one reading of the wall clock is trusted.
 const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
@@ -54,7 +55,8 @@ impl Snapshot {
     pub(super) fn check_both_clocks(&self, now: Now) -> bool {
         let mono = nanos(now.mono);
         let good_until = match self.wall_end.map(|wall_end| wall_end.duration_since(now.wall)) {
-            None => self.end,
+            // Readers have to come by again, to report what they counted.
+            None => self.end.min(mono.saturating_add(nanos(REPORT_EVERY))),
             Some(Ok(left)) if !left.is_zero() => {
                 self.end.min(mono.saturating_add(nanos(left.min(WALL_CLOCK_INTERVAL))))
             }

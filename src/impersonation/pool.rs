@@ -16,6 +16,7 @@ use self::entries::Entries;
 pub use self::pooled::PooledImpersonation;
 use super::source::ImpersonatedSource;
 use crate::credentials::{FetchQueue, JitterSeed};
+use crate::measurements::PoolMeasurement;
 use crate::{Credentials, IamCredentialsClient};
 
 /// Credentials of many targets over one client, such as one target per customer in one process.
@@ -81,6 +82,7 @@ struct Shared {
     seed: Option<JitterSeed>,
     /// Never held across an await.
     entries: Mutex<Entries>,
+    measurement: PoolMeasurement,
 }
 
 impl ImpersonationPool {
@@ -125,10 +127,16 @@ impl ImpersonationPool {
 
     /// Returns the credentials of an identity: the ones in the pool, or new ones.
     fn credentials(&self, source: ImpersonatedSource) -> Credentials {
-        let Shared { queue, seed, capacity, .. } = &*self.shared;
+        let Shared { queue, seed, capacity, measurement, .. } = &*self.shared;
         let make =
             |source: Arc<ImpersonatedSource>| Credentials::in_queue(source, Arc::clone(queue), seed.as_ref());
-        self.entries().get_or_insert(source, *capacity, make)
+        let mut entries = self.entries();
+        let before = entries.stats();
+        let credentials = entries.get_or_insert(source, *capacity, make);
+        let after = entries.stats();
+        drop(entries);
+        measurement.changed(after.misses - before.misses, after.evictions - before.evictions);
+        credentials
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {

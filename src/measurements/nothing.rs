@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::source::FetchReason;
 use crate::{Error, Token};
 
+/// Nothing has to be reported.
+pub(crate) const REPORT_EVERY: Duration = Duration::MAX;
+
 #[inline]
 pub(crate) fn hit<T>(served: Option<T>) -> Option<T> {
     served
@@ -30,7 +33,7 @@ impl RequestMeasurement {
 pub(crate) struct FetchMeasurement;
 
 impl FetchMeasurement {
-    pub(crate) fn begin(_reason: FetchReason) -> Self {
+    pub(crate) fn begin(_reason: FetchReason, _is_in_line: bool) -> Self {
         Self
     }
 
@@ -55,7 +58,5 @@ pub(crate) fn count_attempt(_operation: &'static str, _failure: Option<&Error>) 
 pub(crate) struct PoolMeasurement;
 
 impl PoolMeasurement {
-    pub(crate) fn added(&mut self) {}
-
-    pub(crate) fn evicted(&mut self) {}
+    pub(crate) fn changed(&self, _added: u64, _evicted: u64) {}
 }

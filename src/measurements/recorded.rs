@@ -1,5 +1,6 @@
 //! The measurements that are given to the recorder.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{Gauge, counter, gauge, histogram};
@@ -65,16 +66,17 @@ impl RequestMeasurement {
 /// One fetch of a token. If it is dropped before its end, it was cancelled.
 pub(crate) struct FetchMeasurement {
     reason: &'static str,
-    began: Instant,
+    /// `None` while the fetch waits for its turn.
+    began: Option<Instant>,
     has_ended: bool,
     _fetch: InProgress,
 }
 
 impl FetchMeasurement {
-    pub(crate) fn begin(reason: FetchReason) -> Self {
+    pub(crate) fn begin(reason: FetchReason, is_in_line: bool) -> Self {
         Self {
             reason: labels::of_fetch(reason),
-            began: Instant::now(),
+            began: (!is_in_line).then(Instant::now),
             has_ended: false,
             _fetch: InProgress::begin(gauge!(FETCHES_IN_PROGRESS)),
         }
@@ -83,7 +85,7 @@ impl FetchMeasurement {
     /// Takes in that the turn of the fetch has come, which it waited for.
     pub(crate) fn turn_came(&mut self, waited: Duration) {
         histogram!(FETCH_QUEUE_DURATION).record(waited);
-        self.began = Instant::now();
+        self.began = Some(Instant::now());
     }
 
     pub(crate) fn end(mut self, failure: Option<&Error>) {
@@ -97,7 +99,9 @@ impl FetchMeasurement {
 
     fn record(&self, result: &'static str) {
         counter!(FETCHES, "reason" => self.reason, "result" => result).increment(1);
-        histogram!(FETCH_DURATION, "result" => result).record(self.began.elapsed());
+        if let Some(began) = self.began {
+            histogram!(FETCH_DURATION, "result" => result).record(began.elapsed());
+        }
         hits::report();
     }
 }
@@ -148,30 +152,34 @@ pub(crate) fn count_attempt(operation: &'static str, failure: Option<&Error>) {
 /// The identities of one pool, until it is dropped.
 pub(crate) struct PoolMeasurement {
     gauge: Gauge,
-    identities: u32,
+    identities: AtomicU64,
 }
 
 impl Default for PoolMeasurement {
     fn default() -> Self {
-        Self { gauge: gauge!(POOL_IDENTITIES), identities: 0 }
+        Self { gauge: gauge!(POOL_IDENTITIES), identities: AtomicU64::new(0) }
     }
 }
 
 impl PoolMeasurement {
-    pub(crate) fn added(&mut self) {
-        self.identities += 1;
-        self.gauge.increment(1);
-    }
-
-    pub(crate) fn evicted(&mut self) {
-        self.identities -= 1;
-        self.gauge.decrement(1);
-        counter!(POOL_EVICTIONS).increment(1);
+    /// Takes in what one use of the pool has changed. The pool's lock must not be held, because the
+    /// recorder is code of the program.
+    pub(crate) fn changed(&self, added: u64, evicted: u64) {
+        // Those of others that were evicted may not be added yet, so this order: the gauge is never below zero.
+        if added > 0 {
+            self.identities.fetch_add(added, Ordering::Relaxed);
+            self.gauge.increment(added as f64);
+        }
+        if evicted > 0 {
+            self.identities.fetch_sub(evicted, Ordering::Relaxed);
+            self.gauge.decrement(evicted as f64);
+            counter!(POOL_EVICTIONS).increment(evicted);
+        }
     }
 }
 
 impl Drop for PoolMeasurement {
     fn drop(&mut self) {
-        self.gauge.decrement(self.identities);
+        self.gauge.decrement(*self.identities.get_mut() as f64);
     }
 }

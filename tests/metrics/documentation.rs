@@ -9,7 +9,7 @@ const PAGE: &str = include_str!("../../docs/tracing.md");
 #[derive(Debug)]
 pub(crate) struct Documented {
     pub(crate) kind: String,
-    /// The labels. The values are empty if they are gRPC codes or reasons.
+    /// The labels. The values are empty for gRPC codes.
     pub(crate) labels: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -19,9 +19,20 @@ pub(crate) static METRICS: LazyLock<BTreeMap<String, Documented>> = LazyLock::ne
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let name = cells[0].trim_matches('`').to_owned();
-        (name, Documented { kind: cells[1].to_owned(), labels: labels(cells[2]) })
+        let mut labels = labels(cells[2]);
+        if let Some(values) = labels.get_mut("reason").filter(|values| values.is_empty()) {
+            *values = REASONS.clone();
+        }
+        (name, Documented { kind: cells[1].to_owned(), labels })
     })
     .collect()
+});
+
+/// The reasons of failures in the page.
+pub(crate) static REASONS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let list = PAGE.split("The `reason` of a failed fetch is one of these: ").nth(1).unwrap();
+    let list = list.split("\n\n").next().unwrap();
+    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 });
 
 /// Reads `` `name` (`value`, `value`), `name` (anything) ``.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use gcp_iam_credentials::{Credentials, Error, Token};
+use gcp_iam_credentials::{Credentials, Error, ImpersonationPool, Token};
 use tonic::Code;
 use tonic_types::ErrorDetails;
 
+use crate::documentation::REASONS;
 use crate::recorder::Recorder;
 use crate::support::accounts::TARGET;
 use crate::support::runtime::{one_paused_thread, until};
@@ -80,6 +81,31 @@ fn the_cause_of_a_failure_is_one_of_a_fixed_list_whatever_the_service_says() {
     assert_eq!(recorder.sum("fetch_failures_total"), 6.0, "{failures:?}");
 }
 
+/// conf: N1, N4
+#[test]
+fn each_reason_in_the_page_has_a_series_of_its_own() {
+    let recorder = Recorder::default();
+    recorder.run(one_paused_thread(), async {
+        let refusals = REASONS.iter().map(|reason| {
+            let details = ErrorDetails::with_error_info(reason, "iam.googleapis.com", []);
+            Answer::details(Code::PermissionDenied, "no", details)
+        });
+        let script = Script::new(refusals);
+        for _ in REASONS.iter() {
+            let acting = script.client().impersonate(TARGET).access_token(["openid"]).unwrap();
+            acting.token().await.unwrap_err();
+        }
+    });
+    let prefix = "fetch_failures_total{code=PERMISSION_DENIED,kind=service,reason=";
+    // A service that names the reason `none` or `other` names one that isn't in the list.
+    let named = REASONS.iter().filter(|reason| !["none", "other"].contains(&reason.as_str()));
+    let mut expected: Vec<_> = named.map(|reason| (format!("{prefix}{reason}}}"), 1.0)).collect();
+    assert_eq!(expected.len(), 27);
+    expected.push((format!("{prefix}other}}"), 2.0));
+    expected.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(recorder.starting_with(prefix), expected);
+}
+
 /// conf: N2, N3
 #[test]
 fn waiting_requests_are_counted_until_they_have_their_token_or_leave() {
@@ -123,5 +149,26 @@ fn a_fetch_whose_credentials_are_dropped_is_cancelled() {
         until("the end of the fetch", || source.running() == 0).await;
     });
     assert_eq!(recorder.value("fetches_total{reason=empty,result=cancelled}"), 1.0);
+    assert_eq!(recorder.value("fetches_in_progress"), 0.0);
+}
+
+/// conf: N3
+#[test]
+fn a_fetch_that_is_cancelled_before_its_turn_has_no_duration() {
+    let recorder = Recorder::default();
+    recorder.run(one_paused_thread(), async {
+        let client = Script::always(Answer::Hang).client();
+        let pool = ImpersonationPool::builder(client).max_in_flight(1).build();
+        let acting = |target: &str| pool.impersonate(target).access_token(["openid"]).unwrap();
+        let (one, other) =
+            (acting("one@p.iam.gserviceaccount.com"), acting("other@p.iam.gserviceaccount.com"));
+        for credentials in [&one, &other] {
+            tokio::time::timeout(Duration::from_secs(1), credentials.token()).await.unwrap_err();
+        }
+        assert_eq!((pool.stats().in_flight(), pool.stats().waiting()), (1, 1));
+        assert_eq!(recorder.value("fetches_in_progress"), 2.0);
+    });
+    assert_eq!(recorder.value("fetches_total{reason=empty,result=cancelled}"), 2.0);
+    assert_eq!(recorder.value("fetch_duration_seconds{result=cancelled}"), 1.0);
     assert_eq!(recorder.value("fetches_in_progress"), 0.0);
 }

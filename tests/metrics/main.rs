@@ -7,6 +7,8 @@ mod support;
 mod calls;
 mod documentation;
 mod fetches;
+mod hits;
 mod pools;
 mod random_callers;
 mod recorder;
+mod reentrant_recorder;

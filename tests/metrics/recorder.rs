@@ -86,7 +86,6 @@ impl Recorder {
             let is_known = match *label {
                 _ if listed.contains(*value) => true,
                 "code" => is_code(value),
-                "reason" if listed.is_empty() => is_reason(value),
                 _ => false,
             };
             assert!(is_known, "{key}: {label}");
@@ -111,11 +110,6 @@ fn is_code(value: &str) -> bool {
     // `PermissionDenied` is `PERMISSION_DENIED`.
     let squeezed = value.replace('_', "").to_lowercase();
     (0..=16).any(|code| name(code).to_lowercase() == squeezed)
-}
-
-/// A reason is one of the few that are documented, so it has no digits and nothing that a name could contain.
-fn is_reason(value: &str) -> bool {
-    value.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_') && !value.contains("UNHEARD")
 }
 
 impl metrics::Recorder for Recorder {

@@ -6,6 +6,7 @@ use super::entries::Entries;
 use super::{ImpersonationPool, Shared};
 use crate::IamCredentialsClient;
 use crate::credentials::{FetchQueue, JitterSeed};
+use crate::measurements::PoolMeasurement;
 
 /// Builds an [`ImpersonationPool`]. [`ImpersonationPool::builder`] returns it.
 ///
@@ -119,6 +120,7 @@ impl PoolBuilder {
                 queue: Arc::new(queue),
                 seed: self.seed.map(JitterSeed::new),
                 entries: Mutex::new(Entries::default()),
+                measurement: PoolMeasurement::default(),
             }),
         }
     }

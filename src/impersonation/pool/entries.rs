@@ -9,7 +9,6 @@ use indexmap::IndexMap;
 use super::super::source::{ImpersonatedSource, TokenParameters};
 use super::PoolStats;
 use crate::Credentials;
-use crate::measurements::PoolMeasurement;
 
 /// The entries of a pool, by identity.
 #[derive(Default)]
@@ -22,7 +21,6 @@ pub(super) struct Entries {
     hits: u64,
     misses: u64,
     evictions: u64,
-    measurement: PoolMeasurement,
     random: RandomState,
 }
 
@@ -61,7 +59,6 @@ impl Entries {
         let credentials = make(Arc::clone(&source));
         let entry = PoolEntry { credentials: credentials.clone(), last_use: self.clock };
         self.by_source.insert(source, entry);
-        self.measurement.added();
         credentials
     }
 
@@ -95,7 +92,6 @@ impl Entries {
         if let Some(index) = sample.min_by_key(last_use) {
             self.by_source.swap_remove_index(index);
             self.evictions += 1;
-            self.measurement.evicted();
         }
     }
 }
