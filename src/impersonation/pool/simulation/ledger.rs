@@ -1,7 +1,7 @@
 //! What the world sees of the pool, and the promises that this must keep.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,6 +17,8 @@ const REPLACEMENT_WAIT: Duration = Duration::from_secs(2);
 const FETCH_LIMIT: Duration = Duration::from_secs(60);
 /// How long a caller without a deadline waits at most.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// For how long a failure may be replayed.
+const REPLAY: Duration = Duration::from_secs(1);
 /// The resolution of timers.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -38,8 +40,12 @@ pub(super) struct Ledger {
     asked: HashMap<usize, bool>,
     /// For how long everything stood still so far.
     stood_still: Duration,
-    /// When the service failed last.
+    /// When the service got the last request that it fails, and which of them are open.
     failed: Option<Instant>,
+    failing: HashSet<u64>,
+    /// When fetches may have failed last: a request that fails ended, or everything or one runtime stood
+    /// still until then, for longer than a fetch may take or a token lives.
+    disturbed: Option<Instant>,
     pub(super) broken: Option<String>,
 }
 
@@ -71,6 +77,8 @@ impl Ledger {
             asked: HashMap::new(),
             stood_still: Duration::ZERO,
             failed: None,
+            failing: HashSet::new(),
+            disturbed: None,
             broken: None,
         }
     }
@@ -114,6 +122,9 @@ impl Ledger {
 
     pub(super) fn request_ends(&mut self, request: u64) {
         self.open.remove(&request);
+        if self.failing.remove(&request) {
+            self.is_disturbed();
+        }
     }
 
     pub(super) fn token_is_sent(&mut self, request: u64, identity: usize) {
@@ -123,8 +134,14 @@ impl Ledger {
         }
     }
 
-    pub(super) fn fails(&mut self) {
+    pub(super) fn fails(&mut self, request: u64) {
         self.failed = Some(Instant::now());
+        self.failing.insert(request);
+    }
+
+    /// Takes in that fetches may fail now.
+    pub(super) fn is_disturbed(&mut self) {
+        self.disturbed = Some(Instant::now());
     }
 
     pub(super) fn open(&self) -> usize {
@@ -164,7 +181,9 @@ impl Ledger {
         self.keep(waited <= limit + TICK, || format!("a caller waited for {waited:?} instead of {limit:?}"));
 
         let Err(error) = outcome else { return };
-        let was_healthy = self.failed.is_none_or(|failed| failed + FETCH_LIMIT + TICK < caller.since);
+        let is_over =
+            |last: Option<Instant>, after| last.is_none_or(|last| last + after + TICK < caller.since);
+        let was_healthy = is_over(self.failed, FETCH_LIMIT) && is_over(self.disturbed, REPLAY);
         let stood_still = self.stood_still > caller.stood_still;
         self.keep(!was_healthy || waited + TICK >= limit || stood_still, || {
             format!("a caller failed after {waited:?} although all was healthy: {error}")

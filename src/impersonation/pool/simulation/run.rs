@@ -73,7 +73,10 @@ impl<'a> Running<'a> {
             Event::Pass(time) => self.pass(time),
             Event::StandStill(time) => {
                 self.outside.lock().ledger.stands_still(time);
-                self.runtime.block_on(advance(time));
+                self.runtime.block_on(async {
+                    advance(time).await;
+                    self.outside.lock().ledger.is_disturbed();
+                });
             }
             Event::Service(answer) => self.outside.lock().answer = answer,
             Event::AskAll(patience) => (0..self.world.identities).for_each(|one| self.ask(one, patience)),
@@ -183,6 +186,8 @@ impl<'a> Running<'a> {
                 yield_now().await;
             }
         });
+        // What a fetch got is as old as its runtime stood still.
+        self.runtime.block_on(async { self.outside.lock().ledger.is_disturbed() });
     }
 
     /// Makes everything healthy. Then everybody gets a token, in the time that the limits need.

@@ -72,7 +72,7 @@ impl Service<Request<Body>> for Shared {
         };
         let running = Running { outside: self.clone(), request };
         if !matches!(answer, Answer::Token(_)) {
-            self.lock().ledger.fails();
+            self.lock().ledger.fails(request);
         }
         Box::pin(async move {
             let reply = match answer {
@@ -103,8 +103,8 @@ fn identity(request: &Request<Body>) -> usize {
 }
 
 fn success(number: u64) -> Response<Body> {
-    // The life is that of the credentials, as the local wall clock doesn't follow the paused clock.
-    let expire_time = SystemTime::now() + Duration::from_secs(100_000);
+    // The life is that of the credentials. This is later than any world ends by the pool's wall clock.
+    let expire_time = SystemTime::now() + Duration::from_secs(1_000_000);
     let message = GenerateAccessTokenResponse {
         access_token: format!("token-{number}"),
         expire_time: Some(expire_time.into()),
