@@ -37,25 +37,38 @@ impl TimeSource for SystemTimeSource {
     }
 }
 
-/// The machine's clock, and jitter that is the same in each run. Clones draw from one sequence.
+/// A wall clock that runs with tokio's clock, and jitter that is the same in each run. Clones draw from
+/// one sequence.
+///
+/// The machine's wall clock goes on while tokio's is paused, so with that one, how fast the machine is
+/// would decide when a token is due.
 #[derive(Clone, Debug)]
-pub(crate) struct JitterSeed(Arc<AtomicU64>);
+pub(crate) struct JitterSeed(Arc<Seeded>);
+
+#[derive(Debug)]
+struct Seeded {
+    state: AtomicU64,
+    /// The time on both clocks when the seed was made.
+    began: (SystemTime, Instant),
+}
 
 impl JitterSeed {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(seed)))
+        let began = (SystemTime::now(), Instant::now());
+        Self(Arc::new(Seeded { state: AtomicU64::new(seed), began }))
     }
 }
 
 impl TimeSource for JitterSeed {
     fn wall(&self) -> SystemTime {
-        SystemTime::now()
+        let (wall, mono) = self.0.began;
+        wall + mono.elapsed()
     }
 
     /// The generator SplitMix64.
     fn jitter(&self) -> f64 {
         const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
-        let state = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        let state = self.0.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64

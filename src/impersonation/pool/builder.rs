@@ -97,7 +97,8 @@ impl PoolBuilder {
     }
 
     /// Makes the random times of refreshes the same in each run, for simulations with tokio's paused
-    /// clock. Default: they differ, also between processes, which a real program needs.
+    /// clock. The pool's wall clock runs with that clock, too. Default: the times differ, also between
+    /// processes, which a real program needs, and the wall clock is the machine's.
     ///
     /// ```no_run
     /// # use gcp_iam_credentials::{IamCredentialsClient, ImpersonationPool};
