@@ -51,7 +51,7 @@ pub(crate) fn svg(plan: &Plan, day: &Day) -> String {
     limits(&mut svg, plan);
     let (start, outage) = (0.02, plan.outage.end.as_secs_f64() / 3600.0);
     let label = |svg: &mut String, hour: f64, lines: [String; 2]| {
-        for (line, y) in lines.iter().zip([20_000, 14_000]) {
+        for (line, y) in lines.iter().zip([33_000, 27_000]) {
             text(svg, "text", (x(plan, hour) + 14.0, WHOLE.y(y)), "start", line);
         }
     };
