@@ -52,10 +52,6 @@ impl Timeline {
         self.answered.iter().zip(&self.refused).map(|(answered, refused)| answered + refused)
     }
 
-    pub(crate) fn refused(&self) -> u32 {
-        self.refused.iter().sum()
-    }
-
     /// The requests of the busiest minute of a time.
     pub(crate) fn busiest(&self, time: Range<Duration>) -> u32 {
         self.of(time).max().unwrap_or_default()
