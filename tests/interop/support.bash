@@ -66,8 +66,9 @@ find_go_packages() {
     if ! dpkg --status "${packages[@]}" >/dev/null 2>&1; then
         [ "$(id -u)" = 0 ] || return 1
         missing="can't be installed: ${packages[*]}"
-        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${packages[@]}"; } \
-            >"$work/apt.log" 2>&1 || return 1
+        # Another script may be installing.
+        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install --yes \
+            --no-install-recommends "${packages[@]}"; } >"$work/apt.log" 2>&1 || return 1
     fi
     missing="no go"
     command -v go >/dev/null || return 1
