@@ -101,6 +101,7 @@ mod name;
 #[cfg_attr(not(feature = "emulator"), allow(dead_code))]
 mod own_hosts;
 mod panics;
+mod per_thread;
 mod printable;
 #[cfg(any(test, fuzzing))]
 pub mod properties;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue};
 
+use crate::per_thread::Copyable;
 use crate::{Error, headers};
 
 const BEARER: &str = "Bearer ";
@@ -126,6 +127,16 @@ impl Token {
 /// Whether `text` is a whole header value. The scheme's case doesn't matter.
 fn has_bearer(text: &str) -> bool {
     text.get(..BEARER.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(BEARER))
+}
+
+impl Copyable for Token {
+    fn copied(&self) -> Self {
+        Self { header: self.header.copied(), ..self.clone() }
+    }
+
+    fn bytes(&self) -> usize {
+        self.header.bytes()
+    }
 }
 
 impl fmt::Debug for Token {
