@@ -54,9 +54,12 @@ impl CallMeasurement {
 
 pub(crate) fn count_attempt(_operation: &'static str, _failure: Option<&Error>) {}
 
-#[derive(Default)]
 pub(crate) struct PoolMeasurement;
 
 impl PoolMeasurement {
+    pub(crate) fn begin() -> Self {
+        Self
+    }
+
     pub(crate) fn changed(&self, _added: u64, _evicted: u64) {}
 }

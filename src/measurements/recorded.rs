@@ -155,13 +155,11 @@ pub(crate) struct PoolMeasurement {
     identities: AtomicU64,
 }
 
-impl Default for PoolMeasurement {
-    fn default() -> Self {
+impl PoolMeasurement {
+    pub(crate) fn begin() -> Self {
         Self { gauge: gauge!(POOL_IDENTITIES), identities: AtomicU64::new(0) }
     }
-}
 
-impl PoolMeasurement {
     /// Takes in what one use of the pool has changed. The pool's lock must not be held, because the
     /// recorder is code of the program.
     pub(crate) fn changed(&self, added: u64, evicted: u64) {

@@ -121,7 +121,7 @@ impl PoolBuilder {
                 queue: Arc::new(queue),
                 seed: self.seed.map(JitterSeed::new),
                 entries: Mutex::new(Entries::default()),
-                measurement: PoolMeasurement::default(),
+                measurement: PoolMeasurement::begin(),
             }),
         }
     }
