@@ -120,12 +120,16 @@ mod tests {
         runtime.block_on(credentials.token()).unwrap();
         let (newest, reads, ends) = (AtomicUsize::new(1), AtomicUsize::new(0), AtomicBool::new(false));
         thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| read(&credentials, &newest, &reads, &ends));
-            }
+            let readers: Vec<_> =
+                (0..THREADS).map(|_| scope.spawn(|| read(&credentials, &newest, &reads, &ends))).collect();
             for _ in 0..ROUNDS {
                 let before = reads.load(Ordering::Relaxed);
                 while reads.load(Ordering::Relaxed) - before < 5000 {
+                    if readers.iter().any(|reader| reader.is_finished()) {
+                        // It panicked, which ends the test when all have ended.
+                        ends.store(true, Ordering::Relaxed);
+                        return;
+                    }
                     thread::yield_now();
                 }
                 let token = runtime.block_on(credentials.refresh()).unwrap();
