@@ -13,8 +13,8 @@ use crate::{Credentials, Error};
 /// returns it.
 ///
 /// * While a fresh token is cached, the layer only reads it and sets a header, without a lock or an
-///   allocation. Once for each thread, a token that is read often is copied. Otherwise the request waits for a token. While it does, it reserves no slot of the
-///   inner service.
+///   allocation. A token that is read often is copied once for each thread.
+/// * Otherwise the request waits for a token. While it does, it reserves no slot of the inner service.
 /// * A request that waited is sent while at least a fifth of its `grpc-timeout` is left, with what is
 ///   left of it. If there is no token by then, or the inner service isn't ready, it isn't sent, and
 ///   fails before its timeout is over.
