@@ -55,7 +55,7 @@
 //! | `aws` | yes | federated identities of AWS, and `credential-files` |
 //! | `gcp-auth` | yes | gcp_auth providers, the metadata server, and the `gcloud` command |
 //! | `google-cloud-auth` | no | credentials and signers for Google's own clients, and official credentials as sources |
-//! | `metrics` | no | the [metrics] of fetches, caches, pools and calls |
+//! | `metrics` | no | counts and times of fetches, caches, pools and calls, for the recorder of the `metrics` facade |
 //! | `tls-ring` | yes | TLS with the cryptography of ring |
 //! | `tls-aws-lc` | no | TLS with the cryptography of aws-lc. If both are enabled, the process's default provider is used, else ring |
 //! | `tls-native-roots` | yes | trust in the machine's certificate store |

@@ -36,7 +36,7 @@ const EXPECTED_IN_LOG: [&str; 12] = [
     "TRACE h2::",
     "TRACE hyper",
     "gcp_iam_credentials::",
-    "iam_credentials_call{operation=\"sign_blob\" account=\"target@project.iam.gserviceaccount.com\"}",
+    "iam_credentials_call{operation=\"sign_blob\" account=\"target@project.iam.gserviceaccount.com\" endpoint=",
     "attempt succeeded attempt=1 took=",
     "attempt failed attempt=1 took=",
     "next attempt attempt=2 wait=",
