@@ -10,6 +10,7 @@ use prost::Message;
 const PROTO_ROOT: &str = "proto";
 const SERVICE_FILE: &str = "google/iam/credentials/v1/iamcredentials.proto";
 const PACKAGE: &str = ".google.iam.credentials.v1";
+const ENVOY_FILE: &str = "envoy/service/auth/v3/external_auth.proto";
 
 /// The messages that contain a secret: `src/proto.rs` implements their `Debug`.
 const SECRET_MESSAGES: [&str; 6] = [
@@ -44,6 +45,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             .out_dir(server)
             .compile_fds(descriptors)?;
     }
+    if env::var_os("CARGO_FEATURE_BROKER").is_some() {
+        compile_envoy(&out.join("envoy"))?;
+    }
+    Ok(())
+}
+
+/// Makes the messages without `Debug`, because the headers in them contain secrets. The client is for tests.
+fn compile_envoy(out: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(out)?;
+    tonic_prost_build::configure()
+        .skip_debug(["."])
+        .out_dir(out)
+        .compile_fds(protox::compile([ENVOY_FILE], [PROTO_ROOT])?)?;
     Ok(())
 }
 

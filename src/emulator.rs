@@ -36,13 +36,11 @@ mod certificate_authority;
 mod clock;
 mod connection;
 mod control;
-mod document;
 mod error;
 mod faults;
 mod fingerprint;
 mod iam;
 mod journal;
-mod json_duration;
 mod method;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;

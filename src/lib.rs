@@ -61,8 +61,8 @@
 //! | `tls-native-roots` | yes | trust in the machine's certificate store |
 //! | `tls-webpki-roots` | no | trust in Mozilla's root certificates, which are compiled in |
 //! | `emulator` | no | an emulator of the API, for tests without a Google account |
-//! | `broker` | no | a metadata server that gives impersonated tokens to programs in any language |
-//! | `cli` | no | the program `iamcreds`: tokens, signatures and diagnoses at a terminal, and the emulator for any language |
+//! | `broker` | no | servers that give impersonated tokens to programs in any language: a metadata server, Envoy's authorization, token exchange |
+//! | `cli` | no | the program `iamcreds`: tokens, signatures and diagnoses at a terminal, the broker and the emulator for any language |
 //!
 //! A feature only adds something. No feature changes what another one does.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -77,6 +77,9 @@ mod client;
 #[allow(dead_code, reason = "not every set of features has a test that needs it")]
 mod closed_port;
 pub mod credentials;
+#[cfg(any(feature = "broker", feature = "emulator"))]
+#[cfg_attr(not(feature = "emulator"), allow(dead_code))]
+mod document;
 #[cfg(feature = "credential-files")]
 pub mod downscope;
 #[cfg(feature = "emulator")]
@@ -88,6 +91,9 @@ mod headers;
 mod host;
 mod http_client;
 mod impersonation;
+#[cfg(any(feature = "broker", feature = "emulator"))]
+#[cfg_attr(not(feature = "emulator"), allow(dead_code))]
+mod json_duration;
 mod jwt;
 pub mod manual;
 mod measurements;

@@ -11,6 +11,8 @@ mod roots;
 pub(crate) use self::hash::sha256;
 pub(crate) use self::identity::{ChangingIdentity, PemIdentity};
 pub(crate) use self::options::TlsOptions;
+#[cfg(all(feature = "broker", feature = "_tls"))]
+pub(crate) use self::options::read_identity;
 #[cfg(all(feature = "credential-files", feature = "_tls"))]
 pub(crate) use self::roots::has_usual_roots;
 #[cfg(feature = "_tls")]

@@ -11,8 +11,13 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 
 /// Returns the resident memory of this process in bytes. Linux only.
 pub(crate) fn resident() -> io::Result<usize> {
-    let status = fs::read_to_string("/proc/self/status")?;
+    resident_of("self")
+}
+
+/// Returns the resident memory of a process in bytes. Linux only.
+pub(crate) fn resident_of(process: &str) -> io::Result<usize> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
-    kibibytes.map(|size| size * 1024).ok_or_else(|| io::Error::other("no VmRSS in /proc/self/status"))
+    kibibytes.map(|size| size * 1024).ok_or_else(|| io::Error::other("no VmRSS in its status"))
 }

@@ -1,21 +1,14 @@
 //! The metadata server.
 
-mod access;
 mod builder;
-mod connections;
 mod identity;
-mod peers;
-#[cfg(target_os = "linux")]
-mod proc_net;
-mod renewal;
-mod scopes;
 mod service;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use self::builder::MetadataServerBuilder;
@@ -78,7 +71,7 @@ pub struct MetadataServer {
     host: String,
     is_limited_to_own_user: bool,
     /// Asks the task to finish its replies within this time.
-    stop: Option<oneshot::Sender<Duration>>,
+    stop: watch::Sender<Option<Duration>>,
     task: JoinHandle<()>,
 }
 
@@ -91,7 +84,7 @@ impl MetadataServer {
     ///
     /// Compute Engine's server replaces tokens about 300 s before their end. Google's libraries rely on
     /// that: Node's replaces its token 300 s before the end, Python's and Go's 225 s.
-    pub const RENEWAL_MARGIN: Duration = renewal::MARGIN;
+    pub const RENEWAL_MARGIN: Duration = super::renewal::MARGIN;
 
     /// Returns a builder of a server whose tokens come from `impersonation`: an
     /// [`Impersonation`](crate::Impersonation), or one of a pool that others use too.
@@ -118,10 +111,8 @@ impl MetadataServer {
     /// Stops accepting connections, waits for the replies to requests in progress, and stops. Waits for
     /// at most `patience`.
     pub async fn stop(mut self, patience: Duration) {
-        if let Some(stop) = self.stop.take() {
-            // If the task has ended, so has the server.
-            let _ = stop.send(patience);
-        }
+        // If the task has ended, so has the server.
+        let _ = self.stop.send(Some(patience));
         let _ = (&mut self.task).await;
     }
 }

@@ -66,7 +66,7 @@ impl TlsOptions {
         let mut config = match &self.client_identity {
             None => builder.with_no_client_auth(),
             Some((certificates, key)) => {
-                let (certificates, key) = read_identity(certificates, key)?;
+                let (certificates, key) = read_identity(certificates, key, "client_identity")?;
                 builder.with_client_auth_cert(certificates, key).map_err(|error| {
                     Error::invalid("client_identity", format!("cannot be used for TLS: {error}"))
                 })?
@@ -80,12 +80,13 @@ impl TlsOptions {
 #[cfg(feature = "_tls")]
 type Identity = (Vec<rustls::pki_types::CertificateDer<'static>>, rustls::pki_types::PrivateKeyDer<'static>);
 
+/// Reads a chain of certificates and its private key, both in PEM form. Errors name `field`.
 #[cfg(feature = "_tls")]
-fn read_identity(certificates: &[u8], key: &[u8]) -> Result<Identity, Error> {
+pub(crate) fn read_identity(certificates: &[u8], key: &[u8], field: &'static str) -> Result<Identity, Error> {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-    let invalid = |expectation| Error::invalid("client_identity", expectation);
+    let invalid = |expectation| Error::invalid(field, expectation);
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<_, _>>()
         .map_err(|_| invalid("must have a certificate in PEM form"))?;

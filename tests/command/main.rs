@@ -13,6 +13,7 @@ mod explain;
 mod helpers;
 mod interruption;
 mod program;
+mod serve;
 mod signatures;
 mod sources;
 mod tokens;

@@ -4,5 +4,5 @@ source "$(dirname "$0")/support.bash"
 
 make_python_environment botocore==1.44.8
 unset AWS_REGION AWS_DEFAULT_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
-cargo build --quiet --locked --example application_default
+build_programs
 "$python" tests/interop/aws.py "$(target_folder)/debug/examples/application_default"

@@ -146,7 +146,7 @@ echo "## A chain that a diagnosis fixes"
 chain() { gc auth print-access-token --account="$source" --impersonate-service-account="$middle,$target"; }
 diagnose() {
     GOOGLE_APPLICATION_CREDENTIALS=$work/source.json IAM_CREDENTIALS_EMULATOR_HOST=$EMULATOR \
-        cargo run --locked --quiet --example diagnose -- "$target" "$middle"
+        "$(target_folder)/debug/examples/diagnose" "$target" "$middle"
 }
 # Runs the command that fixes the chain, word for word, as the administrator.
 fix() {

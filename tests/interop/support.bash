@@ -48,6 +48,11 @@ target_folder() {
     cargo metadata --quiet --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
 }
 
+# Builds the program and the examples that scripts run. ci/interop.sh has done that for all of them.
+build_programs() {
+    [ -n "${PROGRAMS_ARE_BUILT:-}" ] || ci/programs.sh
+}
+
 # Prints the block of docs/PAGE.md in this language that contains a text: page_block PAGE LANGUAGE TEXT.
 page_block() {
     awk -v start="\`\`\`$2" -v part="$3" '
@@ -79,7 +84,7 @@ find_go_packages() {
 
 # Starts an emulator. EMULATOR is then its URL, and EMULATOR_CA the file with the certificate to trust.
 start_emulator() {
-    cargo build --quiet --locked --features cli --bin iamcreds
+    build_programs
     local log=$work/emulator.log
     export EMULATOR_CA=$work/ca.pem
     : >"$log"

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,6 +16,8 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Without a name of its own, it looks like the issuer of itself in what it signs.
+        params.distinguished_name.push(DnType::CommonName, "authority");
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
@@ -26,6 +28,13 @@ impl Authority {
     /// Returns a certificate for `name` and its key, both as PEM.
     pub(crate) fn issue(&self, name: &str) -> (String, String) {
         self.sign(CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    /// Returns a certificate for the identity `uri` and its key, both as PEM.
+    pub(crate) fn issue_uri(&self, uri: &str) -> (String, String) {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+        self.sign(params)
     }
 
     /// Returns a certificate for `name` that has expired, and its key, both as PEM.

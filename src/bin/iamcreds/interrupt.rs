@@ -50,6 +50,38 @@ impl StopSignals {
     }
 }
 
+/// SIGHUP, by which an operator asks for files to be read again.
+#[cfg(unix)]
+pub(crate) struct Reload(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Reload {
+    /// Starts to watch for the signal. It no longer ends the process.
+    pub(crate) fn new() -> io::Result<Self> {
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next signal.
+    pub(crate) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
+/// A signal that other systems don't have.
+#[cfg(not(unix))]
+pub(crate) struct Reload;
+
+#[cfg(not(unix))]
+impl Reload {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) async fn next(&mut self) {
+        std::future::pending().await
+    }
+}
+
 /// Ctrl-C.
 #[cfg(not(unix))]
 pub(crate) struct StopSignals;

@@ -25,6 +25,7 @@ mod log;
 mod man;
 mod output;
 mod self_signed_jwt;
+mod serve;
 mod sign_blob;
 mod sign_jwt;
 mod sign_url;
@@ -74,6 +75,7 @@ enum Command {
     SignUrl(sign_url::Arguments),
     SelfSignedJwt(self_signed_jwt::Arguments),
     Exec(exec::Arguments),
+    Serve(serve::Arguments),
     Diagnose(diagnose::Arguments),
     KubectlCredential(kubectl_credential::Arguments),
     DockerCredential(docker_credential::Arguments),
@@ -92,6 +94,8 @@ impl Command {
     const fn usual_log(&self) -> UsualLog {
         match self {
             Self::Emulator(_) => UsualLog { events: log::OWN_EVENTS, level: Level::WARN },
+            // Operators hear who was refused.
+            Self::Serve(_) => UsualLog { events: log::OWN_EVENTS, level: Level::INFO },
             // The person hears why the program gets no token.
             Self::Exec(arguments) if arguments.starts_server() => {
                 UsualLog { events: log::FETCHES, level: Level::WARN }
@@ -128,6 +132,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::SignUrl(arguments) => sign_url::run(arguments),
         Command::SelfSignedJwt(arguments) => self_signed_jwt::run(arguments),
         Command::Exec(arguments) => exec::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Diagnose(arguments) => diagnose::run(arguments),
         Command::KubectlCredential(arguments) => kubectl_credential::run(arguments),
         Command::DockerCredential(arguments) => docker_credential::run(arguments),

@@ -6,15 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use super::MetadataServer;
-use super::access::Access;
-use super::connections::serve;
 use super::identity::Identity;
-use super::peers::Peers;
 use super::service::Service;
 use crate::Error;
+use crate::broker::connections::serve;
+use crate::broker::listener::{Listener, own_user};
 use crate::pool::PooledImpersonation;
 use crate::scopes::CLOUD_PLATFORM;
 use crate::timers::runtime_with_timers;
@@ -108,13 +107,13 @@ impl MetadataServerBuilder {
         let bound = TcpListener::bind(self.address).await;
         let bound = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = bound.map_err(|error| not_listening(self.address, &error))?;
-        let peers = Peers::detect(address);
-        let is_limited_to_own_user = peers.are_known();
-        let service = Arc::new(Service::new(Access::new(prefix.clone()), identity));
-        let (stop, asked_to_stop) = oneshot::channel();
-        let task = runtime.spawn(serve(listener, peers, service, asked_to_stop));
+        let only = own_user(address);
+        let listener = Listener::Loopback { listener, only };
+        let service = Arc::new(Service::new(prefix.clone(), identity));
+        let (stop, asked_to_stop) = watch::channel(None);
+        let task = runtime.spawn(serve(listener, service, asked_to_stop));
         let host = format!("{address}{prefix}");
-        Ok(MetadataServer { address, host, is_limited_to_own_user, stop: Some(stop), task })
+        Ok(MetadataServer { address, host, is_limited_to_own_user: only.is_some(), stop, task })
     }
 
     /// Returns the prefix with its slash; empty if there is none.

@@ -1,47 +1,39 @@
 //! The reply to one request.
 
-use std::convert::Infallible;
-
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tonic::body::Body;
 
-use super::access::Access;
-use super::identity::{Failure, Identity};
-use crate::metadata_protocol::{Refusal, answer, failure, mark};
+use super::identity::Identity;
+use crate::broker::connections::Responder;
+use crate::broker::metadata::{Failure, check_host, marked, respond};
+use crate::broker::peer::Peer;
 
 /// Replies to requests.
 pub(super) struct Service {
-    access: Access,
+    /// The path before that of the metadata server, without a slash at its end.
+    prefix: String,
     identity: Identity,
 }
 
 impl Service {
-    pub(super) fn new(access: Access, identity: Identity) -> Self {
-        Self { access, identity }
+    pub(super) fn new(prefix: String, identity: Identity) -> Self {
+        Self { prefix, identity }
     }
+
+    async fn answer(&self, head: &Parts) -> Result<Response<Body>, Failure> {
+        check_host(&head.headers, &head.uri)?;
+        respond(&self.identity, &self.prefix, head).await
+    }
+}
+
+impl Responder for Service {
+    const HTTP2: bool = false;
 
     /// Replies to a request. Its body isn't read.
-    pub(super) async fn reply<B>(&self, request: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn reply(&self, _peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let (head, _) = request.into_parts();
-        let reply = self.answer(&head).await;
-        let mut reply = reply.unwrap_or_else(|failed| failure(failed.status, &failed.message));
-        mark(reply.headers_mut());
-        Ok(reply.map(|body| Full::new(body.into())))
-    }
-
-    async fn answer(&self, head: &Parts) -> Result<Response<String>, Failure> {
-        self.access.check_host(&head.headers, &head.uri)?;
-        let uri = self.access.inside(&head.uri).ok_or(Refusal::NOT_FOUND)?;
-        if !matches!(head.method, Method::GET | Method::HEAD) {
-            return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "the metadata server can only be read"));
-        }
-        let mut reply = answer(&self.identity, &head.headers, &uri).await?;
-        if let Some(location) = reply.headers_mut().get_mut(header::LOCATION) {
-            let outside = [self.access.prefix().as_bytes(), location.as_bytes()].concat();
-            *location = HeaderValue::from_bytes(&outside).unwrap_or_else(|_| location.clone());
-        }
-        Ok(reply)
+        marked(self.answer(&head).await)
     }
 }

@@ -17,8 +17,8 @@ use crate::emulator::iam::id_tokens::IdTokenClaims;
 use crate::emulator::iam::identities::Identities;
 use crate::emulator::iam::jwt;
 use crate::emulator::journal::RequestFields;
-use crate::emulator::json_duration;
 use crate::emulator::method::Method;
+use crate::json_duration;
 use crate::jwt::MAX_EXPIRY;
 use crate::scopes::check::are_scopes;
 

@@ -5,8 +5,8 @@ use tonic::Code;
 use tonic_types::ErrorDetails;
 
 use super::ApiError;
-use crate::emulator::json_duration;
 use crate::error::code_name;
+use crate::json_duration;
 
 impl ApiError {
     /// Returns the HTTP status of the reply.

@@ -35,7 +35,7 @@ use self::federation::IdentityPool;
 use self::grant::Grant;
 use self::machine::MetadataServer;
 use self::service_accounts::DeletedAccount;
-use crate::emulator::{document, json_duration};
+use crate::{document, json_duration};
 
 pub use self::ambiguities::{DisabledAccount, MiddleHop, ProjectInName, UnknownAccount};
 pub(crate) use self::bindings::Binding;

@@ -6,7 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use crate::emulator::error::{ApiError, shorten};
-use crate::emulator::json_duration;
+use crate::json_duration;
 use crate::jwt::json_type;
 
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()

@@ -9,13 +9,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tonic::Code;
 
+use crate::document::{Object, problem_of};
 use crate::emulator::clock::Skew;
-use crate::emulator::document::{Object, problem_of};
 use crate::emulator::error::{ApiError, GOOGLE_DOMAIN};
 use crate::emulator::faults::{DEFAULT_FAULT_MESSAGE, Fault, PlatformFault, StatusFault};
-use crate::emulator::json_duration;
 use crate::emulator::method::{Method, UnknownMethod};
 use crate::error::code_from_name;
+use crate::json_duration;
 
 /// A fault to inject.
 #[derive(Deserialize)]

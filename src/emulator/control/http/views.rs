@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::emulator::clock::{Clock, Skew, timestamp};
 use crate::emulator::faults::ActiveFault;
 use crate::emulator::journal::{JournalEntry, Outcome, Protocol};
-use crate::emulator::json_duration;
 use crate::error::code_name;
+use crate::json_duration;
 
 pub(super) fn fault(active: &ActiveFault) -> Value {
     let ActiveFault { id, fault, applied, .. } = active;

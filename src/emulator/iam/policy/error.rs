@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::fmt;
 
-use super::examples::example_at;
+use super::examples::EXAMPLES;
+use crate::document::Mistake;
 use crate::emulator::error::ApiError;
 
 /// Why a policy is invalid, and at which place.
@@ -20,14 +21,11 @@ use crate::emulator::error::ApiError;
 /// assert_eq!(error.path(), path);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyError {
-    path: String,
-    problem: String,
-}
+pub struct PolicyError(Mistake);
 
 impl PolicyError {
     pub(crate) fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { path: path.into(), problem: problem.into() }
+        Self(Mistake::new(path, problem))
     }
 
     /// Returns the place in the document:
@@ -36,39 +34,37 @@ impl PolicyError {
     /// It is empty if the document as a whole is invalid, and for a member or role that isn't part of a
     /// policy.
     pub fn path(&self) -> &str {
-        &self.path
+        self.0.path()
     }
 
     /// Returns the same problem, whose place is inside `outer`.
     pub(super) fn inside(self, outer: &str) -> Self {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        Self { path: format!("{outer}{dot}{}", self.path), ..self }
+        Self(self.0.inside(outer))
     }
 
     /// Returns the same problem at `path`.
     pub(crate) fn at(self, path: impl Into<String>) -> Self {
-        Self { path: path.into(), ..self }
+        Self(self.0.at(path))
     }
 }
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.as_str() {
-            "" => write!(f, "invalid policy: {}", self.problem)?,
-            path => write!(f, "invalid policy at {path}: {}", self.problem)?,
-        }
-        match example_at(&self.path) {
-            Some(example) => write!(f, "\nfix: write, for example, {example}"),
-            None => Ok(()),
-        }
+        self.0.write(f, "policy", &EXAMPLES)
     }
 }
 
 impl std::error::Error for PolicyError {}
 
+impl From<Mistake> for PolicyError {
+    fn from(mistake: Mistake) -> Self {
+        Self(mistake)
+    }
+}
+
 impl From<PolicyError> for ApiError {
     fn from(error: PolicyError) -> Self {
-        Self::invalid_field(&error.path, &error.to_string())
+        Self::invalid_field(error.path(), &error.to_string())
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Policy;
-use crate::emulator::document;
+use crate::document;
 use crate::emulator::iam::federation::names::split_provider;
 
 /// The mapping of a provider for OpenID Connect that has none.

@@ -12,7 +12,7 @@ use super::member::Member;
 use super::resource::{Moment, Resource};
 use super::role::Role;
 use crate::emulator::iam::account::project_of;
-use crate::emulator::{document, json_duration};
+use crate::{document, json_duration};
 
 /// Grants a role or permissions to some members.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

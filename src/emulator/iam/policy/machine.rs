@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::PolicyError;
-use crate::emulator::document;
+use crate::document;
 
 /// Whose tokens the metadata server returns, and what it says about the machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,10 +1,8 @@
 //! Reads `policy.json`.
 
-use serde_path_to_error::{Path, Segment};
-
 use super::Policy;
 use super::error::PolicyError;
-use crate::emulator::document::{Object, problem_of};
+use crate::document;
 
 /// The parts of the document whose keys are names that a user chose.
 const MAPS: [&str; 8] = [
@@ -30,10 +28,7 @@ impl Policy {
     ///
     /// Returns a [`PolicyError`], with the place in the document, if the text isn't a valid policy.
     pub fn from_json(text: &str) -> Result<Self, PolicyError> {
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let Object(policy): Object<Self> = serde_path_to_error::deserialize(&mut reader)
-            .map_err(|error| PolicyError::new(path_text(error.path()), problem_of(error.inner())))?;
-        reader.end().map_err(|error| PolicyError::new("", error.to_string()))?;
+        let policy: Self = document::read(text, is_map)?;
         policy.validate()?;
         Ok(policy)
     }
@@ -45,24 +40,9 @@ impl Policy {
     }
 }
 
-/// Returns the place of an error, with user-chosen names in brackets:
-/// `serviceAccounts["sa@p.q"].disabled`.
-fn path_text(path: &Path) -> String {
-    let mut text = String::new();
-    let mut in_map = false;
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => text.push_str(&format!("[{index}]")),
-            Segment::Map { key } if in_map => text.push_str(&format!("[{key:?}]")),
-            Segment::Map { key } | Segment::Enum { variant: key } => {
-                let dot = if text.is_empty() { "" } else { "." };
-                text.push_str(&format!("{dot}{key}"));
-            }
-            Segment::Unknown => {}
-        }
-        in_map = MAPS.contains(&text.as_str()) || INNER_MAPS.iter().any(|map| text.ends_with(map));
-    }
-    text
+/// Returns whether the keys at a place are names that a user chose.
+fn is_map(place: &str) -> bool {
+    MAPS.contains(&place) || INNER_MAPS.iter().any(|map| place.ends_with(map))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::query::Query;
 use super::target::Target;
-use crate::emulator::document::problem_of;
+use crate::document::problem_of;
 use crate::emulator::error::ApiError;
 use crate::emulator::iam::account::{Account, is_well_formed, project_of};
 use crate::emulator::iam::identities::Identities;

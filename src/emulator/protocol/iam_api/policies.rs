@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::call::Call;
-use crate::emulator::document::Object;
+use crate::document::Object;
 use crate::emulator::error::ApiError;
 use crate::emulator::fingerprint;
 use crate::emulator::iam::policy::{Binding, Condition, Member, Policy, Resource, Role};

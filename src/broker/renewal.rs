@@ -15,7 +15,7 @@ const MARGIN_SHARE: u32 = 4;
 
 /// How long a request waits if there is no token: 10 s. Then the client hears that the failure is
 /// transient. The fetch goes on.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a request waits for the replacement of a token that is still good: 1 s, or half of what is left
 /// of it if that is less.

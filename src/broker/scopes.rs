@@ -2,7 +2,7 @@
 
 use crate::scopes::CLOUD_PLATFORM;
 
-/// Returns the scopes of the token for a request that names `requested` to a server that has `own`.
+/// Returns the scopes of the token for a request that names `requested`, of which `own` may be given.
 /// `None` if the request is refused.
 ///
 /// Libraries name the scopes of their API, often several of which one would do. A token with

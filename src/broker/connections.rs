@@ -1,29 +1,26 @@
 //! Accepts connections, within limits, and serves them.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::io;
+use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
+use tonic::body::Body;
 
-use super::peers::Peers;
-use super::service::Service;
+use super::listener::{Accepted, BATCH, Listener};
+use super::peer::Peer;
 
 /// How many connections are open at the same time: fewer than the files that a process may usually open.
 const MAX_CONNECTIONS: usize = 512;
-
-/// How many connections are accepted before their users are looked up together.
-const BATCH: usize = 64;
 
 /// How long a client may take for the head of a request, and keep an unused connection open: 30 s.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,43 +33,57 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The size of a request's head that isn't exceeded by any library: 16 KiB.
 const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEAD_SIZE: u32 = 16 * 1024;
 
-/// Serves connections until it is asked to stop, and then until the last reply.
-pub(super) async fn serve(
-    listener: TcpListener,
-    peers: Peers,
-    service: Arc<Service>,
-    asked_to_stop: oneshot::Receiver<Duration>,
+/// How many requests one HTTP/2 connection may have in progress: those of an Envoy at full load.
+const MAX_STREAMS: u32 = 1_000;
+
+/// How often an HTTP/2 connection is asked whether it is still there, and how long it may take for its answer.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Replies to requests.
+pub(super) trait Responder: Send + Sync + 'static {
+    /// Whether clients may speak HTTP/2.
+    const HTTP2: bool;
+
+    fn reply(&self, peer: &Peer, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Serves connections until it is asked to stop within a time, and then until the last reply.
+pub(super) async fn serve<R: Responder>(
+    listener: Listener,
+    responder: Arc<R>,
+    mut asked_to_stop: watch::Receiver<Option<Duration>>,
 ) {
     let (stop, stopping) = watch::channel(false);
     let mut open = OpenConnections::default();
     let patience = tokio::select! {
-        () = accept(&listener, peers, &service, &stopping, &mut open) => return,
-        patience = asked_to_stop => patience,
+        () = accept(&listener, &responder, &stopping, &mut open) => return,
+        patience = asked_to_stop.wait_for(Option::is_some) => patience.ok().and_then(|patience| *patience),
     };
     drop(listener);
     let _ = stop.send(true);
-    if let Ok(patience) = patience {
+    if let Some(patience) = patience {
         // The connections that are left end with their tasks.
         let _ = timeout(patience, open.all_closed()).await;
     }
 }
 
 /// Accepts connections. Never returns.
-async fn accept(
-    listener: &TcpListener,
-    peers: Peers,
-    service: &Arc<Service>,
+async fn accept<R: Responder>(
+    listener: &Listener,
+    responder: &Arc<R>,
     stopping: &watch::Receiver<bool>,
     open: &mut OpenConnections,
 ) {
     loop {
         open.have_room().await;
-        match accept_some(listener).await {
+        match listener.accept().await {
             Ok(accepted) => {
-                for stream in peers.served(accepted).await {
+                for connection in accepted {
                     let idle = Idle::default();
-                    let served = serve_one(stream, Arc::clone(service), idle.clone(), stopping.clone());
+                    let served = serve_one(connection, Arc::clone(responder), idle.clone(), stopping.clone());
                     open.add(idle, served);
                 }
             }
@@ -85,35 +96,23 @@ async fn accept(
     }
 }
 
-/// Waits for a connection, and returns it with those that came at the same time.
-async fn accept_some(listener: &TcpListener) -> io::Result<Vec<TcpStream>> {
-    let mut accepted = vec![listener.accept().await?.0];
-    while accepted.len() < BATCH {
-        match poll_fn(|context| Poll::Ready(listener.poll_accept(context))).await {
-            Poll::Ready(Ok((stream, _))) => accepted.push(stream),
-            // An error comes again at the next call.
-            Poll::Ready(Err(_)) | Poll::Pending => break,
-        }
-    }
-    Ok(accepted)
-}
-
-async fn serve_one(
-    stream: TcpStream,
-    service: Arc<Service>,
+async fn serve_one<R: Responder>(
+    accepted: Accepted,
+    responder: Arc<R>,
     idle: Idle,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let Some((stream, peer)) = accepted.establish().await else { return };
+    let peer = Arc::new(peer);
     let replies = service_fn(move |request| {
-        let (service, busy) = (Arc::clone(&service), idle.busy());
+        let (responder, peer, busy) = (Arc::clone(&responder), Arc::clone(&peer), idle.busy());
         async move {
-            let reply = service.reply(request).await;
+            let reply = responder.reply(&peer, request).await;
             drop(busy);
-            reply
+            Ok::<_, Infallible>(reply)
         }
     });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    let builder = protocols::<R>();
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), replies));
     tokio::select! {
         // A protocol error ends only this connection.
@@ -124,28 +123,53 @@ async fn serve_one(
     let _ = served.await;
 }
 
-/// Since when a connection has had no request; `None` while it has one.
+fn protocols<R: Responder>() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    if !R::HTTP2 {
+        return builder.http1_only();
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_SIZE)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+/// Since when a connection has had no request, and how many it has.
 #[derive(Clone, Debug)]
-struct Idle(Arc<Mutex<Option<Instant>>>);
+struct Idle(Arc<Mutex<Requests>>);
+
+#[derive(Debug)]
+struct Requests {
+    in_progress: usize,
+    /// When the number changed last.
+    changed: Instant,
+}
 
 impl Default for Idle {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Some(Instant::now()))))
+        Self(Arc::new(Mutex::new(Requests { in_progress: 0, changed: Instant::now() })))
     }
 }
 
 impl Idle {
+    /// Returns since when there is no request; `None` while there is one.
     fn since(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let requests = self.requests();
+        (requests.in_progress == 0).then_some(requests.changed)
     }
 
-    fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that the connection has a request, until the guard is dropped.
+    /// Says that the connection has a request more, until the guard is dropped.
     fn busy(&self) -> Busy {
-        self.set(None);
+        self.requests().in_progress += 1;
         Busy(self.clone())
     }
 }
@@ -154,7 +178,9 @@ struct Busy(Idle);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.set(Some(Instant::now()));
+        let mut requests = self.0.requests();
+        requests.in_progress -= 1;
+        requests.changed = Instant::now();
     }
 }
 

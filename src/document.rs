@@ -1,5 +1,7 @@
 //! Documents in JSON: what is an object, and what is wrong with one.
 
+mod mistake;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,6 +9,8 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+pub(crate) use self::mistake::{Mistake, read};
 
 /// A value that is an object in a document.
 ///
