@@ -11,11 +11,15 @@ mod recorded;
 
 #[cfg(feature = "metrics")]
 pub(crate) use self::hits::{REPORT_EVERY, hit, report_in_time as report_hits};
+#[cfg(all(feature = "broker", not(feature = "metrics")))]
+pub(crate) use self::nothing::count_broker_request;
 #[cfg(not(feature = "metrics"))]
 pub(crate) use self::nothing::{
     CallMeasurement, FetchMeasurement, PoolMeasurement, REPORT_EVERY, RequestMeasurement, count_attempt, hit,
     report_hits,
 };
+#[cfg(all(feature = "broker", feature = "metrics"))]
+pub(crate) use self::recorded::count_broker_request;
 #[cfg(feature = "metrics")]
 pub(crate) use self::recorded::{
     CallMeasurement, FetchMeasurement, PoolMeasurement, RequestMeasurement, count_attempt,

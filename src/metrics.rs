@@ -40,6 +40,9 @@ pub const CALL_DURATION: &str = "gcp_iam_credentials_call_duration_seconds";
 /// Attempts of calls: `gcp_iam_credentials_call_attempts_total`.
 pub const CALL_ATTEMPTS: &str = "gcp_iam_credentials_call_attempts_total";
 
+/// Requests that the broker has answered: `gcp_iam_credentials_broker_requests_total`.
+pub const BROKER_REQUESTS: &str = "gcp_iam_credentials_broker_requests_total";
+
 /// Gives the recorder the unit and a description of each metric. Call it after the recorder is installed.
 ///
 /// Recorders that show no descriptions don't need it.
@@ -51,6 +54,7 @@ pub fn describe() {
         (CACHE_WAITS, "Requests for a token that had to wait for a fetch."),
         (POOL_EVICTIONS, "Identities that full pools have dropped."),
         (CALL_ATTEMPTS, "Attempts of calls of the IAM Credentials API."),
+        (BROKER_REQUESTS, "Requests for tokens that the broker has answered."),
     ];
     for (name, description) in counters {
         describe_counter!(name, Unit::Count, description);

@@ -45,13 +45,8 @@ impl Authorization {
         };
         match self.broker.token(&asked.caller, asked.request(), patience).await {
             Ok(token) => allowed(&asked, &token),
-            Err(refusal) => {
-                refusal.log(&asked.caller, &asked.target);
-                match refusal {
-                    Refusal::Denied(_) => refused(),
-                    Refusal::Failed(error) => failed(error.is_transient()),
-                }
-            }
+            Err(Refusal::Denied(_)) => refused(),
+            Err(Refusal::Failed(error)) => failed(error.is_transient()),
         }
     }
 }

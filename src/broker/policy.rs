@@ -18,7 +18,7 @@ use self::caller::CallerPattern;
 pub(super) use self::decision::{Allowed, Denial};
 pub use self::error::PolicyError;
 use self::grant::Grant;
-pub(super) use self::request::{Request, Wanted};
+pub(super) use self::request::{Protocol, Request, Wanted};
 use crate::document;
 
 /// Which caller may act as which service account, with which scopes and audiences.

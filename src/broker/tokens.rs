@@ -7,9 +7,10 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use tokio::time::Instant;
 
-use super::policy::{Allowed, Caller, Denial, Policy, Request, Wanted};
+use super::policy::{Allowed, Caller, Denial, Policy, Protocol, Request, Wanted};
 use super::renewal;
 use crate::error::shorten;
+use crate::measurements::count_broker_request;
 use crate::printable::printable;
 use crate::{Credentials, Error, ImpersonationPool, Token};
 
@@ -78,8 +79,13 @@ impl Broker {
         request: Request<'_>,
         patience: Duration,
     ) -> Result<Token, Refusal> {
-        let credentials = self.credentials(caller, request)?;
-        Ok(credentials.token_within(Instant::now() + patience).await?)
+        let end = Instant::now() + patience;
+        let result = match self.credentials(caller, request) {
+            Ok(credentials) => credentials.token_within(end).await.map_err(Refusal::Failed),
+            Err(refusal) => Err(refusal),
+        };
+        report(request.protocol, caller, request.target, result.as_ref().err());
+        result
     }
 
     /// Returns a token for a client that keeps it, and how long it lives.
@@ -88,8 +94,12 @@ impl Broker {
         caller: &Caller,
         request: Request<'_>,
     ) -> Result<(Token, Duration), Refusal> {
-        let credentials = self.credentials(caller, request)?;
-        Ok(renewal::token(&credentials).await?)
+        let result = match self.credentials(caller, request) {
+            Ok(credentials) => renewal::token(&credentials).await.map_err(Refusal::Failed),
+            Err(refusal) => Err(refusal),
+        };
+        report(request.protocol, caller, request.target, result.as_ref().err());
+        result
     }
 
     /// Returns the credentials of what the policy allows.
@@ -114,18 +124,22 @@ impl fmt::Debug for Broker {
     }
 }
 
-impl Refusal {
-    /// Logs why `caller` can't act as `target` now. A refusal by the policy isn't worth a warning: anyone can cause it.
-    pub(super) fn log(&self, caller: &Caller, target: &str) {
-        let target = shorten(target);
-        let target = printable(&target);
-        match self {
-            Self::Denied(denial) => tracing::info!(%caller, %target, reason = %denial, "refused a token"),
-            Self::Failed(error) => {
-                tracing::warn!(%caller, %target, error = %error.in_one_line(), "there is no token");
-            }
+/// Tells operators how a request ended. A refusal by the policy isn't worth a warning: anyone can cause it.
+pub(super) fn report(protocol: Protocol, caller: &Caller, target: &str, refusal: Option<&Refusal>) {
+    let target = shorten(target);
+    let target = printable(&target);
+    let result = match refusal {
+        None => "ok",
+        Some(Refusal::Denied(denial)) => {
+            tracing::info!(%caller, %target, reason = %denial, "refused a token");
+            "denied"
         }
-    }
+        Some(Refusal::Failed(error)) => {
+            tracing::warn!(%caller, %target, error = %error.in_one_line(), "there is no token");
+            if error.is_transient() { "unavailable" } else { "failed" }
+        }
+    };
+    count_broker_request(protocol.name(), result);
 }
 
 impl From<Denial> for Refusal {

@@ -54,6 +54,9 @@ impl CallMeasurement {
 
 pub(crate) fn count_attempt(_operation: &'static str, _failure: Option<&Error>) {}
 
+#[cfg(feature = "broker")]
+pub(crate) fn count_broker_request(_protocol: &'static str, _result: &'static str) {}
+
 pub(crate) struct PoolMeasurement;
 
 impl PoolMeasurement {

@@ -144,6 +144,12 @@ impl Drop for CallMeasurement {
     }
 }
 
+/// Counts a request that the broker has answered.
+#[cfg(feature = "broker")]
+pub(crate) fn count_broker_request(protocol: &'static str, result: &'static str) {
+    counter!(crate::metrics::BROKER_REQUESTS, "protocol" => protocol, "result" => result).increment(1);
+}
+
 /// Counts an attempt that ended.
 pub(crate) fn count_attempt(operation: &'static str, failure: Option<&Error>) {
     counter!(CALL_ATTEMPTS, "operation" => operation, "code" => labels::code(failure)).increment(1);

@@ -88,7 +88,7 @@ start_emulator() {
     local log=$work/emulator.log
     export EMULATOR_CA=$work/ca.pem
     : >"$log"
-    "$(target_folder)/debug/iamcreds" emulator --listen 127.0.0.1:0 --policy tests/interop/policy.json \
+    "$(target_folder)/debug/iamcreds" emulator --listen 127.0.0.1:0 --policy "${POLICY:-tests/interop/policy.json}" \
         --ca-out "$EMULATOR_CA" "$@" >"$log" &
     pids+=($!)
     for _ in $(seq 100); do

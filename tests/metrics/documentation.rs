@@ -61,7 +61,7 @@ fn the_page_lists_the_metrics_that_are_described_with_their_types_and_units() {
         (name.clone(), metric.kind.clone(), unit.to_owned())
     });
     assert_eq!(described.into_iter().collect::<Vec<_>>(), listed.collect::<Vec<_>>());
-    assert_eq!(METRICS.len(), 12);
+    assert_eq!(METRICS.len(), 13);
     let failures = &METRICS["gcp_iam_credentials_fetch_failures_total"];
     assert_eq!(failures.labels.keys().collect::<Vec<_>>(), ["code", "kind", "reason"]);
     assert!(failures.labels["kind"].contains("timeout") && failures.labels["code"].is_empty());

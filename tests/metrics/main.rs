@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(unix)]
+mod broker;
 mod calls;
 mod documentation;
 mod fetches;

@@ -7,7 +7,7 @@ use http::{HeaderName, header};
 use super::proto::address::Address as AddressKind;
 use super::proto::attribute_context::{HttpRequest, Peer};
 use super::proto::{AttributeContext, CheckRequest};
-use crate::broker::policy::{Caller, Request, Wanted};
+use crate::broker::policy::{Caller, Protocol, Request, Wanted};
 use crate::name::account_in;
 
 /// The keys of a route's `context_extensions`.
@@ -66,7 +66,7 @@ impl Asked {
             Some(audience) => Wanted::Identity { audience, with_email: true },
             None => Wanted::Access(&self.scopes),
         };
-        Request { target: &self.target, wanted }
+        Request { target: &self.target, wanted, protocol: Protocol::Envoy }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::Policy;
 use super::caller::Caller;
 use super::grant::Grant;
-use super::request::{Request, Wanted};
+use super::request::{Protocol, Request, Wanted};
 
 /// What a policy allows.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl Policy {
 
     /// Returns the scopes that access tokens of a target may have for a caller.
     pub(in crate::broker) fn scopes_of(&self, caller: &Caller, target: &str) -> Vec<&str> {
-        let request = Request { target, wanted: Wanted::Access(&[]) };
+        let request = Request { target, wanted: Wanted::Access(&[]), protocol: Protocol::Metadata };
         self.decide(caller, &request).map(|allowed| allowed.scopes).unwrap_or_default()
     }
 }

@@ -6,6 +6,8 @@ pub(in crate::broker) struct Request<'a> {
     /// The e-mail address or the unique id.
     pub(in crate::broker) target: &'a str,
     pub(in crate::broker) wanted: Wanted<'a>,
+    /// How the caller asks. It decides nothing.
+    pub(in crate::broker) protocol: Protocol,
 }
 
 /// The kind of a token.
@@ -19,4 +21,23 @@ pub(in crate::broker) enum Wanted<'a> {
     LibraryAccess(&'a [String]),
     /// An ID token, with the account's e-mail address or without it.
     Identity { audience: &'a str, with_email: bool },
+}
+
+/// The protocol of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::broker) enum Protocol {
+    Envoy,
+    Metadata,
+    TokenExchange,
+}
+
+impl Protocol {
+    /// Returns the name in metrics.
+    pub(in crate::broker) const fn name(self) -> &'static str {
+        match self {
+            Self::Envoy => "envoy",
+            Self::Metadata => "metadata",
+            Self::TokenExchange => "token_exchange",
+        }
+    }
 }

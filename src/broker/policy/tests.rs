@@ -19,11 +19,12 @@ fn error(json: &str) -> PolicyError {
 }
 
 fn access<'a>(target: &'a str, scopes: &'a [String]) -> Request<'a> {
-    Request { target, wanted: Wanted::Access(scopes) }
+    Request { target, wanted: Wanted::Access(scopes), protocol: Protocol::Envoy }
 }
 
 fn id_token(audience: &str) -> Request<'_> {
-    Request { target: SHOP, wanted: Wanted::Identity { audience, with_email: false } }
+    let wanted = Wanted::Identity { audience, with_email: false };
+    Request { target: SHOP, wanted, protocol: Protocol::Envoy }
 }
 
 fn owned(scopes: &[&str]) -> Vec<String> {
@@ -190,7 +191,8 @@ fn a_library_gets_the_scopes_of_the_grant_that_it_names() {
         (vec![CLOUD], None),
     ] {
         let requested = owned(&requested);
-        let request = Request { target: SHOP, wanted: Wanted::LibraryAccess(&requested) };
+        let request =
+            Request { target: SHOP, wanted: Wanted::LibraryAccess(&requested), protocol: Protocol::Metadata };
         let allowed = policy.decide(&Caller::new().with_uid(1), &request);
         assert_eq!(allowed.ok().map(|allowed| allowed.scopes), expected, "{requested:?}");
     }

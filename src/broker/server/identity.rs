@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::broker::metadata::{Failure, machine_of};
-use crate::broker::policy::{Caller, Denial, Request, Wanted};
-use crate::broker::tokens::{Broker, Refusal};
+use crate::broker::policy::{Caller, Denial, Protocol, Request, Wanted};
+use crate::broker::tokens::{Broker, Refusal, report};
 use crate::metadata_protocol::{Backend, Machine, Query};
 
 /// What a client hears that gets nothing.
@@ -35,7 +35,8 @@ impl<'a> Identity<'a> {
         let target = match target.or_else(|| policy.target_of(caller)) {
             Some(target) if policy.lets(caller, target) => target,
             target => {
-                Refusal::Denied(Denial::Caller).log(caller, target.unwrap_or("none"));
+                let refusal = Refusal::Denied(Denial::Caller);
+                report(Protocol::Metadata, caller, target.unwrap_or_default(), Some(&refusal));
                 return Err(Failure::new(StatusCode::FORBIDDEN, REFUSED));
             }
         };
@@ -44,13 +45,10 @@ impl<'a> Identity<'a> {
     }
 
     async fn token(&self, wanted: Wanted<'_>) -> Result<(String, Duration), Failure> {
-        let request = Request { target: &self.target, wanted };
+        let request = Request { target: &self.target, wanted, protocol: Protocol::Metadata };
         match self.broker.lasting_token(self.caller, request).await {
             Ok((token, left)) => Ok((token.secret().to_owned(), left)),
-            Err(refusal) => {
-                refusal.log(self.caller, &self.target);
-                Err(Failure::from(&refusal))
-            }
+            Err(refusal) => Err(Failure::from(&refusal)),
         }
     }
 }

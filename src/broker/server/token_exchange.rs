@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use tonic::body::Body;
 
-use crate::broker::policy::{self, Caller, Wanted};
+use crate::broker::policy::{self, Caller, Protocol, Wanted};
 use crate::broker::reply::reply;
 use crate::broker::tokens::{Broker, Refusal};
 use crate::name::account_in;
@@ -68,7 +68,7 @@ async fn answer(broker: &Broker, caller: &Caller, request: Request<Incoming>) ->
     let policy = broker.policy();
     let target = match form.target() {
         Some(target) => target.to_owned(),
-        None => policy.target_of(caller).ok_or(UNAUTHORIZED)?.to_owned(),
+        None => policy.target_of(caller).unwrap_or_default().to_owned(),
     };
     drop(policy);
     let issued_type = form.issued_type()?;
@@ -76,11 +76,9 @@ async fn answer(broker: &Broker, caller: &Caller, request: Request<Incoming>) ->
         ACCESS_TOKEN_TYPE => Wanted::Access(&form.scopes),
         _ => Wanted::Identity { audience: &form.audience, with_email: true },
     };
-    let request = policy::Request { target: &target, wanted };
-    let (token, left) = broker.lasting_token(caller, request).await.map_err(|refusal| {
-        refusal.log(caller, &target);
-        OauthError::from(&refusal)
-    })?;
+    let request = policy::Request { target: &target, wanted, protocol: Protocol::TokenExchange };
+    let (token, left) =
+        broker.lasting_token(caller, request).await.map_err(|refusal| OauthError::from(&refusal))?;
     // An ID token can't be used as an access token (RFC 8693, section 2.2.1).
     let token_type = if issued_type == ACCESS_TOKEN_TYPE { "Bearer" } else { "N_A" };
     Ok(json!({
