@@ -68,38 +68,58 @@ fn target(number: usize) -> String {
     format!("customer-{number}@project.iam.gserviceaccount.com")
 }
 
+/// What a server did in one turn.
+struct Turn {
+    load: Load,
+    /// The server's processor time for a request.
+    cost: Duration,
+}
+
+impl Turn {
+    async fn of(server: &ServerProcess, client: &Client) -> Self {
+        let before = server.processor_time();
+        let load = client.load(IN_FLIGHT, REQUESTS, |_| target(0)).await;
+        let cost = (server.processor_time() - before) / u32::try_from(REQUESTS).unwrap();
+        Self { load, cost }
+    }
+}
+
+/// Load generator and servers share the machine, so the rates are those of all together. A server that has the machine
+/// for itself is as fast as its processor time says.
 async fn compare(emulator: &Emulator) {
     let folder = tempfile::tempdir().unwrap();
     let start = |kind: Kind| ServerProcess::start(kind, folder.path(), emulator.endpoint());
-    let (constant, broker) = (start(Kind::Constant), start(Kind::Broker));
-    let (constant, broker) = (Client::new(constant.socket()), Client::new(broker.socket()));
-    for client in [&constant, &broker] {
+    let servers = [start(Kind::Constant), start(Kind::Broker)];
+    let clients = servers.each_ref().map(|server| Client::new(server.socket()));
+    for client in &clients {
         client.load(IN_FLIGHT, REQUESTS / 10, |_| target(0)).await;
     }
     println!(
-        "| turn | constant, requests/s | broker, requests/s | ratio | constant, p99 | broker, p99 | ratio |"
+        "| turn | requests/s: constant | broker | ratio | p99: constant | broker | ratio | processor time: constant | broker | ratio |"
     );
-    println!("|---|---|---|---|---|---|---|");
-    let (mut rates, mut waits) = (Vec::new(), Vec::new());
-    for turn in 1..=TURNS {
-        let mut loads: Vec<Load> = Vec::new();
-        for client in [&constant, &broker] {
-            loads.push(client.load(IN_FLIGHT, REQUESTS, |_| target(0)).await);
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    let mut ratios = [const { Vec::new() }; 3];
+    for number in 1..=TURNS {
+        let constant = Turn::of(&servers[0], &clients[0]).await;
+        let broker = Turn::of(&servers[1], &clients[1]).await;
+        let values = [
+            (constant.load.rate(), broker.load.rate()),
+            (constant.load.p99().as_secs_f64() * 1e3, broker.load.p99().as_secs_f64() * 1e3),
+            (constant.cost.as_secs_f64() * 1e6, broker.cost.as_secs_f64() * 1e6),
+        ];
+        print!("| {number} |");
+        for ((constant, broker), (ratios, unit)) in
+            values.iter().zip(ratios.iter_mut().zip(["", " ms", " µs"]))
+        {
+            ratios.push(broker / constant);
+            print!(" {constant:.1}{unit} | {broker:.1}{unit} | {:.2} |", broker / constant);
         }
-        let [constant, broker] = loads.as_slice() else { unreachable!("two servers") };
-        let rate = broker.rate() / constant.rate();
-        let wait = broker.p99().as_secs_f64() / constant.p99().as_secs_f64();
-        println!(
-            "| {turn} | {:.0} | {:.0} | {rate:.2} | {:.2?} | {:.2?} | {wait:.2} |",
-            constant.rate(),
-            broker.rate(),
-            constant.p99(),
-            broker.p99()
-        );
-        rates.push(rate);
-        waits.push(wait);
+        println!();
     }
-    println!("medians: {:.2} of the requests, {:.2} of the p99\n", median(rates), median(waits));
+    let [rates, waits, costs] = ratios.map(median);
+    println!(
+        "medians: {rates:.2} of the requests, {waits:.2} of the p99, {costs:.2} of the processor time\n"
+    );
 }
 
 async fn memory(emulator: &Emulator) {

@@ -14,6 +14,8 @@ mod peer;
 mod policy;
 #[cfg(target_os = "linux")]
 mod proc_net;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod renewal;
 mod reply;
 mod scopes;

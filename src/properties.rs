@@ -10,6 +10,7 @@ mod shell;
 mod tests;
 
 pub use crate::adc::properties::credential_files;
+pub use crate::broker::properties::broker_policies;
 pub use crate::client::properties::{replies, statuses, trace_contexts};
 pub use crate::emulator::properties::{
     assertions, control_documents, federated_tokens, iam_api_requests, metadata_pages, policies, rest_bodies,

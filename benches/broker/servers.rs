@@ -51,6 +51,15 @@ impl ServerProcess {
         &self.socket
     }
 
+    /// Returns the processor time that the process has taken, to a hundredth of a second.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name of the program, in parentheses, may contain spaces.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Returns how much memory the process has.
     pub(crate) fn resident_mib(&self) -> f64 {
         resident_of(&self.child.id().to_string()).unwrap() as f64 / (1 << 20) as f64

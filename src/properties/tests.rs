@@ -31,6 +31,7 @@ macro_rules! targets {
 
 targets! {
     assertions,
+    broker_policies,
     claims,
     control_documents,
     credential_files,

@@ -195,7 +195,12 @@ async fn serve_stops_in_order() {
     let emulator = shop().await;
     let sockets = "--loopback 127.0.0.1:0 --operations 127.0.0.1:0 --drain-delay 1s";
     let serve = Serve::start(&emulator, &policy(BUILDER), sockets, 2).await;
-    assert_eq!(serve.get(1, "/readyz").await.0, 200);
+    // It is ready once its source has given a token.
+    let start = Instant::now();
+    while serve.get(1, "/readyz").await.0 != 200 {
+        assert!(start.elapsed() < Duration::from_secs(20), "it isn't ready");
+        sleep(Duration::from_millis(10)).await;
+    }
     emulator.faults().inject(Fault::delay(Duration::from_millis(1_500)));
     let url = format!("http://{}{TOKEN}", serve.address(0));
     let asked = tokio::spawn(async move { text("GET", &url, &[FLAVOR], "").await });
@@ -262,5 +267,24 @@ async fn serve_uses_certificates_that_are_replaced() {
         sleep(Duration::from_millis(200)).await;
     }
     assert!(health(&old).await.starts_with("curl: "));
+    serve.stop();
+}
+
+/// conf: Y22
+#[tokio::test]
+async fn serve_logs_refusals_as_json_without_secrets() {
+    let emulator = shop().await;
+    let sockets = "--loopback 127.0.0.1:0 --log-format json";
+    let serve = Serve::start(&emulator, &policy(BUILDER), sockets, 1).await;
+    let (_, reply) = serve.get(0, TOKEN).await;
+    let secret: serde_json::Value = serde_json::from_str(&reply).unwrap();
+    assert_eq!(serve.get(0, &format!("/targets/{DEPLOYER}{TOKEN}")).await.0, 403);
+    let line = serve.wait_for("refused a token");
+    let event: serde_json::Value = serde_json::from_str(&line).expect(&line);
+    assert_eq!(event["level"], "INFO");
+    assert_eq!(event["target"], DEPLOYER, "{line}");
+    assert!(event["caller"].as_str().unwrap().starts_with("uid "), "{line}");
+    assert_eq!(event["reason"], "no grant for the target is for the caller");
+    assert!(!line.contains(secret["access_token"].as_str().unwrap()));
     serve.stop();
 }

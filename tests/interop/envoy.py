@@ -297,12 +297,27 @@ async def as_documented(upstream_port):
     print("docs/fleets: the configuration and the policy work as they stand")
 
 
+def check_manifests():
+    """The arguments of the broker in docs/fleets/kubernetes.yaml are those of the program."""
+    import yaml
+
+    brokers = 0
+    for manifest in yaml.safe_load_all(pathlib.Path("docs/fleets/kubernetes.yaml").read_text()):
+        for container in manifest["spec"]["template"]["spec"]["containers"]:
+            if container["name"] == "broker":
+                subprocess.run([IAMCREDS, *container["args"], "--help"], stdout=subprocess.DEVNULL, check=True)
+                brokers += 1
+    assert brokers == 2, brokers
+    print("docs/fleets: the manifests have arguments that the program knows")
+
+
 def reachable(port):
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def main():
+    check_manifests()
     upstream = Upstream()
     port = await upstream.start()
     await as_documented(port)

@@ -13,11 +13,22 @@ pub(crate) const OWN_EVENTS: &str = "gcp_iam_credentials";
 /// The events about tokens that are fetched.
 pub(crate) const FETCHES: &str = "gcp_iam_credentials::credentials";
 
-/// What is logged if nobody asks for more.
+/// What is logged if nobody asks for more, and in which form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UsualLog {
     pub(crate) events: &'static str,
     pub(crate) level: Level,
+    pub(crate) format: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// A JSON object in each line
+    Json,
 }
 
 /// How much is logged.
@@ -43,6 +54,10 @@ impl LogArguments {
             _ => Targets::new().with_default(level),
         };
         let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false);
-        log.finish().with(filter).init();
+        match usual.format {
+            LogFormat::Text => log.finish().with(filter).init(),
+            // The name of an account is a `target`, too.
+            LogFormat::Json => log.json().flatten_event(true).with_target(false).finish().with(filter).init(),
+        }
     }
 }

@@ -42,7 +42,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tracing::Level;
 
 use crate::failure::Failure;
-use crate::log::UsualLog;
+use crate::log::{LogFormat, UsualLog};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -92,16 +92,17 @@ enum Command {
 impl Command {
     /// Returns what is logged if nobody asks for more. A command that ends says by itself why it fails.
     const fn usual_log(&self) -> UsualLog {
-        match self {
-            Self::Emulator(_) => UsualLog { events: log::OWN_EVENTS, level: Level::WARN },
+        let (events, level, format) = match self {
+            Self::Emulator(_) => (log::OWN_EVENTS, Level::WARN, LogFormat::Text),
             // Operators hear who was refused.
-            Self::Serve(_) => UsualLog { events: log::OWN_EVENTS, level: Level::INFO },
+            Self::Serve(arguments) => (log::OWN_EVENTS, Level::INFO, arguments.log_format()),
             // The person hears why the program gets no token.
             Self::Exec(arguments) if arguments.starts_server() => {
-                UsualLog { events: log::FETCHES, level: Level::WARN }
+                (log::FETCHES, Level::WARN, LogFormat::Text)
             }
-            _ => UsualLog { events: log::OWN_EVENTS, level: Level::ERROR },
-        }
+            _ => (log::OWN_EVENTS, Level::ERROR, LogFormat::Text),
+        };
+        UsualLog { events, level, format }
     }
 }
 

@@ -7,9 +7,9 @@ mod watched;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gcp_iam_credentials::ImpersonationPool;
 use gcp_iam_credentials::broker::{Broker, BrokerServer};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use gcp_iam_credentials::{ImpersonationPool, metrics};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use self::policy_file::PolicyFile;
@@ -17,6 +17,7 @@ use self::sockets::SocketArguments;
 use crate::duration::duration;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::{Reload, StopSignals};
+use crate::log::LogFormat;
 use crate::source::SourceArguments;
 
 const EXAMPLES: &str = "\
@@ -33,6 +34,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long the server waits for a token of its own before it says that it isn't ready, and how often it tries again.
 const OWN_TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
 const OWN_TOKEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// The upper ends of the buckets of durations, in seconds: from a quick call to the time limit of a slow one.
+const SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 20.0, 60.0];
 
 /// How often old values of histograms are dropped.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -66,8 +70,17 @@ pub(crate) struct Arguments {
     /// How long requests in progress may take after that
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     stop_timeout: Duration,
+    /// The form of the log
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
     #[command(flatten)]
     source: SourceArguments,
+}
+
+impl Arguments {
+    pub(crate) const fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -80,8 +93,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 async fn serve(arguments: &Arguments) -> Result<(), Failure> {
     // Before the server starts, so that an early signal isn't lost.
     let (mut signals, mut reload) = (StopSignals::new()?, Reload::new()?);
-    let recorder = PrometheusBuilder::new().install_recorder();
-    let recorder = recorder.map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+    let recorder = install_recorder()?;
     let (mut policy, first) = PolicyFile::open(&arguments.policy)?;
     let pool = ImpersonationPool::builder(arguments.source.client()?)
         .capacity(arguments.capacity)
@@ -120,6 +132,15 @@ async fn serve(arguments: &Arguments) -> Result<(), Failure> {
     }
     stop(server, arguments, &mut signals).await;
     Ok(())
+}
+
+/// Starts to record metrics, in the form that Prometheus reads.
+fn install_recorder() -> Result<PrometheusHandle, Failure> {
+    let builder = PrometheusBuilder::new().set_buckets(&SECONDS);
+    let recorder = builder.and_then(PrometheusBuilder::install_recorder);
+    let recorder = recorder.map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+    metrics::describe();
+    Ok(recorder)
 }
 
 /// Waits until the source has given a token: before, no request can succeed. An outage after that doesn't matter here,
