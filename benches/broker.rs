@@ -11,6 +11,8 @@ mod client;
 #[allow(dead_code, reason = "it measures other processes")]
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "../tests/support/envoy_messages.rs"]
+mod proto;
 #[path = "broker/servers.rs"]
 mod servers;
 #[path = "../tests/support/mod.rs"]
@@ -24,19 +26,6 @@ use crate::client::{Client, Load};
 use crate::measure::median;
 use crate::servers::{Kind, ServerProcess, broker};
 use crate::support::emulator::client_of;
-
-/// Envoy's messages.
-#[allow(
-    missing_debug_implementations,
-    unreachable_pub,
-    unnameable_types,
-    clippy::all,
-    clippy::pedantic,
-    clippy::restriction
-)]
-mod proto {
-    include!(concat!(env!("OUT_DIR"), "/envoy/envoy.service.auth.v3.rs"));
-}
 
 /// How many requests are in flight, and how many are made in a turn.
 const IN_FLIGHT: usize = 64;

@@ -27,7 +27,7 @@ mod tokens;
 
 pub use self::metadata_server::{MetadataServer, MetadataServerBuilder};
 pub use self::policy::{Caller, Policy, PolicyError};
-pub use self::server::{BrokerServer, BrokerServerBuilder};
+pub use self::server::{BrokerServer, BrokerServerBuilder, Socket};
 #[cfg(feature = "_tls")]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))))]
 pub use self::tls::ServerTls;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use gcp_iam_credentials::broker::{Broker, BrokerServer, Policy};
+use gcp_iam_credentials::broker::{Broker, BrokerServer, Policy, Socket};
 use gcp_iam_credentials::{Credentials, IamCredentialsClient, ImpersonationPool, Token};
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -100,7 +100,7 @@ pub(crate) async fn broker(client: IamCredentialsClient, socket: &Path) -> (Impe
     ]}"#;
     let pool = ImpersonationPool::builder(client).max_fetches_per_minute(0).build();
     let broker = Broker::new(pool.clone(), Policy::from_json(policy).unwrap());
-    (pool, BrokerServer::builder(broker).unix_socket(socket).start().await.unwrap())
+    (pool, BrokerServer::builder(broker).listen(Socket::unix(socket)).start().await.unwrap())
 }
 
 /// Answers with a header that has the length of a token.

@@ -4,6 +4,7 @@ mod builder;
 mod identity;
 mod operations;
 mod routes;
+mod socket;
 mod token_exchange;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 
 pub use self::builder::BrokerServerBuilder;
 use self::operations::Health;
+pub use self::socket::Socket;
 #[cfg(feature = "_tls")]
 use super::tls::{ServerTls, Tls};
 use super::tokens::Broker;
@@ -49,15 +51,15 @@ use super::tokens::Broker;
 /// Dropping the server stops it.
 ///
 /// ```no_run
-/// use gcp_iam_credentials::broker::{Broker, BrokerServer, Policy};
+/// use gcp_iam_credentials::broker::{Broker, BrokerServer, Policy, Socket};
 /// use gcp_iam_credentials::{IamCredentialsClient, ImpersonationPool};
 ///
 /// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 /// let pool = ImpersonationPool::builder(IamCredentialsClient::new()?).build();
 /// let policy = Policy::from_json(&std::fs::read_to_string("policy.json")?)?;
 /// let server = BrokerServer::builder(Broker::new(pool, policy))
-///     .unix_socket("/run/iamcreds/broker.sock")
-///     .loopback("127.0.0.1:8096".parse()?)
+///     .listen(Socket::unix("/run/iamcreds/broker.sock"))
+///     .listen(Socket::loopback("127.0.0.1:8096".parse()?))
 ///     .start()
 ///     .await?;
 /// # Ok(())

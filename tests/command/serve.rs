@@ -107,20 +107,23 @@ fn account_of(emulator: &Emulator, reply: &str) -> String {
 async fn serve_says_where_it_listens_and_serves_there() {
     let emulator = shop().await;
     let sockets = format!(
-        "--loopback 127.0.0.1:0 --loopback 127.0.0.1:0={BUILDER} --unix FOLDER/broker.sock --operations 127.0.0.1:0"
+        "--loopback 127.0.0.1:0 --loopback 127.0.0.1:0={BUILDER} --unix FOLDER/broker.sock \
+         --unix-for-all FOLDER/a=b.sock={BUILDER} --operations 127.0.0.1:0"
     );
-    let serve = Serve::start(&emulator, &policy(BUILDER), &sockets, 4).await;
+    let serve = Serve::start(&emulator, &policy(BUILDER), &sockets, 5).await;
     assert!(serve.listening[1].ends_with(&format!(" for {BUILDER}")), "{:?}", serve.listening);
     assert!(Path::new(serve.address(2)).exists());
-    assert!(serve.listening[3].ends_with(" for operations"));
+    assert!(Path::new(serve.address(3)).ends_with("a=b.sock"), "{:?}", serve.listening);
+    assert!(serve.listening[3].ends_with(&format!(" for {BUILDER}")), "{:?}", serve.listening);
+    assert!(serve.listening[4].ends_with(" for operations"));
     for line in 0..2 {
         let (status, reply) = serve.get(line, TOKEN).await;
         assert_eq!(status, 200, "{reply}");
         assert_eq!(account_of(&emulator, &reply), BUILDER);
     }
-    assert_eq!(serve.get(3, TOKEN).await.0, 404);
-    assert_eq!(serve.get(3, "/healthz").await.0, 200);
-    let (_, metrics) = serve.get(3, "/metrics").await;
+    assert_eq!(serve.get(4, TOKEN).await.0, 404);
+    assert_eq!(serve.get(4, "/healthz").await.0, 200);
+    let (_, metrics) = serve.get(4, "/metrics").await;
     assert!(metrics.contains("gcp_iam_credentials"), "{metrics}");
     assert!(!metrics.contains('@') && !metrics.contains("ya29"), "{metrics}");
     serve.stop();

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gcp_iam_credentials::broker::BrokerServer;
+use gcp_iam_credentials::broker::{BrokerServer, Socket};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -125,7 +125,7 @@ async fn a_message_that_cannot_be_read_is_an_error_of_grpc() {
 async fn of_a_client_that_is_no_peer_nothing_is_read() {
     let emulator = emulator::start().await;
     let server = BrokerServer::builder(broker(&emulator, &[web_grant()]))
-        .loopback("127.0.0.1:0".parse().unwrap())
+        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
         .start()
         .await
         .unwrap();

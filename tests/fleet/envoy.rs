@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use gcp_iam_credentials::broker::{BrokerServer, ServerTls};
+use gcp_iam_credentials::broker::{BrokerServer, ServerTls, Socket};
 use gcp_iam_credentials::emulator::{Fault, Method};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request};
@@ -186,7 +186,7 @@ async fn with_tls(emulator: &gcp_iam_credentials::emulator::Emulator) -> (Broker
     let (certificate, key) = authority.issue("localhost");
     let tls = ServerTls::new(certificate.as_bytes(), key.as_bytes(), authority.pem().as_bytes()).unwrap();
     let server = BrokerServer::builder(broker(emulator, &[web_grant()]))
-        .tls("127.0.0.1:0".parse().unwrap(), tls)
+        .listen(Socket::tls("127.0.0.1:0".parse().unwrap(), tls))
         .start()
         .await
         .unwrap();
@@ -243,8 +243,11 @@ async fn over_loopback_nobody_may_say_on_whose_behalf_it_asks() {
     let policy = gcp_iam_credentials::broker::Policy::from_json(&peers).unwrap();
     let broker = broker(&emulator, &[]);
     broker.set_policy(policy);
-    let server =
-        BrokerServer::builder(broker).loopback("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+    let server = BrokerServer::builder(broker)
+        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
+        .start()
+        .await
+        .unwrap();
     let endpoint = Endpoint::from_shared(format!("http://{}", server.addresses()[0])).unwrap();
     let mut envoy = AuthorizationClient::new(endpoint.connect_lazy());
     let status = envoy.check(check(WEB, &[("target", SHOP)])).await.err().expect("a refusal");

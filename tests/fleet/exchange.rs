@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gcp_iam_credentials::broker::{BrokerServer, ServerTls};
+use gcp_iam_credentials::broker::{BrokerServer, ServerTls, Socket};
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use http::Request;
@@ -27,7 +27,7 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 
 async fn start(emulator: &Emulator) -> (BrokerServer, SocketAddr) {
     let server = BrokerServer::builder(broker(emulator, &[own_grant(SHOP), own_grant(BANK)]))
-        .loopback("127.0.0.1:0".parse().unwrap())
+        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
         .start()
         .await
         .unwrap();
@@ -142,7 +142,7 @@ async fn over_tls_a_caller_is_the_identity_in_its_certificate() {
     let (certificate, key) = authority.issue("localhost");
     let tls = ServerTls::new(certificate.as_bytes(), key.as_bytes(), authority.pem().as_bytes()).unwrap();
     let server = BrokerServer::builder(broker(&emulator, &[web_grant(), own_grant(BANK)]))
-        .tls("127.0.0.1:0".parse().unwrap(), tls)
+        .listen(Socket::tls("127.0.0.1:0".parse().unwrap(), tls))
         .start()
         .await
         .unwrap();

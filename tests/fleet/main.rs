@@ -2,6 +2,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
 
+#[path = "../support/envoy_messages.rs"]
+mod proto;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -19,7 +21,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use gcp_iam_credentials::ImpersonationPool;
-use gcp_iam_credentials::broker::{Broker, BrokerServer, BrokerServerBuilder, Policy};
+use gcp_iam_credentials::broker::{Broker, BrokerServer, BrokerServerBuilder, Policy, Socket};
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use hyper_util::rt::TokioIo;
@@ -30,19 +32,6 @@ use tower::service_fn;
 
 use crate::proto::authorization_client::AuthorizationClient;
 use crate::support::emulator::client_of;
-
-/// Envoy's messages.
-#[allow(
-    missing_debug_implementations,
-    unreachable_pub,
-    unnameable_types,
-    clippy::all,
-    clippy::pedantic,
-    clippy::restriction
-)]
-mod proto {
-    include!(concat!(env!("OUT_DIR"), "/envoy/envoy.service.auth.v3.rs"));
-}
 
 const SHOP: &str = "shop@project.iam.gserviceaccount.com";
 const BANK: &str = "bank@project.iam.gserviceaccount.com";
@@ -104,7 +93,8 @@ impl OverUnix {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("broker.sock");
-        let server = options(BrokerServer::builder(broker)).unix_socket(&path).start().await.unwrap();
+        let server =
+            options(BrokerServer::builder(broker)).listen(Socket::unix(&path)).start().await.unwrap();
         Self { server, path, _folder: folder }
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use gcp_iam_credentials::broker::BrokerServer;
+use gcp_iam_credentials::broker::{BrokerServer, Socket};
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 
 use crate::support::emulator::{self, http};
@@ -33,8 +33,8 @@ async fn token(address: SocketAddr, prefix: &str) -> Result<String, (u16, String
 async fn a_process_acts_as_the_account_of_its_user() {
     let emulator = emulator::start().await;
     let server = BrokerServer::builder(broker(&emulator, &[own_grant(SHOP), own_grant(BANK)]))
-        .loopback("127.0.0.1:0".parse().unwrap())
-        .loopback_for("127.0.0.1:0".parse().unwrap(), BANK)
+        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
+        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()).acting_as(BANK))
         .start()
         .await
         .unwrap();
@@ -73,7 +73,7 @@ async fn a_user_without_a_grant_gets_nothing() {
     let emulator = emulator::start().await;
     let other = grant(&format!(r#"{{"uid": {}}}"#, own_uid() + 1), SHOP);
     let server = BrokerServer::builder(broker(&emulator, &[other]))
-        .loopback("127.0.0.1:0".parse().unwrap())
+        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
         .start()
         .await
         .unwrap();
@@ -91,7 +91,7 @@ async fn a_user_without_a_grant_gets_nothing() {
 async fn requests_that_a_web_page_or_a_proxy_can_send_are_refused() {
     let emulator = emulator::start().await;
     let server = BrokerServer::builder(broker(&emulator, &[own_grant(SHOP)]))
-        .loopback("127.0.0.1:0".parse().unwrap())
+        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
         .start()
         .await
         .unwrap();

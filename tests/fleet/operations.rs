@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gcp_iam_credentials::broker::BrokerServer;
+use gcp_iam_credentials::broker::{BrokerServer, Socket};
 use gcp_iam_credentials::emulator::Fault;
 use tokio::time::sleep;
 
@@ -15,8 +15,8 @@ use crate::{OverUnix, SHOP, WEB, broker, own_grant, web_grant};
 async fn the_socket_for_operations_has_nothing_else() {
     let emulator = emulator::start().await;
     let server = BrokerServer::builder(broker(&emulator, &[own_grant(SHOP)]))
-        .operations("127.0.0.1:0".parse().unwrap())
-        .loopback("127.0.0.1:0".parse().unwrap())
+        .listen(Socket::operations("127.0.0.1:0".parse().unwrap()))
+        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
         .metrics(|| "tokens 1\n".to_owned())
         .start()
         .await

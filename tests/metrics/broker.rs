@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use gcp_iam_credentials::ImpersonationPool;
-use gcp_iam_credentials::broker::{Broker, BrokerServer, Policy};
+use gcp_iam_credentials::broker::{Broker, BrokerServer, Policy, Socket};
 use gcp_iam_credentials::emulator::Fault;
 use tonic::Code;
 
@@ -24,7 +24,7 @@ fn each_request_is_counted_once_by_protocol_and_result() {
         let pool = ImpersonationPool::builder(client_of(&emulator)).build();
         let broker = Broker::new(pool, Policy::from_json(&policy).unwrap());
         let server =
-            BrokerServer::builder(broker).loopback("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+            BrokerServer::builder(broker).listen(Socket::loopback("127.0.0.1:0".parse().unwrap())).start().await.unwrap();
         let address = server.addresses()[0];
         let get = async |target: &str| {
             let path = "computeMetadata/v1/instance/service-accounts/default/token";

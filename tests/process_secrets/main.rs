@@ -9,10 +9,15 @@
 //! The subscriber is global, so this test has its own process.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation fails the test")]
 
+#[cfg(unix)]
+#[path = "../support/envoy_messages.rs"]
+mod proto;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod acting;
+#[cfg(unix)]
+mod broker;
 mod calls;
 mod certificates;
 mod child;
@@ -32,7 +37,7 @@ use shown::Shown;
 use support::log_capture::LogCapture;
 
 /// What must be in the log: otherwise it proves nothing.
-const EXPECTED_IN_LOG: [&str; 12] = [
+const EXPECTED_IN_LOG: [&str; 14] = [
     "TRACE h2::",
     "TRACE hyper",
     "gcp_iam_credentials::",
@@ -45,6 +50,8 @@ const EXPECTED_IN_LOG: [&str; 12] = [
     "token fetched",
     "the client certificate is incomplete",
     "a request to the emulator",
+    "refused a token",
+    "there is no token",
 ];
 
 /// What the scenarios share.
@@ -73,6 +80,8 @@ fn no_secret_is_shown_or_logged_anywhere() {
             grants::run(&scene),
             emulator_pages::run(&scene),
         );
+        #[cfg(unix)]
+        broker::run(&scene).await;
         #[cfg(all(feature = "cli", unix))]
         program::run(&scene).await;
     });

@@ -16,25 +16,26 @@ use tokio::task::JoinSet;
 use super::BrokerServer;
 use super::operations::{Health, RenderMetrics};
 use super::routes::Routes;
+use super::socket::{Place, Socket};
+use crate::Error;
 use crate::broker::connections::serve;
 use crate::broker::envoy::Authorization;
 use crate::broker::listener::Listener;
 use crate::broker::metadata::checked_project;
 #[cfg(feature = "_tls")]
-use crate::broker::tls::{ServerTls, Tls};
+use crate::broker::tls::Tls;
 use crate::broker::tokens::Broker;
 use crate::timers::runtime_with_timers;
-use crate::{Error, ServiceAccountName};
 
 /// Configures and starts a [`BrokerServer`]. [`BrokerServer::builder`] returns it.
 ///
 /// ```no_run
-/// use gcp_iam_credentials::broker::{Broker, BrokerServer};
+/// use gcp_iam_credentials::broker::{Broker, BrokerServer, Socket};
 ///
 /// # async fn serve(broker: Broker) -> Result<(), Box<dyn std::error::Error>> {
 /// let server = BrokerServer::builder(broker)
-///     .unix_socket("/run/iamcreds/broker.sock")
-///     .operations("0.0.0.0:9096".parse()?)
+///     .listen(Socket::unix("/run/iamcreds/broker.sock"))
+///     .project("my-project")
 ///     .start()
 ///     .await?;
 /// # Ok(())
@@ -48,78 +49,14 @@ pub struct BrokerServerBuilder {
     metrics: Option<RenderMetrics>,
 }
 
-/// A socket to listen on.
-enum Socket {
-    Loopback {
-        address: SocketAddr,
-        target: Option<String>,
-    },
-    #[cfg(unix)]
-    Unix {
-        path: PathBuf,
-        mode: u32,
-    },
-    #[cfg(feature = "_tls")]
-    Tls {
-        address: SocketAddr,
-        tls: ServerTls,
-    },
-    Operations(SocketAddr),
-}
-
-/// The mode of a Unix socket that only the server's own user can use.
-#[cfg(unix)]
-const OWN_USER: u32 = 0o600;
-
-/// The mode of a Unix socket that every user can use.
-#[cfg(unix)]
-const ALL_USERS: u32 = 0o666;
-
 impl BrokerServerBuilder {
     pub(super) fn new(broker: Broker) -> Self {
         Self { broker, sockets: Vec::new(), project: None, metrics: None }
     }
 
-    /// Listens on a loopback address, for processes of this machine. Port 0 picks a free port.
-    pub fn loopback(mut self, address: SocketAddr) -> Self {
-        self.sockets.push(Socket::Loopback { address, target: None });
-        self
-    }
-
-    /// Listens on a loopback address whose clients act as `target` if the policy lets them. So a library that knows no
-    /// paths can choose its account by the port.
-    pub fn loopback_for(mut self, address: SocketAddr, target: impl Into<String>) -> Self {
-        self.sockets.push(Socket::Loopback { address, target: Some(target.into()) });
-        self
-    }
-
-    /// Listens on a Unix socket that only processes of the server's own user can open.
-    #[cfg(unix)]
-    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        self.sockets.push(Socket::Unix { path: path.into(), mode: OWN_USER });
-        self
-    }
-
-    /// Listens on a Unix socket that processes of all users can open, if they can reach its folder. The policy decides
-    /// what they get.
-    #[cfg(unix)]
-    pub fn unix_socket_for_all(mut self, path: impl Into<PathBuf>) -> Self {
-        self.sockets.push(Socket::Unix { path: path.into(), mode: ALL_USERS });
-        self
-    }
-
-    /// Listens on an address for clients with certificates.
-    #[cfg(feature = "_tls")]
-    #[cfg_attr(docsrs, doc(cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))))]
-    pub fn tls(mut self, address: SocketAddr, tls: ServerTls) -> Self {
-        self.sockets.push(Socket::Tls { address, tls });
-        self
-    }
-
-    /// Listens on an address that only has `/healthz`, `/readyz` and `/metrics`. It may be one that other machines can
-    /// reach.
-    pub fn operations(mut self, address: SocketAddr) -> Self {
-        self.sockets.push(Socket::Operations(address));
+    /// Listens on a socket, too. At least one is needed.
+    pub fn listen(mut self, socket: Socket) -> Self {
+        self.sockets.push(socket);
         self
     }
 
@@ -140,8 +77,8 @@ impl BrokerServerBuilder {
     ///
     /// # Errors
     ///
-    /// Returns `InvalidInput` if there is no socket to listen on, if a loopback address isn't one, if an account or the
-    /// project is invalid, or if the server can't listen. Returns `Credentials` if there is no tokio runtime
+    /// Returns `InvalidInput` if there is no socket to listen on, if a socket, its account or the project is invalid, or
+    /// if the server can't listen. Returns `Credentials` if there is no tokio runtime
     /// with timers.
     pub async fn start(self) -> Result<BrokerServer, Error> {
         let runtime = runtime_with_timers()?;
@@ -163,7 +100,7 @@ impl BrokerServerBuilder {
         };
         let authorization = Authorization::server(server.broker.clone());
         for socket in self.sockets {
-            let (listener, target) = server.listen(socket).await?;
+            let (listener, target) = server.open(socket).await?;
             let routes = Routes {
                 broker: server.broker.clone(),
                 health: Arc::clone(&server.health),
@@ -179,33 +116,28 @@ impl BrokerServerBuilder {
 
 impl BrokerServer {
     /// Returns the listener of a socket, and the account of all its clients.
-    async fn listen(&mut self, socket: Socket) -> Result<(Listener, Option<String>), Error> {
-        match socket {
-            Socket::Loopback { address, target } => {
-                if !address.ip().is_loopback() {
-                    let problem = format!("must be a loopback address, got {}", address.ip());
-                    return Err(Error::invalid("address", problem));
-                }
-                let target =
-                    target.map(|name| ServiceAccountName::parse_field(&name, "target")).transpose()?;
-                let target = target.map(|name| name.account().to_owned());
-                Ok((Listener::Loopback { listener: self.bind(address).await?, only: None }, target))
+    async fn open(&mut self, socket: Socket) -> Result<(Listener, Option<String>), Error> {
+        let target = socket.target()?;
+        let listener = match &socket.place {
+            Place::Loopback(address) => {
+                Listener::Loopback { listener: self.bind(*address).await?, only: None }
             }
             #[cfg(unix)]
-            Socket::Unix { path, mode } => {
-                let (listener, owner) =
-                    bind_unix(&path, mode).map_err(|error| not_listening(&path.display(), &error))?;
-                self.sockets.push(SocketFile(path));
-                Ok((Listener::Unix { listener, owner }, None))
+            Place::Unix(path) => {
+                let bound = bind_unix(path, socket.mode());
+                let (listener, owner) = bound.map_err(|error| not_listening(&path.display(), &error))?;
+                self.sockets.push(SocketFile(path.clone()));
+                Listener::Unix { listener, owner }
             }
             #[cfg(feature = "_tls")]
-            Socket::Tls { address, tls } => {
-                let tls = Tls::new(tls);
+            Place::Tls(address, tls) => {
+                let tls = Tls::new(tls.clone());
                 self.tls.push(tls.clone());
-                Ok((Listener::Tls { listener: self.bind(address).await?, tls }, None))
+                Listener::Tls { listener: self.bind(*address).await?, tls }
             }
-            Socket::Operations(address) => Ok((Listener::Open(self.bind(address).await?), None)),
-        }
+            Place::Operations(address) => Listener::Open(self.bind(*address).await?),
+        };
+        Ok((listener, target))
     }
 
     async fn bind(&mut self, address: SocketAddr) -> Result<TcpListener, Error> {

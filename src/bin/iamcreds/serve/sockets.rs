@@ -1,10 +1,11 @@
 //! The sockets that the broker listens on.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use gcp_iam_credentials::broker::{BrokerServer, BrokerServerBuilder, ServerTls};
+use gcp_iam_credentials::broker::{BrokerServer, BrokerServerBuilder, ServerTls, Socket};
 
 use super::watched::{WatchedFiles, unusable};
 use crate::chain::account;
@@ -16,15 +17,15 @@ use crate::failure::Failure;
 pub(super) struct SocketArguments {
     /// A loopback address for processes of this machine; with =ACCOUNT, all its clients act as that account
     #[arg(long, value_name = "ADDRESS[=ACCOUNT]", value_parser = loopback)]
-    loopback: Vec<Loopback>,
-    /// A Unix socket for processes of this user
+    loopback: Vec<Of<SocketAddr>>,
+    /// A Unix socket for processes of this user; with =ACCOUNT as above
     #[cfg(unix)]
-    #[arg(long, value_name = "PATH")]
-    unix: Vec<PathBuf>,
-    /// A Unix socket for processes of all users
+    #[arg(long, value_name = "PATH[=ACCOUNT]", value_parser = unix)]
+    unix: Vec<Of<PathBuf>>,
+    /// A Unix socket for processes of all users; with =ACCOUNT as above
     #[cfg(unix)]
-    #[arg(long, value_name = "PATH")]
-    unix_for_all: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH[=ACCOUNT]", value_parser = unix)]
+    unix_for_all: Vec<Of<PathBuf>>,
     /// An address for clients with certificates
     #[arg(long, value_name = "ADDRESS", requires_all = ["tls_certificate", "tls_key", "tls_client_ca"])]
     tls: Vec<SocketAddr>,
@@ -45,10 +46,30 @@ pub(super) struct SocketArguments {
     project: Option<String>,
 }
 
+/// Where a socket is, and the account of all its clients, if there is one.
 #[derive(Clone, Debug)]
-struct Loopback {
-    address: SocketAddr,
+struct Of<P> {
+    place: P,
     account: Option<String>,
+}
+
+impl<P> Of<P> {
+    /// Returns the socket that `make` makes at this place.
+    fn socket(&self, make: impl FnOnce(&P) -> Socket) -> Socket {
+        let socket = make(&self.place);
+        match &self.account {
+            Some(account) => socket.acting_as(account),
+            None => socket,
+        }
+    }
+
+    /// Writes where it is, and whose it is.
+    fn announce(&self, out: &mut impl Write, place: impl fmt::Display) -> io::Result<()> {
+        match &self.account {
+            Some(account) => writeln!(out, "listening on {place} for {account}"),
+            None => writeln!(out, "listening on {place}"),
+        }
+    }
 }
 
 impl SocketArguments {
@@ -57,22 +78,27 @@ impl SocketArguments {
         &self,
         mut builder: BrokerServerBuilder,
     ) -> Result<(BrokerServerBuilder, TlsFiles), Failure> {
-        for Loopback { address, account } in &self.loopback {
-            builder = match account {
-                Some(account) => builder.loopback_for(*address, account),
-                None => builder.loopback(*address),
-            };
+        for of in &self.loopback {
+            builder = builder.listen(of.socket(|address| Socket::loopback(*address)));
         }
         #[cfg(unix)]
         {
-            builder = self.unix.iter().fold(builder, BrokerServerBuilder::unix_socket);
-            builder = self.unix_for_all.iter().fold(builder, BrokerServerBuilder::unix_socket_for_all);
+            for of in &self.unix {
+                builder = builder.listen(of.socket(|path| Socket::unix(path)));
+            }
+            for of in &self.unix_for_all {
+                builder = builder.listen(of.socket(|path| Socket::unix(path).for_all_users()));
+            }
         }
         let (tls, first) = TlsFiles::open([&self.tls_certificate, &self.tls_key, &self.tls_client_ca])?;
         if let Some(first) = first {
-            builder = self.tls.iter().fold(builder, |builder, address| builder.tls(*address, first.clone()));
+            for address in &self.tls {
+                builder = builder.listen(Socket::tls(*address, first.clone()));
+            }
         }
-        builder = self.operations.iter().fold(builder, |builder, address| builder.operations(*address));
+        for address in &self.operations {
+            builder = builder.listen(Socket::operations(*address));
+        }
         if let Some(project) = &self.project {
             builder = builder.project(project);
         }
@@ -83,16 +109,13 @@ impl SocketArguments {
     pub(super) fn announce(&self, addresses: &[SocketAddr]) -> io::Result<()> {
         let mut out = io::stdout().lock();
         let mut addresses = addresses.iter();
-        for Loopback { account, .. } in &self.loopback {
+        for of in &self.loopback {
             let Some(address) = addresses.next() else { break };
-            match account {
-                Some(account) => writeln!(out, "listening on {address} for {account}")?,
-                None => writeln!(out, "listening on {address}")?,
-            }
+            of.announce(&mut out, address)?;
         }
         #[cfg(unix)]
-        for path in self.unix.iter().chain(&self.unix_for_all) {
-            writeln!(out, "listening on {}", path.display())?;
+        for of in self.unix.iter().chain(&self.unix_for_all) {
+            of.announce(&mut out, of.place.display())?;
         }
         for address in addresses.by_ref().take(self.tls.len()) {
             writeln!(out, "listening on {address} with TLS")?;
@@ -105,13 +128,23 @@ impl SocketArguments {
 }
 
 /// Reads an address, and the account after a `=`.
-fn loopback(text: &str) -> Result<Loopback, String> {
+fn loopback(text: &str) -> Result<Of<SocketAddr>, String> {
     let (address, name) = match text.split_once('=') {
         Some((address, name)) => (address, Some(name)),
         None => (text, None),
     };
-    let address = address.parse().map_err(|_| "expected an address such as 127.0.0.1:8096".to_owned())?;
-    Ok(Loopback { address, account: name.map(account).transpose()? })
+    let place = address.parse().map_err(|_| "expected an address such as 127.0.0.1:8096".to_owned())?;
+    Ok(Of { place, account: name.map(account).transpose()? })
+}
+
+/// Reads a path, and the account after the last `=`, if it is one: a path may contain that sign, too.
+#[cfg(unix)]
+fn unix(text: &str) -> Result<Of<PathBuf>, String> {
+    let named = text.rsplit_once('=').and_then(|(path, name)| Some((path, account(name).ok()?)));
+    Ok(match named {
+        Some((path, account)) => Of { place: path.into(), account: Some(account) },
+        None => Of { place: text.into(), account: None },
+    })
 }
 
 /// The files of TLS: certificate, key, and authorities of clients.
