@@ -5,18 +5,17 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use gcp_iam_credentials::broker::{BrokerServer, ServerTls, Socket};
+use gcp_iam_credentials::broker::{BrokerServer, Socket};
 use gcp_iam_credentials::emulator::{Fault, Method};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::Endpoint;
 use tonic::{Code, Request};
 
 use crate::proto::attribute_context::{HttpRequest, Peer, Request as ClientRequest};
 use crate::proto::authorization_client::AuthorizationClient;
 use crate::proto::check_response::HttpResponse;
 use crate::proto::{Address, AttributeContext, CheckRequest, CheckResponse, SocketAddress, address};
-use crate::support::authority::Authority;
 use crate::support::emulator;
-use crate::{BANK, ENVOY, OverUnix, SHOP, WEB, broker, grant, own_uid, token_info, web_grant};
+use crate::{BANK, OverUnix, SHOP, WEB, broker, grant, own_uid, token_info, web_grant};
 
 /// Returns a request of `principal` on a route with these extensions.
 pub(crate) fn check(principal: &str, extensions: &[(&str, &str)]) -> CheckRequest {
@@ -180,61 +179,6 @@ async fn a_failure_tells_only_whether_it_is_temporary() {
     }
 }
 
-/// A broker with TLS, its authority, and its address.
-async fn with_tls(emulator: &gcp_iam_credentials::emulator::Emulator) -> (BrokerServer, Authority) {
-    let authority = Authority::new();
-    let (certificate, key) = authority.issue("localhost");
-    let tls = ServerTls::new(certificate.as_bytes(), key.as_bytes(), authority.pem().as_bytes()).unwrap();
-    let server = BrokerServer::builder(broker(emulator, &[web_grant()]))
-        .listen(Socket::tls("127.0.0.1:0".parse().unwrap(), tls))
-        .start()
-        .await
-        .unwrap();
-    (server, authority)
-}
-
-fn channel(server: &BrokerServer, authority: &Authority, identity: Option<(String, String)>) -> Channel {
-    let mut tls = ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(authority.pem()))
-        .domain_name("localhost");
-    if let Some((certificate, key)) = identity {
-        tls = tls.identity(Identity::from_pem(certificate, key));
-    }
-    let endpoint = Endpoint::from_shared(format!("https://{}", server.addresses()[0])).unwrap();
-    endpoint.tls_config(tls).unwrap().connect_lazy()
-}
-
-/// conf: Y13
-#[tokio::test]
-async fn only_a_peer_of_the_policy_may_say_on_whose_behalf_it_asks() {
-    let emulator = emulator::start().await;
-    let (server, authority) = with_tls(&emulator).await;
-    let strangers = Authority::new();
-    for (identity, expected) in [
-        (Some(authority.issue_uri(ENVOY)), None),
-        // The identity of a program that could claim to be another one.
-        (Some(authority.issue_uri(WEB)), Some(Code::PermissionDenied)),
-        (Some(authority.issue_uri("spiffe://example.org/ns/mesh/sa/envoy/x")), Some(Code::PermissionDenied)),
-        // An identity is a URI if there is one, so that of a DNS name can't be added to it.
-        (Some(authority.issue("envoy")), Some(Code::PermissionDenied)),
-        (Some(strangers.issue_uri(ENVOY)), Some(Code::Unavailable)),
-        (None, Some(Code::Unavailable)),
-    ] {
-        let shown = identity.is_some();
-        let mut envoy = AuthorizationClient::new(channel(&server, &authority, identity));
-        let reply = envoy.check(check(WEB, &[("target", SHOP)])).await;
-        match (reply, expected) {
-            (Ok(reply), None) => assert!(header(&reply.into_inner()).is_some()),
-            (Err(status), Some(Code::Unavailable)) => {
-                // The connection ended in the handshake: which code that has is the client's affair.
-                assert!(matches!(status.code(), Code::Unavailable | Code::Unknown), "{shown}: {status}");
-            }
-            (Err(status), Some(code)) => assert_eq!(status.code(), code, "{status}"),
-            (reply, expected) => panic!("{expected:?}: {:?}", reply.is_ok()),
-        }
-    }
-}
-
 /// conf: Y13
 #[tokio::test]
 async fn over_loopback_nobody_may_say_on_whose_behalf_it_asks() {
@@ -252,20 +196,4 @@ async fn over_loopback_nobody_may_say_on_whose_behalf_it_asks() {
     let mut envoy = AuthorizationClient::new(endpoint.connect_lazy());
     let status = envoy.check(check(WEB, &[("target", SHOP)])).await.err().expect("a refusal");
     assert_eq!(status.code(), Code::PermissionDenied);
-}
-
-/// conf: Y13
-#[tokio::test]
-async fn a_certificate_that_is_replaced_is_shown_on_new_connections() {
-    let emulator = emulator::start().await;
-    let (server, old) = with_tls(&emulator).await;
-    let new = Authority::new();
-    let (certificate, key) = new.issue("localhost");
-    let tls = ServerTls::new(certificate.as_bytes(), key.as_bytes(), new.pem().as_bytes()).unwrap();
-    server.set_tls(&tls);
-    for (authority, works) in [(&new, true), (&old, false)] {
-        let channel = channel(&server, authority, Some(authority.issue_uri(ENVOY)));
-        let reply = AuthorizationClient::new(channel).check(check(WEB, &[("target", SHOP)])).await;
-        assert_eq!(reply.is_ok(), works);
-    }
 }

@@ -16,6 +16,8 @@ mod outage;
 mod random_requests;
 mod reload;
 mod start;
+#[cfg(feature = "_tls")]
+mod tls;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
