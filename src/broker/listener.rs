@@ -57,8 +57,7 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<Vec<Accepted>> {
         match self {
             Self::Loopback { listener, only } => {
-                let accepted =
-                    some(|context| listener.poll_accept(context).map_ok(|(stream, _)| stream)).await?;
+                let accepted = streams(listener).await?;
                 let users = users_of(&accepted).await;
                 let known = accepted.into_iter().zip(users);
                 Ok(known.filter_map(|(stream, uid)| local(stream, uid, *only)).collect())
@@ -71,22 +70,22 @@ impl Listener {
             }
             #[cfg(feature = "_tls")]
             Self::Tls { listener, tls } => {
-                let accepted =
-                    some(|context| listener.poll_accept(context).map_ok(|(stream, _)| stream)).await?;
+                let accepted = streams(listener).await?;
                 Ok(accepted.into_iter().map(|stream| Accepted::Tls(stream, tls.clone())).collect())
             }
             Self::Open(listener) => {
-                let accepted = some(|context| listener.poll_accept(context)).await?;
-                let peer = |address: SocketAddr| Peer {
-                    channel: Channel::Open,
-                    caller: Caller::new().with_source(address.ip()),
-                };
-                let ready =
-                    |(stream, address): (TcpStream, _)| Accepted::Ready(Box::new(stream), peer(address));
-                Ok(accepted.into_iter().map(ready).collect())
+                let accepted = streams(listener).await?;
+                // It gets no token, so nobody has to know who it is.
+                let peer = || Peer { channel: Channel::Open, caller: Caller::new() };
+                Ok(accepted.into_iter().map(|stream| Accepted::Ready(Box::new(stream), peer())).collect())
             }
         }
     }
+}
+
+/// Waits for a TCP connection, and returns it with those that came at the same time.
+async fn streams(listener: &TcpListener) -> io::Result<Vec<TcpStream>> {
+    some(|context| listener.poll_accept(context).map_ok(|(stream, _)| stream)).await
 }
 
 /// Waits for one, and returns it with those that are ready at once.

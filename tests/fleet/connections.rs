@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gcp_iam_credentials::broker::{BrokerServer, Socket};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -15,7 +14,7 @@ use tonic::Code;
 
 use crate::envoy::{check, header};
 use crate::support::emulator;
-use crate::{OverUnix, SHOP, WEB, broker, web_grant};
+use crate::{OverUnix, SHOP, WEB, broker, over_loopback, web_grant};
 
 /// conf: Y19
 #[tokio::test]
@@ -124,12 +123,8 @@ async fn a_message_that_cannot_be_read_is_an_error_of_grpc() {
 #[tokio::test]
 async fn of_a_client_that_is_no_peer_nothing_is_read() {
     let emulator = emulator::start().await;
-    let server = BrokerServer::builder(broker(&emulator, &[web_grant()]))
-        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
-        .start()
-        .await
-        .unwrap();
-    let stream = TokioIo::new(TcpStream::connect(server.addresses()[0]).await.unwrap());
+    let (_server, address) = over_loopback(broker(&emulator, &[web_grant()])).await;
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);

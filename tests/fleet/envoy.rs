@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use gcp_iam_credentials::broker::{BrokerServer, Socket};
 use gcp_iam_credentials::emulator::{Fault, Method};
 use tonic::transport::Endpoint;
 use tonic::{Code, Request};
@@ -15,7 +14,7 @@ use crate::proto::authorization_client::AuthorizationClient;
 use crate::proto::check_response::HttpResponse;
 use crate::proto::{Address, AttributeContext, CheckRequest, CheckResponse, SocketAddress, address};
 use crate::support::emulator;
-use crate::{BANK, OverUnix, SHOP, WEB, broker, grant, own_uid, token_info, web_grant};
+use crate::{BANK, OverUnix, SHOP, WEB, broker, grant, over_loopback, own_uid, token_info, web_grant};
 
 /// Returns a request of `principal` on a route with these extensions.
 pub(crate) fn check(principal: &str, extensions: &[(&str, &str)]) -> CheckRequest {
@@ -187,12 +186,8 @@ async fn over_loopback_nobody_may_say_on_whose_behalf_it_asks() {
     let policy = gcp_iam_credentials::broker::Policy::from_json(&peers).unwrap();
     let broker = broker(&emulator, &[]);
     broker.set_policy(policy);
-    let server = BrokerServer::builder(broker)
-        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
-        .start()
-        .await
-        .unwrap();
-    let endpoint = Endpoint::from_shared(format!("http://{}", server.addresses()[0])).unwrap();
+    let (_server, address) = over_loopback(broker).await;
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     let mut envoy = AuthorizationClient::new(endpoint.connect_lazy());
     let status = envoy.check(check(WEB, &[("target", SHOP)])).await.err().expect("a refusal");
     assert_eq!(status.code(), Code::PermissionDenied);

@@ -2,26 +2,20 @@
 
 use std::net::SocketAddr;
 
-use gcp_iam_credentials::broker::{BrokerServer, Socket};
+use gcp_iam_credentials::broker::BrokerServer;
 use gcp_iam_credentials::emulator::Emulator;
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 use serde_json::Value;
 
 use crate::support::emulator::{self, json, text};
-use crate::{BANK, SHOP, broker, own_grant, token_info};
+use crate::{BANK, SHOP, broker, over_loopback, own_grant, token_info};
 
 pub(crate) const GRANT: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange\
                      &subject_token=x&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt";
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 async fn start(emulator: &Emulator) -> (BrokerServer, SocketAddr) {
-    let server = BrokerServer::builder(broker(emulator, &[own_grant(SHOP), own_grant(BANK)]))
-        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
-        .start()
-        .await
-        .unwrap();
-    let address = server.addresses()[0];
-    (server, address)
+    over_loopback(broker(emulator, &[own_grant(SHOP), own_grant(BANK)])).await
 }
 
 async fn post(address: SocketAddr, form: &str) -> (u16, Value) {

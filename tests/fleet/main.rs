@@ -19,6 +19,7 @@ mod start;
 #[cfg(feature = "_tls")]
 mod tls;
 
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -75,6 +76,14 @@ fn own_grant(target: &str) -> String {
 
 fn broker(emulator: &Emulator, grants: &[String]) -> Broker {
     Broker::new(ImpersonationPool::builder(client_of(emulator)).build(), policy(grants))
+}
+
+/// Starts a broker that listens on a loopback address, and returns it with that address.
+async fn over_loopback(broker: Broker) -> (BrokerServer, SocketAddr) {
+    let socket = Socket::loopback("127.0.0.1:0".parse().unwrap());
+    let server = BrokerServer::builder(broker).listen(socket).start().await.unwrap();
+    let address = server.addresses()[0];
+    (server, address)
 }
 
 /// A broker that listens on a Unix socket.

@@ -6,7 +6,7 @@ use gcp_iam_credentials::broker::{BrokerServer, Socket};
 use gcp_iam_credentials::scopes::CLOUD_PLATFORM;
 
 use crate::support::emulator::{self, http};
-use crate::{BANK, SHOP, broker, grant, own_grant, own_uid, token_info};
+use crate::{BANK, SHOP, broker, grant, over_loopback, own_grant, own_uid, token_info};
 
 const FLAVOR: (&str, &str) = ("metadata-flavor", "Google");
 const TOKEN: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
@@ -72,12 +72,7 @@ async fn a_process_acts_as_the_account_of_its_user() {
 async fn a_user_without_a_grant_gets_nothing() {
     let emulator = emulator::start().await;
     let other = grant(&format!(r#"{{"uid": {}}}"#, own_uid() + 1), SHOP);
-    let server = BrokerServer::builder(broker(&emulator, &[other]))
-        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
-        .start()
-        .await
-        .unwrap();
-    let address = server.addresses()[0];
+    let (_server, address) = over_loopback(broker(&emulator, &[other])).await;
     for path in
         [TOKEN, EMAIL, IDENTITY, &format!("/targets/{SHOP}{TOKEN}"), "/computeMetadata/v1/project/project-id"]
     {
@@ -90,12 +85,8 @@ async fn a_user_without_a_grant_gets_nothing() {
 #[tokio::test]
 async fn requests_that_a_web_page_or_a_proxy_can_send_are_refused() {
     let emulator = emulator::start().await;
-    let server = BrokerServer::builder(broker(&emulator, &[own_grant(SHOP)]))
-        .listen(Socket::loopback("127.0.0.1:0".parse().unwrap()))
-        .start()
-        .await
-        .unwrap();
-    let url = format!("http://{}{TOKEN}", server.addresses()[0]);
+    let (_server, address) = over_loopback(broker(&emulator, &[own_grant(SHOP)])).await;
+    let url = format!("http://{address}{TOKEN}");
     for (headers, expected) in [
         (vec![FLAVOR], 200),
         (vec![], 403),

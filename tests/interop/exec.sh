@@ -50,10 +50,7 @@ clear_emulator
 jobs_started=()
 act_as -- env SECONDS="$SECONDS_TO_ACT" "$python" tests/interop/exec.py act &
 jobs_started+=($!)
-node_packages=${NODE_PACKAGES:-$work/packages}
-mkdir -p "$node_packages"
-if command -v npm >/dev/null && npm install --prefix "$node_packages" --silent --no-audit --no-fund --ignore-scripts \
-    google-auth-library@10.9.1 gcp-metadata@8.1.4; then
+if install_node_packages; then
     cp tests/interop/exec.mjs "$node_packages/exec.mjs"
     act_as -- env SECONDS="$SECONDS_TO_ACT" node "$node_packages/exec.mjs" &
     jobs_started+=($!)
@@ -61,7 +58,7 @@ else
     echo "left out: Node"
 fi
 if find_go_packages; then
-    GO111MODULE=off GOFLAGS='' GOPATH=$go_library go build -o "$work/exec-go" tests/interop/go/exec.go
+    build_go_program
     act_as --random-path -- env SECONDS="$SECONDS_TO_ACT" "$work/exec-go" &
     jobs_started+=($!)
 else

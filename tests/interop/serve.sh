@@ -26,7 +26,7 @@ grant() {
         \"scopes\": [$scopes], \"audiences\": [\"https://service.example\", \"32555940559.apps.googleusercontent.com\"]}"
 }
 
-# A token lives for 8 s, and a program acts for 25. gcloud, which is slow to use its token, has another socket.
+# A token lives for 8 s, and a program acts for 25. gcloud is slow to use its token, so it gets longer ones below.
 echo "{\"grants\": [$(grant "$(id -u)" "$target" "\"$middle\"" 8s), $(grant "$nobody" "$middle" "" 600s)]}" >"$work/policy.json"
 chmod 755 "$work"
 "$iamcreds" serve --policy "$work/policy.json" --loopback 127.0.0.1:0 --unix-for-all "$work/broker.sock" \
@@ -39,17 +39,15 @@ done
 host=$(sed -n 's/^listening on \(127.*\)/\1/p' "$work/serve.out")
 [ -n "$host" ] || fail "$(cat "$work/serve.log")"
 export GCE_METADATA_HOST=$host GCE_METADATA_IP=$host GCE_METADATA_ROOT=$host SECONDS_TO_ACT=25
-export HOME=$work/home
+# Go has a cache there.
+export GOCACHE=$work/go HOME=$work/home
 mkdir "$HOME"
 
 echo "## Longer than a token lives"
 jobs_started=()
 env SECONDS="$SECONDS_TO_ACT" "$python" tests/interop/exec.py act &
 jobs_started+=($!)
-node_packages=${NODE_PACKAGES:-$work/packages}
-mkdir -p "$node_packages"
-if command -v npm >/dev/null && npm install --prefix "$node_packages" --silent --no-audit --no-fund --ignore-scripts \
-    google-auth-library@10.9.1 gcp-metadata@8.1.4; then
+if install_node_packages; then
     cp tests/interop/exec.mjs "$node_packages/exec.mjs"
     env METADATA_SERVER_DETECTION=assume-present SECONDS="$SECONDS_TO_ACT" node "$node_packages/exec.mjs" &
     jobs_started+=($!)
@@ -57,7 +55,7 @@ else
     echo "left out: Node"
 fi
 if find_go_packages; then
-    GO111MODULE=off GOFLAGS='' GOPATH=$go_library GOCACHE=$work/go go build -o "$work/exec-go" tests/interop/go/exec.go
+    build_go_program
     env SECONDS="$SECONDS_TO_ACT" "$work/exec-go" &
     jobs_started+=($!)
 else

@@ -61,6 +61,20 @@ page_block() {
         inside { block = block $0 "\n" }' "docs/$1.md"
 }
 
+# Installs Google's authentication library for Node. `node_packages` is then its folder; NODE_PACKAGES names one to keep
+# between runs. Returns 1 if that isn't possible.
+install_node_packages() {
+    node_packages=${NODE_PACKAGES:-$work/packages}
+    mkdir -p "$node_packages"
+    command -v npm >/dev/null && npm install --prefix "$node_packages" --silent --no-audit --no-fund --ignore-scripts \
+        google-auth-library@10.9.1 gcp-metadata@8.1.4
+}
+
+# Builds the program in Go that acts as the target, "$work/exec-go", with the packages that `find_go_packages` has found.
+build_go_program() {
+    GO111MODULE=off GOFLAGS='' GOPATH=$go_library go build -o "$work/exec-go" tests/interop/go/exec.go
+}
+
 # Finds Debian's Go packages, and as root installs what is missing. Sets `go_library` to their folder, which is laid
 # out like a GOPATH. Returns 1 if there are none, with the reason in `missing`.
 find_go_packages() {

@@ -89,6 +89,11 @@ impl Failure {
         Self::new(Exit::Usage, what)
     }
 
+    /// A file that an argument names can't be used.
+    pub(crate) fn input(path: &Path, problem: &dyn fmt::Display) -> Self {
+        Self::usage(format!("{}: {problem}", path.display()))
+    }
+
     /// A file can't be read or written.
     pub(crate) fn file(path: &Path, error: &dyn fmt::Display) -> Self {
         Self::new(Exit::Other, format!("{}: {error}", path.display()))

@@ -2,9 +2,9 @@
 
 mod identity;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-use std::{env, fs, io};
+use std::{env, fs};
 
 use gcp_iam_credentials::credentials::CredentialsBuilder;
 use gcp_iam_credentials::{
@@ -204,7 +204,7 @@ impl SourceArguments {
     }
 
     fn root_certificates(&self) -> Result<Option<Vec<u8>>, Failure> {
-        let read = |path: &PathBuf| fs::read(path).map_err(|error| unreadable(path, &error));
+        let read = |path: &PathBuf| fs::read(path).map_err(|error| Failure::input(path, &error));
         self.root_certificates.as_ref().map(read).transpose()
     }
 
@@ -220,10 +220,6 @@ impl SourceArguments {
 }
 
 const USER_AGENT: &str = concat!("iamcreds/", env!("CARGO_PKG_VERSION"));
-
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("{}: {error}", path.display()))
-}
 
 fn no_target_with(option: &str) -> Failure {
     let what = format!("{option} has no effect on the impersonation in a credential file");

@@ -53,15 +53,14 @@ impl Grant {
 
     /// Returns the scopes of the token that is wanted. `None` if it would have others than the grant, or none.
     pub(super) fn scopes_for<'p>(&'p self, wanted: &Wanted<'_>) -> Option<Vec<&'p str>> {
-        let granted = match wanted {
+        match wanted {
             Wanted::Identity { .. } => None,
             Wanted::LibraryAccess(named) => granted(&self.scopes, named),
             Wanted::Access(named) => {
                 let has_all = named.iter().all(|scope| self.scopes.contains(scope));
                 has_all.then(|| granted(&self.scopes, named)).flatten()
             }
-        };
-        granted.filter(|scopes| !scopes.is_empty())
+        }
     }
 
     pub(in crate::broker) fn delegates(&self) -> &[ServiceAccountName] {

@@ -30,7 +30,7 @@ pub struct Socket {
     is_for_all_users: bool,
 }
 
-/// Where a socket is.
+/// The place of a socket.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     Loopback(SocketAddr),

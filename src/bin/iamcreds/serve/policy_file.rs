@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gcp_iam_credentials::broker::{Broker, Policy};
 
-use super::watched::{WatchedFiles, unusable};
+use super::watched::WatchedFiles;
 use crate::failure::Failure;
 
 /// The file with the policy in force.
@@ -19,8 +19,8 @@ impl PolicyFile {
     /// Reads the file. A mistake in it is an error: without a policy, nothing can be served.
     pub(super) fn open(path: &Path) -> Result<(Self, Policy), Failure> {
         let opened = WatchedFiles::open(vec![path.to_owned()]);
-        let file = opened.map_err(|(path, error)| unusable(&path, &error))?;
-        let policy = parse(&file).map_err(|problem| unusable(path, &problem))?;
+        let file = opened.map_err(|(path, error)| Failure::input(&path, &error))?;
+        let policy = parse(&file).map_err(|problem| Failure::input(path, &problem))?;
         Ok((Self { file, reported: None }, policy))
     }
 

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use gcp_iam_credentials::broker::{BrokerServer, BrokerServerBuilder, ServerTls, Socket};
 
-use super::watched::{WatchedFiles, unusable};
+use super::watched::WatchedFiles;
 use crate::chain::account;
 use crate::failure::Failure;
 
-/// Where the broker listens.
+/// The sockets that the broker listens on.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Sockets")]
 pub(super) struct SocketArguments {
@@ -156,7 +156,7 @@ impl TlsFiles {
         let Some(paths) = paths.into_iter().cloned().collect::<Option<Vec<_>>>() else {
             return Ok((Self(None), None));
         };
-        let files = WatchedFiles::open(paths).map_err(|(path, error)| unusable(&path, &error))?;
+        let files = WatchedFiles::open(paths).map_err(|(path, error)| Failure::input(&path, &error))?;
         let tls = tls_of(&files)?;
         Ok((Self(Some(files)), Some(tls)))
     }

@@ -1,9 +1,7 @@
 //! Files that others replace.
 
-use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
-
-use crate::failure::Failure;
+use std::path::PathBuf;
+use std::{fs, io};
 
 /// Some files that belong together, with what they contained when they were last read.
 #[derive(Debug)]
@@ -34,11 +32,6 @@ impl WatchedFiles {
         self.contents = contents;
         Ok(changed)
     }
-}
-
-/// Without a file, nothing can be served.
-pub(super) fn unusable(path: &Path, problem: &dyn fmt::Display) -> Failure {
-    Failure::usage(format!("{}: {problem}", path.display()))
 }
 
 fn read(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, (PathBuf, io::Error)> {
