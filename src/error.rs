@@ -21,6 +21,8 @@ use std::sync::Arc;
 use tonic::Code;
 
 pub(crate) use self::access_path::AccessPath;
+#[cfg(feature = "emulator")]
+pub(crate) use self::access_path::add_binding;
 #[cfg(any(feature = "credential-files", feature = "emulator"))]
 pub(crate) use self::code::code_from_name;
 pub(crate) use self::code::code_name;

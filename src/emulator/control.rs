@@ -5,4 +5,5 @@ mod credential_files;
 pub(crate) mod external_account_file;
 pub(crate) mod handle;
 pub(crate) mod http;
+mod page;
 mod sign_in_file;

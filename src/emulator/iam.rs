@@ -5,6 +5,7 @@ pub(crate) mod account;
 pub(crate) mod active_policy;
 pub(crate) mod authorization;
 mod bounded_map;
+pub(crate) mod explanation;
 pub(crate) mod federation;
 pub(crate) mod id_tokens;
 pub(crate) mod identities;

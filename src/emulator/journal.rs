@@ -85,6 +85,26 @@ impl Journal {
         self.lock().entries.iter().cloned().collect()
     }
 
+    /// Returns up to `limit` of the entries for which `matches` is true, the newest first, and how many entries there
+    /// are for which it is. `before` leaves out the entries with that sequence number and later ones.
+    pub(crate) fn newest(
+        &self,
+        before: u64,
+        limit: usize,
+        matches: impl Fn(&JournalEntry) -> bool,
+    ) -> (Vec<JournalEntry>, usize) {
+        let ring = self.lock();
+        let mut count = 0;
+        let mut newest = Vec::new();
+        for entry in ring.entries.iter().rev().filter(|entry| matches(entry)) {
+            count += 1;
+            if entry.sequence < before && newest.len() < limit {
+                newest.push(entry.clone());
+            }
+        }
+        (newest, count)
+    }
+
     /// Removes all entries. Sequence numbers continue.
     pub(crate) fn clear(&self) {
         self.lock().clear();
@@ -133,6 +153,22 @@ mod tests {
         journal.clear();
         assert!(journal.entries().is_empty());
         assert_eq!(journal.add(entry()), JOURNAL_CAPACITY as u64 + 5);
+    }
+
+    #[test]
+    fn a_part_of_the_journal_is_the_newest_before_a_number() {
+        let journal = Journal::default();
+        for index in 0..10 {
+            journal.add(JournalEntry { connection: index % 2, ..entry() });
+        }
+        let part = |before, limit, connection| {
+            let (entries, count) = journal.newest(before, limit, |entry| entry.connection == connection);
+            (entries.iter().map(JournalEntry::sequence).collect::<Vec<_>>(), count)
+        };
+        assert_eq!(part(u64::MAX, 2, 0), (vec![8, 6], 5));
+        assert_eq!(part(6, 2, 0), (vec![4, 2], 5));
+        assert_eq!(part(1, 2, 1), (vec![], 5));
+        assert_eq!(part(u64::MAX, 99, 7), (vec![], 0));
     }
 
     /// conf: A21

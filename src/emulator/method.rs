@@ -46,7 +46,7 @@ pub enum Method {
 }
 
 impl Method {
-    const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::GenerateAccessToken,
         Self::GenerateIdToken,
         Self::SignBlob,

@@ -20,6 +20,7 @@ mod large_policies;
 mod lifecycle;
 mod metadata_server;
 mod oauth;
+mod page;
 mod policy;
 mod rest;
 mod sts;

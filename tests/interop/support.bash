@@ -75,6 +75,12 @@ build_go_program() {
     GO111MODULE=off GOFLAGS='' GOPATH=$go_library go build -o "$work/exec-go" tests/interop/go/exec.go
 }
 
+# Installs packages of Debian, as root. Waits while another script is installing.
+install_debian_packages() {
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install --yes \
+        --no-install-recommends "$@"; } >"$work/apt.log" 2>&1
+}
+
 # Finds Debian's Go packages, and as root installs what is missing. Sets `go_library` to their folder, which is laid
 # out like a GOPATH. Returns 1 if there are none, with the reason in `missing`.
 find_go_packages() {
@@ -85,9 +91,7 @@ find_go_packages() {
     if ! dpkg --status "${packages[@]}" >/dev/null 2>&1; then
         [ "$(id -u)" = 0 ] || return 1
         missing="can't be installed: ${packages[*]}"
-        # Another script may be installing.
-        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install --yes \
-            --no-install-recommends "${packages[@]}"; } >"$work/apt.log" 2>&1 || return 1
+        install_debian_packages "${packages[@]}" || return 1
     fi
     missing="no go"
     command -v go >/dev/null || return 1

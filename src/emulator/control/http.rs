@@ -12,13 +12,14 @@ use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use bytes::Bytes;
-use http::{Response, header};
+use http::{HeaderMap, Response, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tonic::Code;
 
 use self::requests::{CheckDocument, ClockDocument, FaultDocument, GrantDocument, ImpersonatedDocument};
 use super::commands::{Check, Commands, KeyOwner};
+use super::page::{self, PageQuery};
 use crate::emulator::error::{ApiError, shorten};
 use crate::emulator::faults::FaultId;
 use crate::emulator::iam::key_ring::blocking;
@@ -30,7 +31,7 @@ type Reply = Result<Json, ApiError>;
 
 /// The pages and what they do, for `GET /emulator/`.
 const INDEX: [(&str, &str); 24] = [
-    ("GET /emulator/", "this page"),
+    ("GET /emulator/", "this page; in a browser, a page for people"),
     ("GET /emulator/journal", "the newest requests, with secrets hashed; ?method=SignBlob for one method"),
     ("DELETE /emulator/journal", "empties the journal"),
     ("GET /emulator/faults", "the faults in force"),
@@ -86,6 +87,8 @@ pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
         .route("/fixtures/external_account_authorized_user/{name}", get(external_account::authorized_user))
         .route("/fixtures/login_config/{name}", get(external_account::login_config))
         .route("/ca.pem", get(ca_pem))
+        .route("/page.css", get(page::style))
+        .route("/page.js", get(page::script))
         .route("/reset", post(reset));
     // A nested router serves its root only without the trailing slash.
     Router::new().route("/emulator", get(index)).route("/emulator/", get(index)).nest("/emulator", pages)
@@ -95,11 +98,19 @@ fn empty() -> Reply {
     Ok(Json(json!({})))
 }
 
-async fn index(State(commands): State<Commands>) -> Reply {
+async fn index(
+    State(commands): State<Commands>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    if page::is_wanted(&headers) {
+        return page::reply(&commands, &query, &INDEX);
+    }
     let pages: serde_json::Map<String, Value> =
         INDEX.iter().map(|(page, about)| ((*page).to_owned(), (*about).into())).collect();
-    Ok(Json(json!({"about": "an emulator of the IAM Service Account Credentials API",
-        "version": env!("CARGO_PKG_VERSION"), "endpoint": commands.state().endpoint, "pages": pages})))
+    let index = json!({"about": "an emulator of the IAM Service Account Credentials API",
+        "version": env!("CARGO_PKG_VERSION"), "endpoint": commands.state().endpoint, "pages": pages});
+    ([(header::VARY, "Accept")], Json(index)).into_response()
 }
 
 #[derive(Default, Deserialize)]

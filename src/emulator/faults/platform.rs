@@ -36,7 +36,7 @@ impl PlatformFault {
     /// The faults of the tokens of OpenID Connect issuers.
     pub(crate) const OF_TOKENS: [Self; 3] = [Self::StaleToken, Self::WrongAudience, Self::RotatedKey];
 
-    const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::StaleToken,
         Self::WrongAudience,
         Self::RotatedKey,

@@ -1,5 +1,6 @@
 //! The policy in force.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +15,8 @@ use crate::emulator::clock::Clock;
 pub(crate) struct ActivePolicy {
     pub(crate) policy: Policy,
     since: SystemTime,
+    /// Which policy it is, counted from 1.
+    pub(crate) version: u64,
 }
 
 impl ActivePolicy {
@@ -35,6 +38,8 @@ pub(crate) struct PolicyHolder {
     active: ArcSwapOption<ActivePolicy>,
     /// Locked while the policy is read, changed and written back.
     changing: Mutex<()>,
+    /// The version of the newest policy.
+    newest: AtomicU64,
 }
 
 impl PolicyHolder {
@@ -57,7 +62,8 @@ impl PolicyHolder {
     ) -> Result<T, PolicyError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let active = self.get();
-        let active = active.unwrap_or_else(|| Arc::new(ActivePolicy { policy: Policy::new(), since: now }));
+        let active = active
+            .unwrap_or_else(|| Arc::new(ActivePolicy { policy: Policy::new(), since: now, version: 0 }));
         self.replace(&active, now, accounts, change)
     }
 
@@ -90,6 +96,7 @@ impl PolicyHolder {
     fn store(&self, policy: Option<Policy>, since: SystemTime, accounts: &Accounts) {
         // A request that finds the policy must find its accounts too.
         accounts.declare(policy.iter().flat_map(Policy::accounts));
-        self.active.store(policy.map(|policy| Arc::new(ActivePolicy { policy, since })));
+        let version = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
+        self.active.store(policy.map(|policy| Arc::new(ActivePolicy { policy, since, version })));
     }
 }

@@ -34,6 +34,26 @@ impl Grant {
     pub(super) fn new(propagation: Duration, member: Member, role: Role) -> Self {
         Self { members: vec![member], role: Some(role), propagation, ..Self::default() }
     }
+
+    /// Returns whether the grant is in force for a resource, and if not, why.
+    pub(super) fn standing(&self, resource: Resource<'_>, moment: Moment) -> Standing {
+        if let Some(left) = self.propagation.checked_sub(moment.age).filter(|left| !left.is_zero()) {
+            return Standing::Pending(left);
+        }
+        match &self.condition {
+            Some(condition) if !condition.holds(resource, moment) => Standing::ConditionIsFalse,
+            _ => Standing::InForce,
+        }
+    }
+}
+
+/// Whether a grant is in force. The better, the smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    InForce,
+    /// It comes into force after this time.
+    Pending(Duration),
+    ConditionIsFalse,
 }
 
 impl Policy {
@@ -83,15 +103,14 @@ impl Policy {
         if holder.is_limited {
             return false;
         }
-        let in_force = |grant: &&Grant| {
-            grant.propagation <= moment.age
-                && self.contains(grant, permission)
-                && grant.condition.as_ref().is_none_or(|condition| condition.holds(resource, moment))
+        let gives = |grant: &&Grant| {
+            self.contains(grant, permission) && grant.standing(resource, moment) == Standing::InForce
         };
-        self.any_includes(grants.iter().filter(in_force).flat_map(|grant| &grant.members), holder)
+        self.any_includes(grants.iter().filter(gives).flat_map(|grant| &grant.members), holder)
     }
 
-    fn contains(&self, grant: &Grant, permission: &str) -> bool {
+    /// Returns whether a grant contains a permission, whether or not it is in force.
+    pub(super) fn contains(&self, grant: &Grant, permission: &str) -> bool {
         grant.permissions.contains(permission)
             || grant.role.as_ref().is_some_and(|role| match role.predefined_permissions() {
                 Some(groups) => groups.iter().any(|group| group.contains(&permission)),
@@ -102,7 +121,11 @@ impl Policy {
     /// Returns whether one of `members`, or of the members of their groups, includes `holder`.
     ///
     /// Each group is searched once, however many groups contain it.
-    fn any_includes<'p>(&'p self, members: impl Iterator<Item = &'p Member>, holder: Holder<'_>) -> bool {
+    pub(super) fn any_includes<'p>(
+        &'p self,
+        members: impl Iterator<Item = &'p Member>,
+        holder: Holder<'_>,
+    ) -> bool {
         let mut groups = Vec::new();
         let mut found = HashSet::new();
         let mut includes = |member: &'p Member, groups: &mut Vec<&'p str>| {

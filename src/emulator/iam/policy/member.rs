@@ -109,12 +109,17 @@ impl Member {
     }
 
     /// Returns whether the member includes `holder`. For groups, [`Policy`](super::Policy) decides.
+    ///
+    /// A holder with the name of a set, a group or a domain stands for any identity in it.
     pub(crate) fn includes(&self, holder: Holder<'_>) -> bool {
+        if self.0 == holder.name {
+            return true;
+        }
         if self.0.starts_with("principalSet:") {
             return holder.sets.iter().any(|set| self.0 == *set)
                 || names::whole_pool_includes(&self.0, holder.name);
         }
-        if self.0 == holder.name || [Self::ALL_USERS, Self::ALL_AUTHENTICATED_USERS].contains(self) {
+        if [Self::ALL_USERS, Self::ALL_AUTHENTICATED_USERS].contains(self) {
             return true;
         }
         let Some(domain) = self.0.strip_prefix("domain:") else { return false };
