@@ -2,9 +2,13 @@
 //! that aren't on the list.
 //!
 //! `public-api-listing RUSTDOC_JSON LISTING [--update]`
+//! `public-api-listing --semver LISTING RELEASED VERSION`: whether the version says enough about what has changed since
+//! the newest release.
+//! `public-api-listing --release LISTING RELEASED VERSION`: makes the listing that of the newest release.
 
 mod difference;
 mod foreign;
+mod semver;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,7 +35,17 @@ fn check() -> Result<()> {
     let (json, listing, update) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [json, listing] => (json, listing, false),
         [json, listing, "--update"] => (json, listing, true),
-        _ => bail!("usage: public-api-listing RUSTDOC_JSON LISTING [--update]"),
+        ["--semver", listing, released, version] => {
+            println!("{}", semver::check(&read(released)?, version, &read(listing)?)?);
+            return Ok(());
+        }
+        ["--release", listing, released, version] => {
+            return fs::write(released, semver::released(version, &read(listing)?)?)
+                .context("writing the listing");
+        }
+        _ => bail!(
+            "usage: public-api-listing RUSTDOC_JSON LISTING [--update] | --semver|--release LISTING RELEASED VERSION"
+        ),
     };
     let format = format_of(json)?;
     if !KNOWN_FORMATS.contains(&format) {
@@ -46,8 +60,12 @@ fn check() -> Result<()> {
     compare(Path::new(listing), &current)
 }
 
+fn read(file: &str) -> Result<String> {
+    fs::read_to_string(file).with_context(|| file.to_owned())
+}
+
 fn format_of(json: &str) -> Result<u64> {
-    let text = fs::read_to_string(json).with_context(|| json.to_owned())?;
+    let text = read(json)?;
     let document: serde_json::Value = serde_json::from_str(&text).context(json.to_owned())?;
     document["format_version"].as_u64().context("rustdoc's JSON has no `format_version`")
 }
