@@ -260,7 +260,7 @@ fn structure(page: &str) -> Vec<String> {
 #[tokio::test]
 async fn no_text_changes_the_structure_of_the_page() {
     let mut random = Random::new(setting("PAGE_SEED", 1));
-    let mut shown = async |text: &str| {
+    let shown = async |text: &str| {
         let emulator = start(None).await;
         let policy = serde_json::json!({"serviceAccounts": {BUILDER: {"displayName": text, "grants": [
             {"members": [format!("group:{text}")], "role": Role::TOKEN_CREATOR}]}},
