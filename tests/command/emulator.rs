@@ -1,6 +1,6 @@
 //! `iamcreds emulator`: its address, its files, and how it stops.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -36,6 +36,33 @@ async fn the_emulator_command_prints_its_address_and_stops_on_a_signal() {
         assert_eq!((status, &index["endpoint"]), (200, &Value::from(endpoint)));
         signal(&child, name);
         assert!(child.wait().unwrap().success(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_emulator_command_ends_with_the_program_that_started_it() {
+    for arguments in [&["--until-stdin-ends"][..], &[]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_iamcreds"))
+            .args(["emulator", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let endpoint = lines.next().unwrap().unwrap().strip_prefix("listening on ").unwrap().to_owned();
+        // What is written has no meaning.
+        stdin.write_all(b"reset\n\n").unwrap();
+        let page = format!("{endpoint}/emulator/");
+        assert_eq!(json("GET", &page, &[], "").await.0, 200, "{arguments:?}");
+        drop(stdin);
+        if arguments.is_empty() {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(json("GET", &page, &[], "").await.0, 200, "without the option, it doesn't end");
+            signal(&child, "-TERM");
+        }
+        assert!(child.wait().unwrap().success(), "{arguments:?}");
     }
 }
 

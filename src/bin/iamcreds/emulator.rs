@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gcp_iam_credentials::emulator::{CertificateAuthority, Emulator, EmulatorBuilder, Policy};
+use tokio::sync::oneshot;
 
 use crate::failure::{Exit, Failure};
 use crate::interrupt::StopSignals;
@@ -50,6 +51,9 @@ pub(crate) struct Arguments {
     /// The file that keeps the certificate authority with its key between runs; made if it doesn't exist
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Stop when standard input ends: with the program that started the emulator, even if that is killed
+    #[arg(long)]
+    until_stdin_ends: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -59,7 +63,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let mut signals = StopSignals::new()?;
         let emulator = start(arguments).await?;
         announce(&emulator)?;
-        signals.next().await;
+        tokio::select! {
+            _ = signals.next() => {}
+            () = end_of_stdin(), if arguments.until_stdin_ends => {}
+        }
         tokio::select! {
             () = emulator.stop(STOP_PATIENCE) => {}
             _ = signals.next() => {}
@@ -89,6 +96,17 @@ async fn start(arguments: &Arguments) -> Result<Emulator, Failure> {
         fs::write(path, emulator.ca_pem()).map_err(|error| Failure::file(path, &error))?;
     }
     Ok(emulator)
+}
+
+/// Waits until standard input ends. The thread that reads it doesn't keep the process from ending.
+async fn end_of_stdin() {
+    let (ended, end) = oneshot::channel();
+    std::thread::spawn(move || {
+        // What is written to it has no meaning. A failure is an end, too.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = ended.send(());
+    });
+    let _ = end.await;
 }
 
 /// Returns the address of a host and a port. If the host has several addresses, IPv4 is preferred.
