@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# The programs that the interop scripts run. The tests with all features have built most of what they consist of.
+# What the interop scripts run: the examples, which the tests have built, and the program as users build it, without what
+# only tests need.
 source "$(dirname "$0")/common.sh"
 
-run cargo build --quiet --locked --all-features --bin iamcreds --examples
+run cargo build --quiet --locked --all-features --examples
+run cargo build --quiet --locked --all-features --bin iamcreds
