@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The wheel, installed in a fresh virtual environment: what its README shows, and the fixture for pytest. The program in it is
+# The wheel, installed in a fresh virtual environment: what its description shows, and the fixture for pytest. The program in it is
 # the one that CI has built. WHEEL_PROFILE=release builds the one that is published, and checks its size.
 source "$(dirname "$0")/support.bash"
 
@@ -40,9 +40,9 @@ fresh="$work/a fresh environment"
     skip "the Python packages can't be installed"
 [ "$("$fresh/bin/iamcreds" --version)" = "iamcreds $version" ] || fail "$("$fresh/bin/iamcreds" --version)"
 
-# What the README shows, and the tests, as two sessions at the same time.
+# What the description shows, and the tests, as two sessions at the same time.
 mkdir "$work/application"
-awk '/^```python$/ { inside = 1; next } /^```/ { inside = 0 } inside' packaging/python/README.md >"$work/application/test_readme.py"
+awk '/^```python$/ { inside = 1; next } /^```/ { inside = 0 } inside' packaging/python/description.md >"$work/application/test_readme.py"
 cp packaging/python/tests/test_emulator.py "$work/application/"
 cd "$work/application"
 pytest=("$fresh/bin/python" -m pytest --quiet -p no:cacheprovider)

@@ -59,7 +59,11 @@ export class Emulator {
       child.on('close', () => clearTimeout(timer));
     });
     const address = line.split('listening on ')[1]?.trim();
-    if (!address) throw new EmulatorError(this.#errors.trim() || `the program says ${JSON.stringify(line)}`);
+    if (!address) {
+      const errors = this.#errors.trim() || `the program says ${JSON.stringify(line)}`;
+      // The system's loader can't run it.
+      throw errors.includes('GLIBC_') ? unusable(program, new Error(errors)) : new EmulatorError(errors);
+    }
     this.url = address;
     this.host = address.split('://')[1];
     // The tests' process ends when they have ended.

@@ -167,6 +167,9 @@ def test_a_program_that_is_missing_or_of_another_machine_says_what_to_do(monkeyp
     monkeypatch.setattr("iamcreds.emulator.find_program", lambda: str(broken))
     with pytest.raises(iamcreds.EmulatorError, match="(?s)can't be run.*cargo install gcp-iam-credentials --features cli"):
         iamcreds.Emulator().start()
+    broken.write_text("#!/bin/sh\necho \"version 'GLIBC_2.34' not found\" >&2; exit 1\n")
+    with pytest.raises(iamcreds.EmulatorError, match="(?s)GLIBC_2.34.*cargo install"):
+        iamcreds.Emulator().start()
     monkeypatch.setattr("sysconfig.get_path", lambda *_: str(tmp_path / "nowhere"))
     monkeypatch.setenv("PATH", "")
     with pytest.raises(FileNotFoundError, match="(?s)isn't installed.*pip install"):

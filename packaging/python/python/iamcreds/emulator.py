@@ -177,7 +177,9 @@ class Emulator:
         line = self._first_line()
         address = line.partition("listening on ")[2].strip()
         if not address:
-            raise EmulatorError(self._errors() or f"{program} says {line!r} instead of its address")
+            errors = self._errors() or f"{program} says {line!r} instead of its address"
+            # The system's loader can't run it.
+            raise EmulatorError(missing(f"can't be run: {errors}") if "GLIBC_" in errors else errors)
         self.url, self.host = address, address.partition("://")[2]
 
     def _first_line(self) -> str:
