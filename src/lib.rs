@@ -43,9 +43,10 @@
 //! | Handle errors | [`Error`], [`ErrorKind`] |
 //! | Find out why impersonation fails | [`diagnosis`] |
 //! | Verify what an account signed | [`verify`] |
-//! | Test without Google | [`manual::testing`] |
-//! | Solve a common task | [`manual::recipes`] |
-//! | Port a program from another language | [`manual::names`] |
+//! | Start, and read in order | [`guide`] |
+//! | Understand an error | [`guide::errors`] |
+//! | Test without Google | [`guide::testing`] |
+//! | Port a program from another language | [`guide::names`] |
 //!
 //! # Features
 //!
@@ -87,6 +88,7 @@ pub mod emulator;
 mod environment;
 mod error;
 mod grpc_timeout;
+pub mod guide;
 mod headers;
 mod host;
 mod http_client;
@@ -95,7 +97,6 @@ mod impersonation;
 #[cfg_attr(not(feature = "emulator"), allow(dead_code))]
 mod json_duration;
 mod jwt;
-pub mod manual;
 mod measurements;
 #[cfg(any(feature = "broker", feature = "emulator"))]
 #[cfg_attr(not(feature = "emulator"), allow(dead_code))]

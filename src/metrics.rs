@@ -1,7 +1,7 @@
 //! The metrics that the crate reports to the recorder of the [`metrics`](https://docs.rs/metrics) facade.
 //!
 //! The program installs a recorder, such as that of `metrics-exporter-prometheus`, before it makes clients and pools.
-//! Without one, nothing is recorded. [`manual::tracing`](crate::manual::tracing) lists the metrics with their labels.
+//! Without one, nothing is recorded. [`guide::tracing`](crate::guide::tracing) lists the metrics with their labels.
 //!
 //! No label contains a token, an account, a host or a URL, and each label has a fixed set of values.
 //!

@@ -174,7 +174,7 @@ impl ClientBuilder {
     ///
     /// Credentials fetch each token in a task of its own, because many callers may wait for it. So the
     /// fetch isn't part of any caller's trace: the provider is asked in that task, inside the span
-    /// `fetch_token`. The page [`tracing`](crate::manual::tracing) shows a provider for OpenTelemetry.
+    /// `fetch_token`. The page [`tracing`](crate::guide::tracing) shows a provider for OpenTelemetry.
     ///
     /// ```
     /// use gcp_iam_credentials::{Credentials, IamCredentialsClient, Token};
