@@ -26,7 +26,10 @@
 //! * [`integrations`]: the identity in other crates, such as object_store, kube and Google's own clients.
 //! * [`tracing`]: the spans, events and metrics that the crate emits.
 //! * [`iamcreds`]: the command for a terminal.
-#![cfg_attr(feature = "emulator", doc = "* [`emulator`]: the emulator, for programs in any language.")]
+#![cfg_attr(
+    feature = "emulator",
+    doc = "* [`emulator`]: the emulator, for programs in any language; [`emulator_reference`] has its policy and its controls."
+)]
 
 #[doc = include_str!("../docs/guide/getting-started.md")]
 pub mod getting_started {}
@@ -103,3 +106,7 @@ pub mod iamcreds {}
 #[cfg(feature = "emulator")]
 #[doc = include_str!("../docs/emulator.md")]
 pub mod emulator {}
+
+#[cfg(feature = "emulator")]
+#[doc = include_str!("../docs/emulator-reference.md")]
+pub mod emulator_reference {}

@@ -1,4 +1,4 @@
-//! The transcripts in `docs/emulator.md`, run against an emulator.
+//! The transcripts in `docs/emulator.md` and `docs/emulator-reference.md`, run against an emulator.
 
 use std::process::Command;
 
@@ -7,7 +7,9 @@ use gcp_iam_credentials::emulator::{Emulator, Policy};
 use crate::support::transcripts::{is_like, transcripts};
 
 const PAGE: &str = include_str!("../../docs/emulator.md");
+const REFERENCE: &str = include_str!("../../docs/emulator-reference.md");
 const POLICY: &str = include_str!("../../docs/policy.json");
+const COMPLETE: &str = include_str!("../../docs/policy_complete.json");
 
 /// Returns whether the commands of the page can run: a Rust toolchain doesn't include these programs.
 fn has_shell_and_curl() -> bool {
@@ -22,9 +24,16 @@ async fn the_transcripts_in_the_documentation_are_accurate() {
         eprintln!("not run: bash or curl is missing");
         return;
     }
-    let emulator = Emulator::builder().policy(Policy::from_json(POLICY).unwrap()).start().await.unwrap();
-    let transcripts = transcripts(PAGE);
-    assert!(transcripts.len() >= 9, "{transcripts:?}");
+    // Each page begins anew.
+    for (page, policy, at_least) in [(PAGE, POLICY, 2), (REFERENCE, COMPLETE, 20)] {
+        run_transcripts(page, policy, at_least).await;
+    }
+}
+
+async fn run_transcripts(page: &str, policy: &str, at_least: usize) {
+    let emulator = Emulator::builder().policy(Policy::from_json(policy).unwrap()).start().await.unwrap();
+    let transcripts = transcripts(page);
+    assert!(transcripts.len() >= at_least, "{transcripts:?}");
     for (command, shown) in transcripts {
         let command = command.replace("http://127.0.0.1:8095", emulator.endpoint());
         let output = Command::new("bash").args(["-c", &command]).output().unwrap();
@@ -36,7 +45,7 @@ async fn the_transcripts_in_the_documentation_are_accurate() {
 
 #[test]
 fn the_policies_in_the_documentation_are_valid() {
-    let blocks = PAGE.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks = REFERENCE.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
     let policies: Vec<&str> = blocks.filter(|block| block.contains("\"identityPools\"")).collect();
     assert!(policies.len() >= 3, "{policies:?}");
     for policy in policies {

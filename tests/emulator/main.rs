@@ -7,6 +7,7 @@ mod support;
 mod aws;
 mod bearers;
 mod bodies;
+mod complete_policy;
 mod control_pages;
 mod documentation;
 mod external_accounts;

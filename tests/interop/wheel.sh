@@ -31,7 +31,7 @@ contents=$("$python" -m zipfile --list "$wheel")
 for part in iamcreds/__init__.py iamcreds/py.typed "data/scripts/iamcreds" licenses/LICENSE-MIT entry_points.txt; do
     grep -qF "$part" <<<"$contents" || fail "$part isn't in the wheel: $contents"
 done
-! grep -qE '/test_|\.rs |\.pem|tests/' <<<"$contents" || fail "the wheel has too much: $contents"
+! grep -qE '/test_|\.rs |\.pem|tests/|sbom' <<<"$contents" || fail "the wheel has too much: $contents"
 
 echo "## A fresh environment"
 fresh="$work/a fresh environment"

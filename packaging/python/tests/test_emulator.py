@@ -84,6 +84,14 @@ def test_a_program_finds_it_as_its_metadata_server(iam_emulator):
     assert output.decode().strip() == BUILDER
 
 
+def test_this_process_finds_it_too(iam_emulator):
+    import google.auth
+
+    credentials, _ = google.auth.default(scopes=SCOPES)
+    assert refresh(credentials).startswith("ya29.")
+    assert credentials.service_account_email == BUILDER
+
+
 def test_a_file_impersonates_from_a_login(iam_emulator):
     path = iam_emulator.impersonated_file(iam_emulator.login_file("alice@example.com"), DEPLOYER, [BUILDER])
     document = json.loads(open(path, encoding="utf-8").read())

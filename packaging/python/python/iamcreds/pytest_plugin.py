@@ -1,6 +1,7 @@
 """The fixtures for pytest. The wheel registers them: tests don't import this module."""
 
 import os
+import sys
 from typing import Any, Iterator, Optional
 
 import pytest
@@ -37,4 +38,9 @@ def iam_emulator(iam_emulator_process: Emulator, monkeypatch: Any) -> Emulator:
         monkeypatch.delenv(variable, raising=False)
     for variable, value in iam_emulator_process.environment().items():
         monkeypatch.setenv(variable, value)
+    # google-auth reads these variables only once, when it is imported.
+    metadata = sys.modules.get("google.auth.compute_engine._metadata")
+    for name, value in [("_GCE_METADATA_HOST", iam_emulator_process.host), ("_NO_GCE_CHECK", False)]:
+        if hasattr(metadata, name):
+            monkeypatch.setattr(metadata, name, value)
     return iam_emulator_process

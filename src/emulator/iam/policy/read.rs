@@ -22,7 +22,7 @@ const INNER_MAPS: [&str; 3] = [".providers", ".attributeMapping", ".attributes"]
 impl Policy {
     /// Reads the text of a `policy.json` and validates it.
     ///
-    /// `docs/emulator.md` describes the format.
+    /// `docs/emulator-reference.md` describes the format.
     ///
     /// # Errors
     ///
