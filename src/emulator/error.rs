@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 pub(crate) use self::google::GOOGLE_DOMAIN;
-pub(crate) use self::oauth::OauthError;
+pub(crate) use self::oauth::{INVALID_SIGNATURE, OauthError};
 pub(crate) use crate::error::shorten;
 
 /// Why a request fails: code, message and `google.rpc` details, as Google's servers send them.

@@ -53,6 +53,29 @@ fn the_policies_in_the_documentation_are_valid() {
     }
 }
 
+/// The page leads from an error to a step. Each of these steps must be there, and each recipe must have all of its own.
+#[test]
+fn the_errors_in_the_documentation_lead_to_steps_that_exist() {
+    let (_, table) = PAGE.split_once("| You see |").unwrap();
+    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() >= 8, "{rows:?}");
+    for row in rows {
+        let (_, step) = row.split_once("| step").unwrap_or_else(|| panic!("no step: {row}"));
+        let step: u32 = step.trim_start_matches('s').split_whitespace().next().unwrap().parse().unwrap();
+        let heading = if step < 5 { format!("### Step {step}: ") } else { format!("Step {step}. ") };
+        assert!(PAGE.contains(&heading), "{heading}: {row}");
+    }
+    let (_, recipes) = PAGE.split_once("## Recipes").unwrap();
+    let (recipes, _) = recipes.split_once("## If it doesn't work").unwrap();
+    let recipes: Vec<&str> = recipes.split("\n### ").skip(1).collect();
+    assert!(recipes.len() >= 8, "{} recipes", recipes.len());
+    for recipe in recipes {
+        for part in ["What needs TLS: ", "\nStep 5. ", "\nStep 6. ", "\nStep 7. ", "\nStep 8. "] {
+            assert!(recipe.contains(part), "{part:?}: {recipe}");
+        }
+    }
+}
+
 #[test]
 fn an_ellipsis_in_a_transcript_matches_any_text() {
     for (shown, actual, like) in [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::Code;
 
-use crate::emulator::error::ApiError;
+use crate::emulator::error::{ApiError, INVALID_SIGNATURE};
 use crate::emulator::journal::{Journal, JournalEntry, Outcome};
 
 /// Completes a journal entry, even if the request is dropped before its reply.
@@ -88,6 +88,60 @@ fn log(entry: &JournalEntry) {
     let JournalEntry { method, name, principal, outcome: Some(outcome), .. } = entry else { return };
     let Outcome { code, reason, hop, by_fault, .. } = outcome;
     tracing::info!(
-        %method, name, principal = principal.as_deref(), ?code, reason, hop, fault = by_fault, "a request to the emulator"
+        %method, name, principal = principal.as_deref(), ?code, reason, hop, fault = by_fault, fix = fix(outcome),
+        "a request to the emulator"
     );
+}
+
+/// Returns advice for a refusal. It is only for the log, because Google's replies have none.
+fn fix(outcome: &Outcome) -> Option<&'static str> {
+    if outcome.by_fault {
+        return None;
+    }
+    match (outcome.reason.as_deref()?, outcome.message.as_deref().unwrap_or_default()) {
+        ("ACCESS_TOKEN_TYPE_UNSUPPORTED", _) => Some(
+            "the token is neither one that this emulator issued nor in its policy: fetch the credential file from \
+             this emulator, or add the token to `tokens` in the policy",
+        ),
+        ("CREDENTIALS_MISSING", _) => Some("send the header `Authorization: Bearer TOKEN`"),
+        ("IAM_PERMISSION_DENIED", _) => Some(
+            "add a grant to the policy, or with POST /emulator/grants; POST /emulator/check says which one is missing",
+        ),
+        ("invalid_grant", INVALID_SIGNATURE) => Some(
+            "the key isn't one of this emulator: fetch the key file again, because each run makes new keys",
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::method::Method;
+
+    #[test]
+    fn a_refusal_that_a_step_left_out_explains_has_advice() {
+        let outcome = |reason: &str, message: &str, by_fault| Outcome {
+            code: Code::PermissionDenied,
+            reason: Some(reason.to_owned()),
+            message: Some(message.to_owned()),
+            hop: None,
+            by_fault,
+        };
+        let called = Method::SignBlob.into();
+        for (error, part) in [
+            (ApiError::unsupported_token(called), "`tokens` in the policy"),
+            (ApiError::credentials_missing(called), "Authorization"),
+            (ApiError::permission_denied("iam.serviceAccounts.signBlob", 0), "/emulator/grants"),
+        ] {
+            let reason = error.reason().unwrap();
+            let advice = fix(&outcome(reason, error.message(), false)).expect(reason);
+            assert!(advice.contains(part), "{advice}");
+            let by_fault = outcome(reason, error.message(), true);
+            assert_eq!(fix(&by_fault), None, "a fault isn't a mistake of the user");
+        }
+        let advice = fix(&outcome("invalid_grant", INVALID_SIGNATURE, false)).unwrap();
+        assert!(advice.contains("fetch the key file again"), "{advice}");
+        assert_eq!(fix(&outcome("invalid_grant", "Token has been expired or revoked.", false)), None);
+    }
 }

@@ -7,6 +7,9 @@ use tonic::Code;
 use super::ApiError;
 use crate::printable::printable;
 
+/// What the token endpoint says about a JWT whose signature isn't that of a key of the account.
+pub(crate) const INVALID_SIGNATURE: &str = "Invalid JWT Signature.";
+
 /// An OAuth error, for the body and the status of a reply.
 #[derive(Clone, Debug)]
 pub(crate) struct OauthError {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{LIFETIME, access_token_reply, split};
 use crate::emulator::api::record::JournalRecord;
-use crate::emulator::error::OauthError;
+use crate::emulator::error::{INVALID_SIGNATURE, OauthError};
 use crate::emulator::iam::account::Account;
 use crate::emulator::iam::id_tokens::IdTokenClaims;
 use crate::emulator::iam::identities::Identities;
@@ -75,7 +75,7 @@ fn account_of(identities: &Identities, assertion: &Parsed<'_>) -> Result<Arc<Acc
         return Err(OauthError::grant("Invalid grant: account disabled"));
     }
     if !account.keys().has_signed(assertion) {
-        return Err(OauthError::grant("Invalid JWT Signature."));
+        return Err(OauthError::grant(INVALID_SIGNATURE));
     }
     Ok(account)
 }
