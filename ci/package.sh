@@ -17,5 +17,11 @@ if grep -E '^(ci|\.ci|\.github|benches/peers|examples/integrations|packaging)/' 
     echo "these files must not be in the package" >&2
     exit 1
 fi
-# It builds the package from its own files.
-run cargo publish --dry-run --quiet --locked --allow-dirty
+run cargo publish --dry-run --quiet --locked --allow-dirty --no-verify
+
+# To verify, `cargo publish` would build all dependencies again. A check of the package's own files uses those that are there.
+packages=$(target_folder)/package
+name=gcp-iam-credentials-$version
+rm -rf "${packages:?}/$name"
+tar -xzf "$packages/$name.crate" -C "$packages"
+run cargo check --quiet --locked --lib --manifest-path "$packages/$name/Cargo.toml" --target-dir "$(target_folder)"

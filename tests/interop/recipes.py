@@ -150,13 +150,27 @@ def variants(title, recipe):
         yield "step 5", 5, without(5)
     if recipe.steps[6]:
         yield "step 6", 6, without(6)
-    if "for api" in recipe.steps[7]:
+    if "for api" in recipe.steps[7] and not is_google_reachable():
         yield "step 7, the overrides", 7, without(7, "loop")
     for variable in re.findall(r"\b([A-Z_]+)=", recipe.steps[7]):
         if variable not in WITHOUT_EFFECT:
             yield f"step 7, {variable}", 7, without(7, variable)
     for name in recipe.files.keys() - {file for _, file, _ in recipe.more}:
         yield f"step 8, {name}", 8, without(8, name)
+        if name in LEADS_NOWHERE and not is_google_reachable():
+            yield f"step 8, what {name} does", 8, lambda folder, steps, files, installed, name=name: files.update({name: LEADS_NOWHERE[name]})
+
+
+# The files that lead Google's host names to the emulator, as if they did nothing.
+LEADS_NOWHERE = {"lead_here.py": "", "lead-here.mjs": "", "lead_here.go": "package main\n"}
+
+
+def is_google_reachable():
+    """Returns whether a request that nothing leads to the emulator would arrive at Google. Then none is sent."""
+    try:
+        return bool(socket.getaddrinfo("oauth2.googleapis.com", 443))
+    except OSError:
+        return False
 
 
 # Without a key file, the metadata server has the same account. The others are for users' logins, and for what is kept.
