@@ -21,6 +21,7 @@ run cargo publish --dry-run --quiet --locked --allow-dirty --no-verify
 
 # To verify, `cargo publish` would build all dependencies again. A check of the package's own files uses those that are there.
 packages=$(target_folder)/package
+run cargo package --quiet --locked --allow-dirty --no-verify
 name=gcp-iam-credentials-$version
 rm -rf "${packages:?}/$name"
 tar -xzf "$packages/$name.crate" -C "$packages"
