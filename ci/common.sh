@@ -24,6 +24,11 @@ run() {
     return "$status"
 }
 
+# Prints the version of the crate.
+crate_version() {
+    sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml
+}
+
 # Prints where Cargo builds.
 target_folder() {
     cargo metadata --quiet --locked --no-deps --format-version 1 |

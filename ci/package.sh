@@ -3,7 +3,7 @@
 # a section in the changelog, and release notes.
 source "$(dirname "$0")/common.sh"
 
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+version=$(crate_version)
 grep -qF "## [$version]" CHANGELOG.md || { echo "CHANGELOG.md has no section of $version" >&2; exit 1; }
 [[ -s docs/releases/$version.md ]] || { echo "docs/releases/$version.md is missing" >&2; exit 1; }
 

@@ -4,7 +4,7 @@
 source "$(dirname "$0")/common.sh"
 
 target=$(target_folder)
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+version=$(crate_version)
 listing() {
     run cargo run --quiet --locked --manifest-path ci/public-api/Cargo.toml --target-dir "$target" -- "$@"
 }

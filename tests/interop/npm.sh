@@ -21,7 +21,7 @@ program=$(target_folder)/debug/iamcreds
 [ "${WHEEL_PROFILE:-}" != release ] || program=$(target_folder)/release/iamcreds
 # Without what only debuggers need, as it is published.
 strip -o "$work/iamcreds" "$program"
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+version=$(crate_version)
 main=$(node packaging/npm/pack.mjs "$work/archives")
 native=$(node packaging/npm/pack.mjs "$work/archives" "$platform" "$work/iamcreds")
 echo "## $(basename "$main"): $(stat -c %s "$main") bytes; $(basename "$native"): $(stat -c %s "$native") bytes"

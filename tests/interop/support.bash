@@ -43,6 +43,11 @@ make_python_environment() {
         skip "the Python packages can't be installed"
 }
 
+# Prints the version of the crate.
+crate_version() {
+    sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml
+}
+
 # Prints the folder that cargo builds in.
 target_folder() {
     cargo metadata --quiet --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'

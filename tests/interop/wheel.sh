@@ -6,7 +6,7 @@ source "$(dirname "$0")/support.bash"
 make_python_environment maturin==1.16.0
 maturin=$(dirname "$python")/maturin
 target=$(target_folder)
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+version=$(crate_version)
 # The largest wheel that may be published: 12 MB.
 MOST_BYTES=12000000
 

@@ -1,6 +1,6 @@
 //! The section with the accounts, and with who may act as whom.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use maud::{Markup, html};
 
@@ -111,23 +111,19 @@ fn account(view: &View<'_>, policy: &Policy, email: &str) -> Markup {
 }
 
 /// Who may act as accounts by grants on each resource.
-type Members<'p> = BTreeMap<(bool, &'p str), Vec<Access<'p>>>;
+type Members<'p> = HashMap<Resource<'p>, Vec<Access<'p>>>;
 
 fn members_by_resource(policy: &Policy) -> Members<'_> {
     let mut members = Members::new();
     for access in policy.accesses() {
-        let resource = match access.on {
-            Resource::Account(email) => (true, email),
-            Resource::Project(project) => (false, project),
-        };
-        members.entry(resource).or_default().push(access);
+        members.entry(access.on).or_default().push(access);
     }
     members
 }
 
 fn holders(view: &View<'_>, members: &Members<'_>, email: &str) -> Markup {
-    let on_account = members.get(&(true, email)).map(Vec::as_slice).unwrap_or_default();
-    let on_project = members.get(&(false, project_of(email))).map(Vec::as_slice).unwrap_or_default();
+    let on = |resource| members.get(&resource).map(Vec::as_slice).unwrap_or_default();
+    let (on_account, on_project) = (on(Resource::Account(email)), on(Resource::Project(project_of(email))));
     let count = on_account.len() + on_project.len();
     html! {
         ul {

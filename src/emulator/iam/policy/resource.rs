@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::emulator::iam::account::project_of;
 
 /// A resource on which there can be grants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Resource<'a> {
     /// The service account with this e-mail address.
     Account(&'a str),

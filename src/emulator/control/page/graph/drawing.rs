@@ -22,6 +22,10 @@ impl Graph {
     /// Draws the graph, with the view's chain.
     pub(in super::super) fn draw(&self, view: &View<'_>) -> Markup {
         let cells = cells(self);
+        let steps = self.steps(view);
+        // No grant is drawn between their two nodes.
+        let is_drawn = |step: &&(usize, usize)| self.edges.iter().any(|edge| (edge.from, edge.to) == **step);
+        let missing = steps.iter().filter(|step| !is_drawn(step));
         let width =
             2 * MARGIN + WIDTH + COLUMN * cells.iter().map(|cell| cell.column).max().unwrap_or_default();
         let height =
@@ -34,9 +38,9 @@ impl Graph {
                         path .arrow d="M0 0L8 4L0 8z" {}
                     }
                 }
-                @for edge in &self.edges { (self.edge(edge, &cells, view)) }
-                @for (from, to) in self.missing_steps(view) {
-                    path .missing d=(curve(cells[from], cells[to])) marker-end="url(#arrow)" {
+                @for edge in &self.edges { (draw_edge(edge, &cells, &steps)) }
+                @for (from, to) in missing {
+                    path .missing d=(curve(cells[*from], cells[*to])) marker-end="url(#arrow)" {
                         title { "No grant" }
                     }
                 }
@@ -45,30 +49,22 @@ impl Graph {
         }
     }
 
-    fn edge(&self, edge: &Edge, cells: &[Cell], view: &View<'_>) -> Markup {
-        let (kind, about) = match &edge.relation {
-            Relation::Grant(gives) => ("grant", cut(gives, 200)),
-            Relation::Membership => ("membership", "is a member".to_owned()),
-            Relation::Project => ("membership", "is in the project".to_owned()),
-        };
-        let is_step = self.steps(view).any(|step| step == (edge.from, edge.to));
-        let class = if is_step { "step" } else { kind };
-        html! {
-            path .(class) d=(curve(cells[edge.from], cells[edge.to])) marker-end="url(#arrow)" { title { (about) } }
-        }
-    }
-
     /// Returns the steps of the view's chain between nodes of the graph.
-    fn steps(&self, view: &View<'_>) -> impl Iterator<Item = (usize, usize)> {
+    fn steps(&self, view: &View<'_>) -> Vec<(usize, usize)> {
         let place = |name: &String| self.nodes.iter().position(|node| same(&node.name, name));
-        let steps = view.chain.windows(2).filter_map(move |pair| Some((place(&pair[0])?, place(&pair[1])?)));
-        steps.collect::<Vec<_>>().into_iter()
+        view.chain.windows(2).filter_map(|pair| Some((place(&pair[0])?, place(&pair[1])?))).collect()
     }
+}
 
-    /// Returns the steps of the chain for which no grant is drawn between the two nodes.
-    fn missing_steps(&self, view: &View<'_>) -> Vec<(usize, usize)> {
-        let is_drawn = |step: &(usize, usize)| self.edges.iter().any(|edge| (edge.from, edge.to) == *step);
-        self.steps(view).filter(|step| !is_drawn(step)).collect()
+fn draw_edge(edge: &Edge, cells: &[Cell], steps: &[(usize, usize)]) -> Markup {
+    let (kind, about) = match &edge.relation {
+        Relation::Grant(gives) => ("grant", cut(gives, 200)),
+        Relation::Membership => ("membership", "is a member".to_owned()),
+        Relation::Project => ("membership", "is in the project".to_owned()),
+    };
+    let class = if steps.contains(&(edge.from, edge.to)) { "step" } else { kind };
+    html! {
+        path .(class) d=(curve(cells[edge.from], cells[edge.to])) marker-end="url(#arrow)" { title { (about) } }
     }
 }
 
