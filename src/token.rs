@@ -34,7 +34,7 @@ pub struct Token {
     boundary: Option<Arc<dyn RegionalAccessBoundary>>,
 }
 
-/// Where the tokens of one identity may be used.
+/// The places in which the tokens of one identity may be used.
 pub(crate) trait RegionalAccessBoundary: Send + Sync {
     /// Sets the header of the boundary, or removes it if the boundary isn't known. `token` is one of the
     /// identity's tokens, and is what the request authenticates with.

@@ -31,7 +31,7 @@ pub(super) struct Cache {
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) registration: Registration,
     clock: Clock,
-    /// Where fetches wait for their turns; `None` if they don't have to.
+    /// The queue in which fetches wait for their turns; `None` if they don't have to.
     queue: Option<Arc<FetchQueue>>,
     /// The token, as long as there is nothing to do but serve it.
     snapshot: ArcSwapOption<Snapshot>,

@@ -78,7 +78,7 @@ struct Shared {
     client: IamCredentialsClient,
     capacity: usize,
     queue: Arc<FetchQueue>,
-    /// Where the jitter of refreshes comes from, if it is to be repeatable.
+    /// The source of the jitter of refreshes, if it is to be repeatable.
     seed: Option<JitterSeed>,
     /// Never held across an await.
     entries: Mutex<Entries>,

@@ -6,11 +6,11 @@ use http::HeaderValue;
 
 /// The length of a `traceparent` of version 00.
 const LENGTH: usize = 55;
-/// Where the trace's id is in a `traceparent`.
+/// The place of the trace's id in a `traceparent`.
 pub(super) const TRACE_ID: Range<usize> = 3..35;
-/// Where the parent's id is in a `traceparent`.
+/// The place of the parent's id in a `traceparent`.
 pub(super) const PARENT_ID: Range<usize> = 36..52;
-/// Where the flags are in a `traceparent`.
+/// The place of the flags in a `traceparent`.
 const FLAGS: Range<usize> = 53..LENGTH;
 
 const SAMPLED: u8 = 0b01;

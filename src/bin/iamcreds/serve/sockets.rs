@@ -46,7 +46,7 @@ pub(super) struct SocketArguments {
     project: Option<String>,
 }
 
-/// Where a socket is, and the account of all its clients, if there is one.
+/// The address of a socket, and the account of all its clients, if there is one.
 #[derive(Clone, Debug)]
 struct Of<P> {
     place: P,
