@@ -1,5 +1,7 @@
 //! The span of a call.
 
+use std::thread;
+
 use gcp_iam_credentials::{Credentials, IamCredentialsClient, Token};
 use tonic::Code;
 use tonic_types::ErrorDetails;
@@ -83,4 +85,15 @@ fn the_span_of_a_dropped_call_has_no_code() {
         assert!(poll_once(client.sign_blob(TARGET, "bytes").into_future()).is_pending());
     });
     assert_eq!(spans[0].keys().copied().collect::<Vec<_>>(), ["account", "endpoint", "operation"]);
+}
+
+/// The captures of these tests miss nothing.
+#[test]
+fn a_span_that_another_thread_traces_first_is_captured() {
+    let span = || drop(tracing::info_span!("traced_by_two_threads"));
+    let spans = SpanCapture::while_running("traced_by_two_threads", || {
+        thread::spawn(span).join().unwrap();
+        span();
+    });
+    assert_eq!(spans.len(), 1);
 }

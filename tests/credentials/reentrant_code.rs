@@ -10,6 +10,7 @@ use gcp_iam_credentials::{Credentials, Error, Token, TokenSource};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 use crate::support::runtime::one_thread;
+use crate::support::thread_subscriber;
 
 /// The credentials that all code of this program uses.
 #[derive(Clone, Default)]
@@ -100,9 +101,8 @@ fn code_that_the_cache_calls_may_use_the_same_credentials() {
         let program = Program::default();
         let credentials = Credentials::from_source(Source(program.clone()));
         assert!(program.0.set(credentials.clone()).is_ok());
-        let _logged = tracing::subscriber::set_default(
-            tracing_subscriber::registry().with(Subscriber(program.clone())),
-        );
+        let _logged =
+            thread_subscriber::set(tracing_subscriber::registry().with(Subscriber(program.clone())));
         one_thread().block_on(async {
             for _ in 0..20 {
                 let waker = Waker::from(Arc::new(program.clone()));

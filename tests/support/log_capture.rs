@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use tracing::subscriber::Subscriber;
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::thread_subscriber;
+
 /// The text that was logged so far.
 #[derive(Clone, Default)]
 pub(crate) struct LogCapture(Arc<Mutex<Vec<u8>>>);
@@ -23,7 +25,9 @@ impl LogCapture {
     /// Captures what this thread logs while `run` runs.
     pub(crate) fn while_running(run: impl FnOnce()) -> Self {
         let capture = Self::default();
-        tracing::subscriber::with_default(capture.subscriber(), run);
+        let subscribed = thread_subscriber::set(capture.subscriber());
+        run();
+        drop(subscribed);
         capture
     }
 

@@ -17,6 +17,7 @@ pub(crate) mod scripted_service;
 pub(crate) mod server;
 pub(crate) mod services;
 pub(crate) mod span_capture;
+pub(crate) mod thread_subscriber;
 pub(crate) mod token_server;
 pub(crate) mod token_source;
 pub(crate) mod transcripts;

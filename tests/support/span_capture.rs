@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
+use tracing::Subscriber;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Subscriber, subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+
+use super::thread_subscriber;
 
 /// The fields of a span by their names, each as its text.
 pub(crate) type Fields = BTreeMap<&'static str, String>;
@@ -24,7 +26,9 @@ impl SpanCapture {
     /// Captures the spans of this name that this thread makes while `run` runs.
     pub(crate) fn while_running(name: &'static str, run: impl FnOnce()) -> Vec<Fields> {
         let capture = Self { name, spans: Arc::default() };
-        subscriber::with_default(tracing_subscriber::registry().with(capture.clone()), run);
+        let subscribed = thread_subscriber::set(tracing_subscriber::registry().with(capture.clone()));
+        run();
+        drop(subscribed);
         let spans = capture.spans.lock().unwrap();
         spans.iter().map(|(_, fields)| fields.clone()).collect()
     }
