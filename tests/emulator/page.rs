@@ -1,5 +1,8 @@
 //! The page for people, as a browser gets it.
 
+mod contents;
+mod drawing;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -100,7 +100,9 @@ impl Grant {
 #[tokio::test]
 async fn random_requests_get_exactly_what_the_model_allows() {
     let emulator = emulator::start().await;
-    for seed in 0..setting("SIM_WORLDS", 40) {
+    let (mut allowed, mut refused) = (0, 0);
+    let worlds = setting("SIM_WORLDS", 40);
+    for seed in 0..worlds {
         let mut random = Random::new(seed);
         let (documents, model): (Vec<_>, Vec<_>) =
             (0..=below(&mut random, 4)).map(|_| random_grant(&mut random)).unzip();
@@ -126,6 +128,7 @@ async fn random_requests_get_exactly_what_the_model_allows() {
                     (false, Some((403, "not allowed\n"))),
                     "{case}"
                 );
+                refused += 1;
                 continue;
             };
             let granted = if wanted.is_empty() { &grant.scopes } else { &wanted };
@@ -133,6 +136,8 @@ async fn random_requests_get_exactly_what_the_model_allows() {
             let expected: BTreeSet<&str> = granted.iter().map(|at| SCOPES[*at]).collect();
             assert_eq!(account, TARGETS[target], "{case}");
             assert_eq!(scopes.split(' ').collect::<BTreeSet<_>>(), expected, "{case}");
+            allowed += 1;
         }
     }
+    assert!(allowed.min(refused) > 2 * worlds, "{allowed} requests were allowed, {refused} refused");
 }

@@ -99,7 +99,7 @@ test('a refused request leads to the missing grant, which a button adds', async 
   await page.locator('#journal summary').click();
   await page.getByRole('link', {name: 'Why?'}).click();
   await page.getByText('Refused at hop 1').waitFor();
-  assert.equal(await page.locator('.graph .missing').count(), 1);
+  assert.equal(await page.locator('.graph .refused').count(), 1);
   await picture(page, 'refused');
   await page.getByRole('button', {name: 'Grant it here'}).click();
   await page.getByText(`Allowed. ${ALICE} may call`).waitFor();

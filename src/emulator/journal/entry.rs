@@ -7,6 +7,7 @@ use http::HeaderName;
 use tonic::Code;
 
 use crate::emulator::method::Method;
+use crate::error::code_name;
 
 /// One request, as the emulator received it.
 ///
@@ -107,28 +108,29 @@ impl JournalEntry {
         self.outcome.as_ref()
     }
 
+    /// Returns every text of the entry besides the names of headers.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let Self { fields, outcome, .. } = self;
+        let of_outcome = outcome.iter().flat_map(|outcome| {
+            [Some(code_name(outcome.code)), outcome.reason.as_deref(), outcome.message.as_deref()]
+        });
+        [Some(self.method.as_str()), Some(&*self.name), self.principal.as_deref()]
+            .into_iter()
+            .chain([&fields.audience, &fields.grant_type, &fields.options].map(Option::as_deref))
+            .chain(of_outcome)
+            .flatten()
+            .chain(self.delegates.iter().chain(&fields.scopes).map(String::as_str))
+            .chain(self.headers.iter().map(|(_, value)| &**value))
+    }
+
     /// Returns about how much memory the entry takes.
     pub(super) fn bytes(&self) -> usize {
-        let fields = &self.fields;
-        let outcome = self.outcome.as_ref();
-        let texts = [
-            self.principal.as_deref(),
-            Some(self.name.as_str()),
-            fields.audience.as_deref(),
-            fields.grant_type.as_deref(),
-            fields.options.as_deref(),
-            outcome.and_then(|outcome| outcome.reason.as_deref()),
-            outcome.and_then(|outcome| outcome.message.as_deref()),
-        ];
-        let of_list = |list: &[String]| list.iter().map(|text| size_of::<String>() + text.len()).sum();
-        let of_headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| size_of::<(HeaderName, String)>() + name.as_str().len() + value.len());
-        let lists: [usize; 3] = [of_list(&self.delegates), of_list(&fields.scopes), of_headers.sum()];
+        let of_headers =
+            self.headers.iter().map(|(name, _)| size_of::<(HeaderName, String)>() + name.as_str().len());
         size_of::<Self>()
-            + texts.into_iter().flatten().map(str::len).sum::<usize>()
-            + lists.into_iter().sum::<usize>()
+            + self.texts().map(str::len).sum::<usize>()
+            + (self.delegates.len() + self.fields.scopes.len()) * size_of::<String>()
+            + of_headers.sum::<usize>()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 
-use super::graph::{Graph, MOST_NODES};
+use super::graph::{Graph, MOST_NODES, nodes_by_which};
 use super::query::{View, same};
 use super::requests::selection;
 use super::text::{cut, short, text};
@@ -37,9 +37,9 @@ pub(super) fn graph(view: &View<'_>) -> Markup {
 
 fn drawn(view: &View<'_>, policy: &Policy) -> Markup {
     let whole = Graph::of(policy);
-    let selected: Vec<String> =
-        view.chain.iter().enumerate().map(|(place, name)| member(place, name)).collect();
-    let part = whole.around(&selected);
+    let by_which = view.explained.iter().flatten().flat_map(nodes_by_which);
+    let chain = view.chain.iter().enumerate().map(|(place, name)| member(place, name));
+    let part = whole.around(&by_which.chain(chain).collect::<Vec<_>>());
     html! {
         p .about {
             "Who may get tokens or signatures of whom, from left to right. Select a principal, then the accounts that it "

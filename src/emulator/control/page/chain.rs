@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::query::{METHODS, View};
 use super::text::text;
-use crate::emulator::iam::explanation::{self, ExplainedHop, Explanation, Finding, GrantFacts};
+use crate::emulator::iam::explanation::{ExplainedHop, Explanation, Finding, GrantFacts};
 use crate::error::{add_binding, code_name};
-use crate::{json_duration, roles};
+use crate::roles;
 
 pub(super) fn section(view: &View<'_>) -> Markup {
     html! {
@@ -45,21 +45,14 @@ fn form(view: &View<'_>) -> Markup {
 }
 
 fn explanation(view: &View<'_>) -> Markup {
-    let (principal, accounts) = match view.chain.split_first() {
-        None => return html! { p { "Nothing is selected." } },
-        Some((principal, [])) => {
-            return html! { p { "Now select the account that " (text(principal)) " acts as." } };
-        }
-        Some((principal, accounts)) => (principal, accounts),
-    };
-    let Some((target, delegates)) = accounts.split_last() else { return html! {} };
-    let identities = &view.state().identities;
-    match explanation::explain(identities, principal, view.method, delegates, target) {
-        Ok(explained) => html! {
-            (summary(view, principal, target, &explained))
+    match (view.chain.as_slice(), &view.explained) {
+        ([principal, .., target], Some(Ok(explained))) => html! {
+            (summary(view, principal, target, explained))
             ol .hops { @for hop in &explained.hops { (explained_hop(hop)) } }
         },
-        Err(error) => html! { p .bad { (text(error.message())) } },
+        (_, Some(Err(error))) => html! { p .bad { (text(error.message())) } },
+        ([principal, ..], _) => html! { p { "Now select the account that " (text(principal)) " acts as." } },
+        ([], _) => html! { p { "Nothing is selected." } },
     }
 }
 
@@ -98,7 +91,7 @@ fn finding(finding: &Finding) -> Markup {
             Finding::NoPolicy => "Allowed: there is no policy, so everyone has every permission.",
             Finding::Granted(grant) => { "Allowed by " (facts(grant)) "." },
             Finding::Pending(grant, left) => {
-                "Refused: " (facts(grant)) " comes into force in " (json_duration::to_text(*left)) "."
+                "Refused: " (facts(grant)) " comes into force in " (left.as_secs_f64().ceil()) " s."
             },
             Finding::ConditionIsFalse(grant) => { "Refused: the condition of " (facts(grant)) " isn't true." },
             Finding::NoGrant => "Refused: no grant gives it.",

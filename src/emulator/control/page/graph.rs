@@ -2,9 +2,11 @@
 
 mod drawing;
 mod layout;
+mod steps;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+pub(super) use self::steps::nodes_by_which;
 use crate::emulator::iam::account::project_of;
 use crate::emulator::iam::policy::{Policy, Resource};
 use crate::roles::{SERVICE_ACCOUNT, service_account_member};
@@ -40,6 +42,11 @@ impl Node {
     }
 }
 
+/// Returns the name of a project's node.
+fn node_of_project(id: &str) -> String {
+    format!("{PROJECT}{id}")
+}
+
 /// A relation of the first node to the second one.
 #[derive(Clone, Debug)]
 struct Edge {
@@ -72,7 +79,7 @@ impl Graph {
                 Resource::Account(email) => graph.node(&service_account_member(email)),
                 Resource::Project(project) => {
                     projects.insert(project);
-                    graph.node(&format!("{PROJECT}{project}"))
+                    graph.node(&node_of_project(project))
                 }
             };
             graph.edges.push(Edge { from, to, relation: Relation::Grant(access.gives) });
@@ -83,7 +90,7 @@ impl Graph {
         }
         for (email, _) in policy.accounts() {
             if projects.contains(project_of(email)) {
-                let from = graph.node(&format!("{PROJECT}{}", project_of(email)));
+                let from = graph.node(&node_of_project(project_of(email)));
                 let to = graph.node(&service_account_member(email));
                 graph.edges.push(Edge { from, to, relation: Relation::Project });
             }
@@ -95,10 +102,14 @@ impl Graph {
         self.nodes.len()
     }
 
+    fn place(&self, name: &str) -> Option<usize> {
+        self.places.get(name).copied()
+    }
+
     /// Returns the place of a node. Adds it if necessary.
     fn node(&mut self, name: &str) -> usize {
-        if let Some(place) = self.places.get(name) {
-            return *place;
+        if let Some(place) = self.place(name) {
+            return place;
         }
         self.nodes.push(Node { name: name.to_owned(), is_disabled: false });
         self.places.insert(name.to_owned(), self.nodes.len() - 1);
@@ -108,8 +119,7 @@ impl Graph {
     /// Returns the part of the graph to draw: all of it if it is small. Otherwise the nodes of `selected`, who may act
     /// as the last one of them, and as whom it may act, the nearest first.
     pub(super) fn around(&self, selected: &[String]) -> Self {
-        let mut shown: Vec<usize> =
-            selected.iter().filter_map(|name| self.places.get(name)).copied().collect();
+        let mut shown: Vec<usize> = selected.iter().filter_map(|name| self.place(name)).collect();
         if self.len() <= MOST_NODES {
             shown = (0..self.len()).collect();
         } else if let Some(center) = shown.last().copied().or_else(|| self.busiest()) {
@@ -121,7 +131,7 @@ impl Graph {
             part.nodes[copy].is_disabled = self.nodes[*place].is_disabled;
         }
         for Edge { from, to, relation } in &self.edges {
-            let place = |old: usize| part.places.get(&self.nodes[old].name).copied();
+            let place = |old: usize| part.place(&self.nodes[old].name);
             if let (Some(from), Some(to)) = (place(*from), place(*to)) {
                 part.edges.push(Edge { from, to, relation: relation.clone() });
             }

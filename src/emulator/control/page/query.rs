@@ -7,7 +7,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::emulator::control::commands::Commands;
+use crate::emulator::error::ApiError;
 use crate::emulator::iam::active_policy::ActivePolicy;
+use crate::emulator::iam::explanation::{self, Explanation};
 use crate::emulator::method::Method;
 use crate::emulator::state::EmulatorState;
 use crate::name::account_in;
@@ -49,6 +51,8 @@ pub(super) struct View<'a> {
     /// The principal as policies name it, and then addresses of accounts.
     pub(super) chain: Vec<String>,
     pub(super) method: Method,
+    /// What the chain leads to, if it has a target.
+    pub(super) explained: Option<Result<Explanation, ApiError>>,
     pub(super) find: &'a str,
     pub(super) search: &'a str,
     pub(super) only_refused: bool,
@@ -57,12 +61,22 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn new(commands: &'a Commands, query: &'a PageQuery) -> Self {
+        let identities = &commands.state().identities;
         let method = query.method.parse().ok().filter(|method| METHODS.contains(method));
+        let method = method.unwrap_or(Method::GenerateAccessToken);
+        let chain = read_chain(&query.chain);
+        let explained = match chain.as_slice() {
+            [principal, delegates @ .., target] => {
+                Some(explanation::explain(identities, principal, method, delegates, target))
+            }
+            _ => None,
+        };
         Self {
             commands,
-            policy: commands.state().identities.policy(),
-            chain: read_chain(&query.chain),
-            method: method.unwrap_or(Method::GenerateAccessToken),
+            policy: identities.policy(),
+            chain,
+            method,
+            explained,
             find: query.find.trim(),
             search: query.search.trim(),
             only_refused: query.outcome == "refused",

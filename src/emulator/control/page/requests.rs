@@ -20,7 +20,7 @@ const SHOWN_VALUES: usize = 40;
 pub(super) fn section(view: &View<'_>) -> Markup {
     let matches = |entry: &JournalEntry| {
         (!view.only_refused || entry.outcome.as_ref().is_some_and(|outcome| outcome.code != Code::Ok))
-            && (view.search.is_empty() || contains(entry, view.search))
+            && (view.search.is_empty() || entry.texts().any(|text| text.contains(view.search)))
     };
     let (entries, count) = view.state().journal.newest(view.before.unwrap_or(u64::MAX), LISTED, matches);
     html! {
@@ -76,23 +76,6 @@ fn page<'v>(view: &'v View<'_>, before: Option<u64>) -> Link<'v> {
     link
 }
 
-/// Returns whether a text that the page shows of a request contains `searched`.
-fn contains(entry: &JournalEntry, searched: &str) -> bool {
-    let outcome = entry.outcome.as_ref();
-    entry.method.as_str().contains(searched)
-        || entry.name.contains(searched)
-        || entry.principal.as_deref().is_some_and(|principal| principal.contains(searched))
-        || entry.delegates.iter().any(|delegate| delegate.contains(searched))
-        || entry.headers.iter().any(|(_, value)| value.contains(searched))
-        || outcome.is_some_and(|outcome| {
-            code_name(outcome.code).contains(searched)
-                || [&outcome.message, &outcome.reason]
-                    .into_iter()
-                    .flatten()
-                    .any(|text| text.contains(searched))
-        })
-}
-
 fn request(entry: &JournalEntry) -> Markup {
     let time = timestamp(entry.received_at);
     let clock = time.split_once('T').map_or(&*time, |(_, clock)| clock.trim_end_matches('Z'));
@@ -137,6 +120,7 @@ fn facts(entry: &JournalEntry) -> Markup {
                 dt { "Lifetime" } dd { (json_duration::to_text(lifetime)) }
             }
             @if let Some(audience) = &fields.audience { dt { "Audience" } dd { (text(audience)) } }
+            @if fields.include_email { dt { "Include e-mail" } dd { "yes" } }
             @if let Some(length) = fields.payload_len { dt { "Payload" } dd { (length) " bytes" } }
             @if let Some(grant_type) = &fields.grant_type { dt { "Grant type" } dd { (text(grant_type)) } }
             @if let Some(options) = &fields.options { dt { "Options" } dd { (text(options)) } }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::layout::{Cell, cells};
+use super::steps::{Refused, Steps};
 use super::{Edge, Graph, Node, Relation};
 use crate::emulator::control::page::query::{View, same};
 use crate::emulator::control::page::text::{cut, short};
@@ -22,10 +23,10 @@ impl Graph {
     /// Draws the graph, with the view's chain.
     pub(in super::super) fn draw(&self, view: &View<'_>) -> Markup {
         let cells = cells(self);
-        let steps = self.steps(view);
-        // No grant is drawn between their two nodes.
-        let is_drawn = |step: &&(usize, usize)| self.edges.iter().any(|edge| (edge.from, edge.to) == **step);
-        let missing = steps.iter().filter(|step| !is_drawn(step));
+        let steps = match &view.explained {
+            Some(Ok(explained)) => Steps::new(self, explained),
+            _ => Steps::default(),
+        };
         let width =
             2 * MARGIN + WIDTH + COLUMN * cells.iter().map(|cell| cell.column).max().unwrap_or_default();
         let height =
@@ -38,31 +39,25 @@ impl Graph {
                         path .arrow d="M0 0L8 4L0 8z" {}
                     }
                 }
-                @for edge in &self.edges { (draw_edge(edge, &cells, &steps)) }
-                @for (from, to) in missing {
-                    path .missing d=(curve(cells[*from], cells[*to])) marker-end="url(#arrow)" {
-                        title { "No grant" }
-                    }
+                @for (place, edge) in self.edges.iter().enumerate() {
+                    (draw_edge(edge, &cells, steps.used.contains(&place)))
+                }
+                @for Refused { from, to, why } in &steps.refused {
+                    path .refused d=(curve(cells[*from], cells[*to])) marker-end="url(#arrow)" { title { (why) } }
                 }
                 @for (node, cell) in self.nodes.iter().zip(&cells) { (draw_node(node, *cell, view)) }
             }
         }
     }
-
-    /// Returns the steps of the view's chain between nodes of the graph.
-    fn steps(&self, view: &View<'_>) -> Vec<(usize, usize)> {
-        let place = |name: &String| self.nodes.iter().position(|node| same(&node.name, name));
-        view.chain.windows(2).filter_map(|pair| Some((place(&pair[0])?, place(&pair[1])?))).collect()
-    }
 }
 
-fn draw_edge(edge: &Edge, cells: &[Cell], steps: &[(usize, usize)]) -> Markup {
+fn draw_edge(edge: &Edge, cells: &[Cell], is_used: bool) -> Markup {
     let (kind, about) = match &edge.relation {
         Relation::Grant(gives) => ("grant", cut(gives, 200)),
         Relation::Membership => ("membership", "is a member".to_owned()),
         Relation::Project => ("membership", "is in the project".to_owned()),
     };
-    let class = if steps.contains(&(edge.from, edge.to)) { "step" } else { kind };
+    let class = if is_used { "step" } else { kind };
     html! {
         path .(class) d=(curve(cells[edge.from], cells[edge.to])) marker-end="url(#arrow)" { title { (about) } }
     }

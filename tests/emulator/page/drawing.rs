@@ -1,0 +1,371 @@
+//! The graph, read from the drawing as a person reads it: an arrow leads from the node that it begins at to the one
+//! that it ends at.
+
+use std::collections::BTreeSet;
+
+use gcp_iam_credentials::emulator::{Emulator, Policy};
+use serde_json::{Map, Value, json};
+
+use super::{page, start, text};
+use crate::support::random::{Random, setting};
+
+const ACCOUNTS: [&str; 5] = [
+    "a@p.iam.gserviceaccount.com",
+    "b@p.iam.gserviceaccount.com",
+    "c@q.iam.gserviceaccount.com",
+    "d@q.iam.gserviceaccount.com",
+    "e@r.iam.gserviceaccount.com",
+];
+const USERS: [&str; 2] = ["user:alice@example.com", "user:bob@other.example"];
+/// Members that include others without naming them.
+const WILDCARDS: [&str; 2] = ["allUsers", "domain:example.com"];
+const GROUPS: [&str; 3] = ["group:inner@example.com", "group:middle@example.com", "group:outer@example.com"];
+/// Roles, and whether they give tokens or signatures of an account.
+const ROLES: [(&str, bool); 4] = [
+    ("roles/iam.serviceAccountTokenCreator", true),
+    ("roles/iam.serviceAccountOpenIdTokenCreator", true),
+    ("roles/iam.workloadIdentityUser", true),
+    ("roles/iam.serviceAccountUser", false),
+];
+const METHODS: [&str; 4] = ["GenerateAccessToken", "GenerateIdToken", "SignBlob", "SignJwt"];
+
+type Corner = (usize, usize);
+
+/// A node of the drawing.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Node {
+    name: String,
+    class: String,
+    corner: Corner,
+    size: (usize, usize),
+    /// The chain that it selects, if it is a link.
+    selects: Option<String>,
+}
+
+/// An arrow between two nodes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Arrow {
+    from: String,
+    to: String,
+    class: String,
+    about: String,
+}
+
+struct Drawing {
+    nodes: Vec<Node>,
+    arrows: Vec<Arrow>,
+}
+
+/// Returns the value of an attribute in the first tag of a text.
+fn attribute<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let tag = text.split('>').next()?;
+    let (_, value) = tag.split_once(&format!(" {name}=\""))?;
+    value.split('"').next()
+}
+
+fn number(text: &str, name: &str) -> usize {
+    attribute(text, name).unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+}
+
+fn between<'t>(text: &'t str, begin: &str, end: &str) -> &'t str {
+    let (_, rest) = text.split_once(begin).unwrap_or_else(|| panic!("{begin} in {text}"));
+    rest.split(end).next().unwrap()
+}
+
+fn read_node(text: &str) -> Node {
+    let rect = &text[text.find("<rect").unwrap()..];
+    let selects = attribute(text, "href").map(|href| {
+        let chain = between(href, "chain=", "&amp;").replace('+', " ");
+        percent_encoding::percent_decode_str(&chain).decode_utf8().unwrap().into_owned()
+    });
+    Node {
+        name: between(text, "<title>", "</title>").to_owned(),
+        class: attribute(text, "class").unwrap().to_owned(),
+        corner: (number(rect, "x"), number(rect, "y")),
+        size: (number(rect, "width"), number(rect, "height")),
+        selects,
+    }
+}
+
+impl Drawing {
+    /// Reads the drawing of a page. All nodes are in it, apart from each other, and each arrow leads from the right side
+    /// of a node to the left side of one.
+    fn read(page: &str) -> Self {
+        let drawing = between(page, "<svg", "</svg>");
+        let (width, height) = (number(drawing, "width"), number(drawing, "height"));
+        let is_node = |text: &&str| attribute(text, "class").is_some_and(|class| class.starts_with("node "));
+        let nodes: Vec<Node> = drawing
+            .split("<a")
+            .skip(1)
+            .chain(drawing.split("<g").skip(1))
+            .filter(is_node)
+            .map(read_node)
+            .collect();
+        let ends = |(x, y): Corner, (width, height): (usize, usize)| (x + width, y + height);
+        for (place, node) in nodes.iter().enumerate() {
+            let (right, bottom) = ends(node.corner, node.size);
+            assert!(right <= width && bottom <= height, "{node:?} is in {width} x {height}");
+            for other in &nodes[place + 1..] {
+                let (other_right, other_bottom) = ends(other.corner, other.size);
+                let is_beside = right < other.corner.0 || other_right < node.corner.0;
+                let is_above = bottom < other.corner.1 || other_bottom < node.corner.1;
+                assert!(is_beside || is_above, "{node:?} and {other:?} are apart");
+            }
+        }
+        let node_at = |point: Corner, is_right: bool| {
+            let touches = |node: &&Node| {
+                let x = node.corner.0 + if is_right { node.size.0 } else { 0 };
+                (x, node.corner.1 + node.size.1 / 2) == point
+            };
+            let found = nodes.iter().find(touches).unwrap_or_else(|| panic!("a node at {point:?}"));
+            found.name.trim_end_matches(" (disabled)").to_owned()
+        };
+        let arrows = drawing
+            .split("<path")
+            .skip(1)
+            .filter(|path| attribute(path, "marker-end").is_some())
+            .map(|path| {
+                let line = attribute(path, "d").unwrap().trim_start_matches('M').replace('C', " ");
+                let line: Vec<usize> = line.split(' ').map(|number| number.parse().unwrap()).collect();
+                assert!(line.iter().skip(1).step_by(2).all(|y| *y < height), "{line:?} is in the drawing");
+                let [x1, y1, .., x2, y2] = line[..] else { panic!("{line:?} has two ends") };
+                Arrow {
+                    from: node_at((x1, y1), true),
+                    to: node_at((x2, y2), false),
+                    class: attribute(path, "class").unwrap().to_owned(),
+                    about: between(path, "<title>", "</title>").to_owned(),
+                }
+            })
+            .collect();
+        Self { nodes, arrows }
+    }
+
+    fn of_class(&self, class: &str) -> Vec<&Arrow> {
+        self.arrows.iter().filter(|arrow| arrow.class == class).collect()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.nodes.iter().any(|node| node.name.trim_end_matches(" (disabled)") == name)
+    }
+
+    /// Whether arrows of the class `step` lead to a node from another one, or from one that may include it.
+    fn leads(&self, from: &str, to: &str) -> bool {
+        self.of_class("step").into_iter().filter(|arrow| arrow.to == to).any(|arrow| {
+            arrow.from == from
+                || WILDCARDS.contains(&&*arrow.from)
+                // No way leads through another account.
+                || (!arrow.from.starts_with("serviceAccount:") && self.leads(from, &arrow.from))
+        })
+    }
+}
+
+fn member_of(account: &str) -> String {
+    format!("serviceAccount:{account}")
+}
+
+/// A random policy, and the arrows that it has: from, to, and what is said about them.
+struct Drawn {
+    policy: Value,
+    arrows: BTreeSet<(String, String, String)>,
+}
+
+impl Drawn {
+    fn new(random: &mut Random) -> Self {
+        let mut drawn = Self { policy: json!({}), arrows: BTreeSet::new() };
+        let mut accounts = Map::new();
+        for account in ACCOUNTS {
+            let grants = drawn.grants(random, &member_of(account));
+            let disabled = random.percent(10);
+            accounts.insert(account.to_owned(), json!({"grants": grants, "disabled": disabled}));
+        }
+        let grants = drawn.grants(random, "project:q");
+        if drawn.arrows.iter().any(|(_, to, _)| to == "project:q") {
+            for account in ACCOUNTS.iter().filter(|account| account.contains("@q.")) {
+                drawn.arrow("project:q", &member_of(account), "is in the project");
+            }
+        }
+        for pair in GROUPS.windows(2) {
+            drawn.arrow(pair[0], pair[1], "is a member");
+        }
+        drawn.arrow(USERS[1], GROUPS[0], "is a member");
+        let name = |group: &str| group.trim_start_matches("group:").to_owned();
+        let groups =
+            json!({name(GROUPS[0]): [USERS[1]], name(GROUPS[1]): [GROUPS[0]], name(GROUPS[2]): [GROUPS[1]]});
+        drawn.policy =
+            json!({"serviceAccounts": accounts, "projects": {"q": {"grants": grants}}, "groups": groups});
+        drawn
+    }
+
+    fn arrow(&mut self, from: &str, to: &str, about: &str) {
+        self.arrows.insert((from.to_owned(), to.to_owned(), about.to_owned()));
+    }
+
+    fn grants(&mut self, random: &mut Random, on: &str) -> Value {
+        let mut grants = Vec::new();
+        for (role, gives_tokens) in ROLES {
+            let members: BTreeSet<String> = (0..random.within(0..3)).map(|_| member(random)).collect();
+            if !members.is_empty() {
+                if gives_tokens {
+                    members.iter().for_each(|member| self.arrow(member, on, role));
+                }
+                let mut grant = json!({"role": role, "members": members});
+                if random.percent(15) {
+                    grant["propagation"] = "60s".into();
+                } else if random.percent(10) {
+                    grant["condition"] =
+                        json!({"expression": "request.time < timestamp('2001-01-01T00:00:00Z')"});
+                }
+                grants.push(grant);
+            }
+        }
+        grants.into()
+    }
+}
+
+fn member(random: &mut Random) -> String {
+    match random.within(0..10) {
+        0..3 => (*random.choose(&USERS)).to_owned(),
+        3..5 => (*random.choose(&GROUPS)).to_owned(),
+        5 => (*random.choose(&WILDCARDS)).to_owned(),
+        _ => member_of(ACCOUNTS[random.within(0..5) as usize]),
+    }
+}
+
+/// Reads whether the page says that each hop of the chain is allowed.
+fn hops(page: &str) -> Vec<bool> {
+    let list = between(page, "<ol class=\"hops\">", "</ol>");
+    list.split("<li class=\"").skip(1).map(|hop| hop.starts_with("good")).collect()
+}
+
+async fn set(emulator: &Emulator, policy: &Value) {
+    emulator.policy().set(Policy::from_json(&policy.to_string()).unwrap()).unwrap();
+}
+
+/// conf: W5
+#[tokio::test]
+async fn the_drawing_of_random_policies_has_their_grants_and_says_of_chains_what_the_text_says() {
+    let emulator = start(None).await;
+    let mut random = Random::new(setting("DRAWING_SEED", 1));
+    let (mut allowed, mut refused) = (0, 0);
+    for _ in 0..setting("DRAWINGS", 200) {
+        let drawn = Drawn::new(&mut random);
+        set(&emulator, &drawn.policy).await;
+        let principal = member(&mut random);
+        let count = random.within(1..4);
+        let accounts: Vec<&str> = (0..count).map(|_| *random.choose(&ACCOUNTS)).collect();
+        let method = random.choose(&METHODS);
+        let page =
+            page(&emulator, &format!("?chain={principal}+{}&method={method}", accounts.join("+"))).await;
+        let drawing = Drawing::read(&page);
+        let context = format!("{principal} {accounts:?} {method}: {:?}\n{}", drawing.arrows, drawn.policy);
+
+        let arrows: BTreeSet<_> = drawing
+            .arrows
+            .iter()
+            .filter(|arrow| arrow.class != "refused")
+            .map(|arrow| (arrow.from.clone(), arrow.to.clone(), arrow.about.clone()))
+            .collect();
+        assert_eq!(arrows, drawn.arrows, "{context}");
+        let plain = drawing.arrows.iter().filter(|arrow| ["grant", "membership"].contains(&&*arrow.class));
+        for arrow in plain {
+            assert_eq!(arrow.class == "grant", arrow.about.starts_with("roles/"), "{context}");
+        }
+
+        let mut lines = BTreeSet::new();
+        let mut from = principal.clone();
+        let hops = hops(&page);
+        assert_eq!(hops.len(), accounts.len(), "{context}");
+        for (is_allowed, account) in hops.into_iter().zip(&accounts) {
+            let to = member_of(account);
+            if is_allowed {
+                allowed += 1;
+                assert!(drawing.leads(&from, &to), "{context}");
+            } else if drawing.has(&from) {
+                refused += 1;
+                lines.insert((from, to.clone()));
+            }
+            from = to;
+        }
+        let shown: BTreeSet<_> =
+            drawing.of_class("refused").iter().map(|arrow| (arrow.from.clone(), arrow.to.clone())).collect();
+        assert_eq!(shown, lines, "{context}");
+        let used = drawing.of_class("step").len();
+        assert!(used <= 5 * accounts.len(), "{used} steps: {context}");
+    }
+    assert!(allowed > 50 && refused > 50, "{allowed} hops were allowed, {refused} refused");
+}
+
+/// conf: W5
+#[tokio::test]
+async fn a_node_says_what_it_is_and_what_it_selects() {
+    let emulator = start(None).await;
+    let policy = json!({
+        "serviceAccounts": {
+            ACCOUNTS[0]: {"grants": [{"role": ROLES[0].0, "members": [USERS[0]]}]},
+            ACCOUNTS[1]: {"disabled": true, "grants": [{"role": ROLES[0].0, "members": [member_of(ACCOUNTS[0])]}]},
+            ACCOUNTS[2]: {},
+        },
+        "groups": {"inner@example.com": []},
+        "projects": {"q": {"grants": [{"permissions": ["iam.serviceAccounts.signJwt"], "members": [GROUPS[0]]}]}},
+    });
+    set(&emulator, &policy).await;
+    let page = page(&emulator, &format!("?chain={}+{}&method=SignJwt", USERS[0], ACCOUNTS[0])).await;
+    let drawing = Drawing::read(&page);
+    let chain = format!("{} {}", USERS[0], ACCOUNTS[0]);
+    let nodes: BTreeSet<(String, &str, Option<String>)> = drawing
+        .nodes
+        .iter()
+        .map(|node| (node.name.clone(), node.class.as_str(), node.selects.clone()))
+        .collect();
+    let expected = [
+        (USERS[0].to_owned(), "node principal selected", Some(USERS[0].to_owned())),
+        (member_of(ACCOUNTS[0]), "node account selected", Some(chain.clone())),
+        (
+            format!("{} (disabled)", member_of(ACCOUNTS[1])),
+            "node account disabled",
+            Some(format!("{chain} {}", ACCOUNTS[1])),
+        ),
+        (member_of(ACCOUNTS[2]), "node account", Some(format!("{chain} {}", ACCOUNTS[2]))),
+        (GROUPS[0].to_owned(), "node principal", Some(GROUPS[0].to_owned())),
+        // Nobody acts as a project.
+        ("project:q".to_owned(), "node project", None),
+    ];
+    assert_eq!(nodes, expected.into_iter().collect());
+    let labels = text(between(&page, "<svg", "</svg>"));
+    for label in ["alice@example.com", "a@p", "project:q", "group:inner@example.com"] {
+        assert!(labels.contains(label), "{label}: {labels}");
+    }
+    // Columns lead from left to right.
+    let column = |name: &str| drawing.nodes.iter().find(|node| node.name.starts_with(name)).unwrap().corner.0;
+    let (user, account, disabled) =
+        (column(USERS[0]), column(&member_of(ACCOUNTS[0])), column(&member_of(ACCOUNTS[1])));
+    assert!(user < account && account < disabled, "{user} {account} {disabled}");
+}
+
+/// conf: W5, W6
+#[tokio::test]
+async fn a_part_of_a_large_graph_has_the_grants_that_allow_the_chain() {
+    let emulator = start(None).await;
+    let mut accounts: Map<_, _> = (0..200)
+        .map(|number| {
+            let members: Vec<String> = (0..3).map(|user| format!("user:{number}-{user}@x.example")).collect();
+            let account = format!("sa{number}@q.iam.gserviceaccount.com");
+            (account, json!({"grants": [{"role": ROLES[0].0, "members": members}]}))
+        })
+        .collect();
+    let many: Vec<String> = (0..60).map(|user| format!("user:many-{user}@x.example")).collect();
+    accounts[&"sa7@q.iam.gserviceaccount.com".to_owned()] =
+        json!({"grants": [{"role": ROLES[0].0, "members": many}]});
+    let policy = json!({
+        "serviceAccounts": accounts,
+        "groups": {"outer@example.com": [USERS[0]]},
+        "projects": {"q": {"grants": [{"role": ROLES[0].0, "members": [GROUPS[2]]}]}},
+    });
+    set(&emulator, &policy).await;
+    let page = page(&emulator, &format!("?chain={}+sa7@q.iam.gserviceaccount.com", USERS[0])).await;
+    assert_eq!(hops(&page), [true]);
+    let drawing = Drawing::read(&page);
+    assert_eq!(drawing.nodes.len(), 40);
+    assert!(drawing.leads(USERS[0], "serviceAccount:sa7@q.iam.gserviceaccount.com"), "{:?}", drawing.arrows);
+    assert!(drawing.of_class("refused").is_empty());
+}
