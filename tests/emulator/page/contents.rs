@@ -141,6 +141,8 @@ async fn each_reason_why_a_hop_is_allowed_or_refused_is_explained() {
         let shown = section(&emulator, &parameters, "explanation").await;
         assert!(shown.contains(expected), "{chain:?} {method}: {expected:?} is in {shown}");
     }
+    let form = page(&emulator, &format!("?chain={NEW}+{BUILDER}&method=SignJwt")).await;
+    assert_contains(&form, &[&format!(">{NEW} {BUILDER}</textarea>"), "value=\"SignJwt\" selected"], &[]);
     let shown = section(&start(None).await, &format!("?chain={ALICE}+{BUILDER}"), "explanation").await;
     assert_contains(
         &shown,

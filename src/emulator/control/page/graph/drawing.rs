@@ -103,11 +103,12 @@ fn corner(cell: Cell) -> (usize, usize) {
     (MARGIN + COLUMN * cell.column, MARGIN + ROW * cell.row)
 }
 
-/// Returns the line from the right side of a node to the left side of another. It passes below the nodes between them.
+/// Returns the line from the right side of a node to the left side of another. In a row, it passes below the nodes on its way,
+/// which are its own if it leads back.
 fn curve(from: Cell, to: Cell) -> String {
     let ((x1, y1), (x2, y2)) = (corner(from), corner(to));
     let (x1, y1, y2) = (x1 + WIDTH, y1 + HEIGHT / 2, y2 + HEIGHT / 2);
     let bend = 50;
-    let below = if from.row == to.row && from.column.abs_diff(to.column) > 1 { ROW * 2 / 3 } else { 0 };
+    let below = if from.row == to.row && to.column != from.column + 1 { ROW * 2 / 3 } else { 0 };
     format!("M{x1} {y1}C{} {} {} {} {x2} {y2}", x1 + bend, y1 + below, x2.saturating_sub(bend), y2 + below)
 }

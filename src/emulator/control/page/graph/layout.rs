@@ -91,4 +91,14 @@ mod tests {
             assert!(cells[place + 1..].iter().all(|other| other != cell), "one node in each cell: {cells:?}");
         }
     }
+
+    #[test]
+    fn a_node_is_near_those_that_lead_to_it() {
+        let graph =
+            graph(&[("u", "x"), ("v", "y"), ("w", "z"), ("w", "a"), ("v", "b"), ("u", "c"), ("x", "c")]);
+        let cells = cells(&graph);
+        let mut second: Vec<&str> = vec!["x", "y", "z", "a", "b"];
+        second.sort_by_key(|name| cells[graph.places[*name]].row);
+        assert_eq!(second, ["x", "y", "b", "z", "a"]);
+    }
 }
