@@ -19,7 +19,6 @@ use crate::emulator::iam::federation::external_identity::{
 };
 use crate::emulator::iam::key_ring::{KeyRing, blocking};
 use crate::emulator::iam::policy::{Member, Policy, PolicyError, Role};
-use crate::emulator::iam::principal::Principal;
 use crate::emulator::journal::JournalEntry;
 use crate::emulator::method::Method;
 use crate::emulator::state::EmulatorState;
@@ -146,8 +145,7 @@ impl Commands {
         let identities = &self.0.identities;
         let name = service_account_path("-", check.service_account);
         let chain = Chain::parse(identities, check.delegates, &name)?;
-        let principal = Principal::named(check.principal);
-        Ok(authorization::authorize(identities, &principal, check.method, &chain))
+        Ok(authorization::foresee(identities, check.principal, check.method, &chain))
     }
 
     /// Replaces a signing key and returns the id of the new one.

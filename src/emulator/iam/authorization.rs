@@ -86,6 +86,19 @@ pub(crate) fn check_projects(
     }
 }
 
+/// Returns what a valid request of a principal would lead to, if it names no quota project: the target, or the error.
+pub(crate) fn foresee(
+    identities: &Identities,
+    principal: &str,
+    method: Method,
+    chain: &Chain<'_>,
+) -> Result<Arc<Account>, ApiError> {
+    let principal = Principal::named(principal);
+    principal.check_enabled(identities, method)?;
+    check_projects(identities, &principal, &HeaderMap::new(), chain.target())?;
+    authorize(identities, &principal, method, chain)
+}
+
 /// Checks the chain hop by hop and returns the target.
 ///
 /// The principal needs a grant on the first delegate, each delegate needs one on the next, and the

@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::authorization::{self, Chain};
 use super::identities::Identities;
 use super::policy::{Holder, Moment, Policy, Standing};
-use super::principal::Principal;
 use crate::emulator::error::ApiError;
 use crate::emulator::method::Method;
 use crate::roles::{IMPLICIT_DELEGATION, SERVICE_ACCOUNT};
@@ -80,7 +79,7 @@ pub(crate) fn explain(
 ) -> Result<Explanation, ApiError> {
     let name = crate::service_account_path("-", target);
     let chain = Chain::parse(identities, delegates, &name)?;
-    let refusal = authorization::authorize(identities, &Principal::named(principal), method, &chain).err();
+    let refusal = authorization::foresee(identities, principal, method, &chain).err();
     let mut member = principal.to_owned();
     let mut hops = Vec::with_capacity(delegates.len() + 1);
     for account in delegates.iter().map(String::as_str).chain([target]) {

@@ -71,10 +71,20 @@ impl Principal {
         };
         let token = bearer(headers).ok_or_else(missing)?;
         let principal = Self::of_token(identities, token, method)?;
+        principal.check_enabled(identities, method)?;
+        Ok(principal)
+    }
+
+    /// Checks that the principal isn't an account that is disabled.
+    pub(crate) fn check_enabled(
+        &self,
+        identities: &Identities,
+        method: impl Into<CalledMethod>,
+    ) -> Result<(), ApiError> {
         let disabled = identities
             .policy()
-            .is_some_and(|active| principal.account().is_some_and(|email| active.policy.is_disabled(email)));
-        if disabled { Err(ApiError::disabled_principal(method)) } else { Ok(principal) }
+            .is_some_and(|active| self.account().is_some_and(|email| active.policy.is_disabled(email)));
+        if disabled { Err(ApiError::disabled_principal(method.into())) } else { Ok(()) }
     }
 
     fn of_token(identities: &Identities, token: &str, method: CalledMethod) -> Result<Self, ApiError> {

@@ -7,6 +7,7 @@ use gcp_iam_credentials::emulator::{Emulator, Policy};
 use serde_json::{Map, Value, json};
 
 use super::{page, start};
+use crate::support::emulator as support;
 use crate::support::random::{Random, setting};
 
 const ACCOUNTS: [&str; 5] = [
@@ -27,7 +28,13 @@ const ROLES: [(&str, bool); 4] = [
     ("roles/iam.workloadIdentityUser", true),
     ("roles/iam.serviceAccountUser", false),
 ];
-const METHODS: [&str; 4] = ["GenerateAccessToken", "GenerateIdToken", "SignBlob", "SignJwt"];
+/// The methods, as pages and as URLs name them, and a valid request.
+const METHODS: [(&str, &str, &str); 4] = [
+    ("GenerateAccessToken", "generateAccessToken", r#""scope": ["email"]"#),
+    ("GenerateIdToken", "generateIdToken", r#""audience": "a""#),
+    ("SignBlob", "signBlob", r#""payload": """#),
+    ("SignJwt", "signJwt", r#""payload": "{}""#),
+];
 
 type Corner = (usize, usize);
 
@@ -169,6 +176,11 @@ fn member_of(account: &str) -> String {
     format!("serviceAccount:{account}")
 }
 
+/// Returns the bearer token of a user or an account.
+fn token_of(principal: &str) -> String {
+    format!("token-of-{}", principal.replace([':', '@'], "-"))
+}
+
 /// A random policy, and the arrows that it has: from, to, and what is said about them.
 struct Drawn {
     policy: Value,
@@ -197,8 +209,15 @@ impl Drawn {
         let name = |group: &str| group.trim_start_matches("group:").to_owned();
         let groups =
             json!({name(GROUPS[0]): [USERS[1]], name(GROUPS[1]): [GROUPS[0]], name(GROUPS[2]): [GROUPS[1]]});
+        let tokens = USERS.iter().map(|user| (*user).to_owned()).chain(ACCOUNTS.map(member_of));
+        let tokens: Vec<Value> =
+            tokens.map(|name| json!({"token": token_of(&name), "principal": name})).collect();
+        let projects = json!({
+            "p": {"apiDisabled": random.percent(10)},
+            "q": {"apiDisabled": random.percent(10), "grants": grants},
+        });
         drawn.policy =
-            json!({"serviceAccounts": accounts, "projects": {"q": {"grants": grants}}, "groups": groups});
+            json!({"serviceAccounts": accounts, "projects": projects, "groups": groups, "tokens": tokens});
         drawn
     }
 
@@ -243,65 +262,103 @@ fn hops(page: &str) -> Vec<bool> {
     list.split("<li class=\"").skip(1).map(|hop| hop.starts_with("good")).collect()
 }
 
+/// Calls the last account by way of the others. Returns whether the call succeeds, or `None` if the principal has no tokens.
+/// What the control page says before agrees.
+async fn call(
+    emulator: &Emulator,
+    principal: &str,
+    accounts: &[&str],
+    (method, verb, fields): &(&str, &str, &str),
+) -> Option<bool> {
+    let has_token = USERS.contains(&principal) || principal.starts_with("serviceAccount:");
+    let (target, delegates) = accounts.split_last().filter(|_| has_token)?;
+    let check =
+        json!({"principal": principal, "method": method, "delegates": delegates, "serviceAccount": target});
+    let url = format!("{}/emulator/check", emulator.endpoint());
+    let (_, foreseen) = support::json("POST", &url, &[], check.to_string()).await;
+    let body = format!(r#"{{"delegates": {delegates:?}, {fields}}}"#);
+    let (status, reply) = support::rest(emulator, target, verb, &token_of(principal), &body).await;
+    assert_eq!(foreseen["allowed"], status == 200, "{check}: {foreseen} {reply}");
+    let (foreseen, actual) = (&foreseen["error"]["message"], &reply["error"]["message"]);
+    assert_eq!(foreseen, actual, "{check}");
+    Some(status == 200)
+}
+
 async fn set(emulator: &Emulator, policy: &Value) {
     emulator.policy().set(Policy::from_json(&policy.to_string()).unwrap()).unwrap();
 }
 
+/// Checks that the arrows are those of the policy, besides those of refused hops.
+fn check_arrows(drawing: &Drawing, drawn: &Drawn, context: &str) {
+    let of_policy = drawing.arrows.iter().filter(|arrow| arrow.class != "refused");
+    let arrows: BTreeSet<_> =
+        of_policy.map(|arrow| (arrow.from.clone(), arrow.to.clone(), arrow.about.clone())).collect();
+    assert_eq!(arrows, drawn.arrows, "{context}");
+    let plain = drawing.arrows.iter().filter(|arrow| ["grant", "membership"].contains(&&*arrow.class));
+    for arrow in plain {
+        assert_eq!(arrow.class == "grant", arrow.about.starts_with("roles/"), "{context}");
+    }
+}
+
+/// Checks that the drawing says the same of each hop as the text. Returns how many are drawn as refused, and how many
+/// are allowed.
+fn check_hops(
+    drawing: &Drawing,
+    principal: &str,
+    accounts: &[&str],
+    hops: &[bool],
+    context: &str,
+) -> [usize; 2] {
+    assert_eq!(hops.len(), accounts.len(), "{context}");
+    let mut refused = BTreeSet::new();
+    let mut from = principal.to_owned();
+    for (is_allowed, account) in hops.iter().zip(accounts) {
+        let to = member_of(account);
+        if *is_allowed {
+            assert!(drawing.leads(&from, &to), "{context}");
+        } else if drawing.has(&from) {
+            refused.insert((from, to.clone()));
+        }
+        from = to;
+    }
+    let shown = drawing.of_class("refused").into_iter().map(|arrow| (arrow.from.clone(), arrow.to.clone()));
+    assert_eq!(shown.collect::<BTreeSet<_>>(), refused, "{context}");
+
+    // No other arrow is one of the chain's.
+    let steps = drawing.of_class("step");
+    let leads_on = |to: &str| steps.iter().any(|step| step.from == to);
+    let is_target = |to: &str| accounts.iter().any(|account| member_of(account) == to);
+    assert!(steps.iter().all(|step| is_target(&step.to) || leads_on(&step.to)), "{context}");
+    [refused.len(), hops.iter().filter(|is_allowed| **is_allowed).count()]
+}
+
 /// conf: W5
 #[tokio::test]
-async fn the_drawing_of_random_policies_has_their_grants_and_says_of_chains_what_the_text_says() {
+async fn the_drawing_of_random_policies_has_their_grants_and_says_of_chains_what_happens() {
     let emulator = start(None).await;
     let mut random = Random::new(setting("DRAWING_SEED", 1));
-    let (mut allowed, mut refused) = (0, 0);
+    let (mut hops_seen, mut calls_seen) = ([0; 2], [0; 2]);
     for _ in 0..setting("DRAWINGS", 200) {
         let drawn = Drawn::new(&mut random);
         set(&emulator, &drawn.policy).await;
         let principal = member(&mut random);
         let count = random.within(1..4);
         let accounts: Vec<&str> = (0..count).map(|_| *random.choose(&ACCOUNTS)).collect();
-        let method = random.choose(&METHODS);
-        let page =
-            page(&emulator, &format!("?chain={principal}+{}&method={method}", accounts.join("+"))).await;
+        let request = random.choose(&METHODS);
+        let chain = format!("?chain={principal}+{}&method={}", accounts.join("+"), request.0);
+        let page = page(&emulator, &chain).await;
         let drawing = Drawing::read(&page);
-        let context = format!("{principal} {accounts:?} {method}: {:?}\n{}", drawing.arrows, drawn.policy);
-
-        let arrows: BTreeSet<_> = drawing
-            .arrows
-            .iter()
-            .filter(|arrow| arrow.class != "refused")
-            .map(|arrow| (arrow.from.clone(), arrow.to.clone(), arrow.about.clone()))
-            .collect();
-        assert_eq!(arrows, drawn.arrows, "{context}");
-        let plain = drawing.arrows.iter().filter(|arrow| ["grant", "membership"].contains(&&*arrow.class));
-        for arrow in plain {
-            assert_eq!(arrow.class == "grant", arrow.about.starts_with("roles/"), "{context}");
+        let context = format!("{chain}: {:?}\n{}", drawing.arrows, drawn.policy);
+        check_arrows(&drawing, &drawn, &context);
+        let seen = check_hops(&drawing, &principal, &accounts, &hops(&page), &context);
+        hops_seen = [hops_seen[0] + seen[0], hops_seen[1] + seen[1]];
+        if let Some(is_allowed) = call(&emulator, &principal, &accounts, request).await {
+            assert_eq!(page.contains("<strong>Allowed. "), is_allowed, "{context}");
+            calls_seen[usize::from(is_allowed)] += 1;
         }
-
-        let mut lines = BTreeSet::new();
-        let mut from = principal.clone();
-        let hops = hops(&page);
-        assert_eq!(hops.len(), accounts.len(), "{context}");
-        for (is_allowed, account) in hops.into_iter().zip(&accounts) {
-            let to = member_of(account);
-            if is_allowed {
-                allowed += 1;
-                assert!(drawing.leads(&from, &to), "{context}");
-            } else if drawing.has(&from) {
-                refused += 1;
-                lines.insert((from, to.clone()));
-            }
-            from = to;
-        }
-        let shown: BTreeSet<_> =
-            drawing.of_class("refused").iter().map(|arrow| (arrow.from.clone(), arrow.to.clone())).collect();
-        assert_eq!(shown, lines, "{context}");
-        // No other arrow is one of the chain's.
-        let steps = drawing.of_class("step");
-        let leads_on = |to: &str| steps.iter().any(|step| step.from == to);
-        let is_target = |to: &str| accounts.iter().any(|account| member_of(account) == to);
-        assert!(steps.iter().all(|step| is_target(&step.to) || leads_on(&step.to)), "{context}");
     }
-    assert!(allowed > 50 && refused > 50, "{allowed} hops were allowed, {refused} refused");
+    assert!(hops_seen.iter().all(|count| *count > 50), "{hops_seen:?} hops are refused, and allowed");
+    assert!(calls_seen.iter().all(|count| *count > 10), "{calls_seen:?} calls are refused, and succeed");
 }
 
 /// conf: W5
