@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::authorization::{self, Chain};
 use super::identities::Identities;
 use super::policy::{Holder, Moment, Policy, Standing};
+use super::principal::Principal;
 use crate::emulator::error::ApiError;
 use crate::emulator::method::Method;
 use crate::roles::{IMPLICIT_DELEGATION, SERVICE_ACCOUNT};
@@ -89,9 +90,7 @@ pub(crate) fn explain(
         let member = std::mem::replace(&mut member, next);
         hops.push(ExplainedHop { member, account, permission, finding });
     }
-    let is_principal_disabled = principal
-        .strip_prefix(SERVICE_ACCOUNT)
-        .is_some_and(|email| identities.policy().is_some_and(|active| active.policy.is_disabled(email)));
+    let is_principal_disabled = Principal::named(principal).check_enabled(identities, method).is_err();
     Ok(Explanation { hops, is_principal_disabled, refusal })
 }
 
