@@ -101,8 +101,8 @@ fn code_that_the_cache_calls_may_use_the_same_credentials() {
         let program = Program::default();
         let credentials = Credentials::from_source(Source(program.clone()));
         assert!(program.0.set(credentials.clone()).is_ok());
-        let _logged =
-            thread_subscriber::set(tracing_subscriber::registry().with(Subscriber(program.clone())));
+        let subscriber = tracing_subscriber::registry().with(Subscriber(program.clone()));
+        let _logged = tracing::dispatcher::set_default(&thread_subscriber::dispatch(subscriber));
         one_thread().block_on(async {
             for _ in 0..20 {
                 let waker = Waker::from(Arc::new(program.clone()));

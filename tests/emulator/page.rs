@@ -48,6 +48,11 @@ fn shop() -> Policy {
     )
 }
 
+/// Returns the policy of a document.
+fn read_policy(document: &serde_json::Value) -> Policy {
+    Policy::from_json(&document.to_string()).unwrap()
+}
+
 async fn get(emulator: &Emulator, path: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, String) {
     let url = format!("{}{path}", emulator.endpoint());
     let (status, headers, body) = http("GET", &url, headers, Bytes::new()).await;
@@ -218,7 +223,7 @@ async fn text_of_policies_and_requests_stays_text() {
         let policy = serde_json::json!({"serviceAccounts": {BUILDER: {"displayName": hostile,
             "grants": [{"members": [format!("group:{hostile}"), ALICE], "role": Role::TOKEN_CREATOR}]}},
             "groups": {hostile: [ALICE]}, "tokens": [{"token": "alice-token", "principal": ALICE}]});
-        emulator.policy().set(Policy::from_json(&policy.to_string()).unwrap()).unwrap();
+        emulator.policy().set(read_policy(&policy)).unwrap();
         emulator.faults().clear_all();
         emulator.faults().inject(Fault::status(Code::Unavailable).message(hostile).times(1));
         let url = format!("{}/v1/{}:signBlob", emulator.endpoint(), service_account_path("-", BUILDER));
@@ -268,7 +273,7 @@ async fn no_text_changes_the_structure_of_the_page() {
         let policy = serde_json::json!({"serviceAccounts": {BUILDER: {"displayName": text, "grants": [
             {"members": [format!("group:{text}")], "role": Role::TOKEN_CREATOR}]}},
             "groups": {text: [ALICE]}, "tokens": [{"token": "alice-token", "principal": ALICE}]});
-        emulator.policy().set(Policy::from_json(&policy.to_string()).unwrap()).unwrap();
+        emulator.policy().set(read_policy(&policy)).unwrap();
         let url = format!("{}/v1/{}:signBlob", emulator.endpoint(), service_account_path("-", BUILDER));
         let headers = [("authorization", "Bearer alice-token"), ("content-type", "application/json")];
         let body = serde_json::json!({"payload": "", "delegates": [text]}).to_string();

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use tracing::dispatcher::with_default;
 use tracing::subscriber::Subscriber;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -25,9 +26,7 @@ impl LogCapture {
     /// Captures what this thread logs while `run` runs.
     pub(crate) fn while_running(run: impl FnOnce()) -> Self {
         let capture = Self::default();
-        let subscribed = thread_subscriber::set(capture.subscriber());
-        run();
-        drop(subscribed);
+        with_default(&thread_subscriber::dispatch(capture.subscriber()), run);
         capture
     }
 

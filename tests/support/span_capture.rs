@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
 use tracing::Subscriber;
+use tracing::dispatcher::with_default;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -26,9 +27,8 @@ impl SpanCapture {
     /// Captures the spans of this name that this thread makes while `run` runs.
     pub(crate) fn while_running(name: &'static str, run: impl FnOnce()) -> Vec<Fields> {
         let capture = Self { name, spans: Arc::default() };
-        let subscribed = thread_subscriber::set(tracing_subscriber::registry().with(capture.clone()));
-        run();
-        drop(subscribed);
+        let subscriber = tracing_subscriber::registry().with(capture.clone());
+        with_default(&thread_subscriber::dispatch(subscriber), run);
         let spans = capture.spans.lock().unwrap();
         spans.iter().map(|(_, fields)| fields.clone()).collect()
     }

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use tracing::subscriber::{DefaultGuard, NoSubscriber, Subscriber};
-use tracing::{Dispatch, dispatcher};
+use tracing::Dispatch;
+use tracing::subscriber::{NoSubscriber, Subscriber};
 
 /// Two subscribers that want nothing.
 ///
@@ -13,8 +13,8 @@ use tracing::{Dispatch, dispatcher};
 static OTHERS: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| [Dispatch::new(NoSubscriber::new()), Dispatch::new(NoSubscriber::new())]);
 
-/// Sets this thread's subscriber until the guard is dropped.
-pub(crate) fn set(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+/// Makes a subscriber ready to be that of a thread.
+pub(crate) fn dispatch(subscriber: impl Subscriber + Send + Sync + 'static) -> Dispatch {
     LazyLock::force(&OTHERS);
-    dispatcher::set_default(&Dispatch::new(subscriber))
+    Dispatch::new(subscriber)
 }

@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use gcp_iam_credentials::emulator::{Emulator, Fault, Policy, Role};
+use gcp_iam_credentials::emulator::{Emulator, Fault, Role};
 use gcp_iam_credentials::proto::GenerateIdTokenRequest;
 use gcp_iam_credentials::{Code, service_account_path};
 use serde_json::json;
 
-use super::{ALICE, BUILDER, DEPLOYER, page, shop, start, text};
+use super::{ALICE, BUILDER, DEPLOYER, page, read_policy, shop, start, text};
 use crate::support::emulator::{access_token, http, rest, stub, with_bearer};
 use crate::support::runtime::poll_once;
-
-async fn start_with(policy: serde_json::Value) -> Emulator {
-    start(Policy::from_json(&policy.to_string()).unwrap()).await
-}
 
 /// Returns the text of the section with this id.
 async fn section(emulator: &Emulator, parameters: &str, id: &str) -> String {
@@ -36,7 +32,7 @@ fn assert_contains(shown: &str, all: &[&str], none: &[&str]) {
 #[tokio::test]
 async fn accounts_are_listed_with_their_names_and_with_who_may_act_as_them() {
     let users: Vec<String> = (0..10).map(|number| format!("user:u{number}@example.com")).collect();
-    let emulator = start_with(json!({
+    let policy = json!({
         "serviceAccounts": {
             BUILDER: {"displayName": "The builder", "grants": [
                 {"members": users, "role": Role::TOKEN_CREATOR}, {"members": [ALICE], "role": "roles/viewer"},
@@ -48,8 +44,8 @@ async fn accounts_are_listed_with_their_names_and_with_who_may_act_as_them() {
             "idle@idle.iam.gserviceaccount.com": {},
         },
         "projects": {"bank": {"grants": [{"members": [ALICE], "role": Role::TOKEN_CREATOR}]}},
-    }))
-    .await;
+    });
+    let emulator = start(read_policy(&policy)).await;
     let shown = section(&emulator, "", "accounts").await;
     assert_contains(
         &shown,
@@ -135,7 +131,7 @@ const EXPLANATIONS: [(&[&str], &str, &str); 11] = [
 /// conf: W5
 #[tokio::test]
 async fn each_reason_why_a_hop_is_allowed_or_refused_is_explained() {
-    let emulator = start_with(grants_of_every_kind()).await;
+    let emulator = start(read_policy(&grants_of_every_kind())).await;
     for (chain, method, expected) in EXPLANATIONS {
         let parameters = format!("?chain={}&method={method}", chain.join("+"));
         let shown = section(&emulator, &parameters, "explanation").await;

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use gcp_iam_credentials::emulator::{Emulator, Policy};
+use gcp_iam_credentials::emulator::Emulator;
 use serde_json::{Map, Value, json};
 
-use super::{page, start};
+use super::{page, read_policy, start};
 use crate::support::emulator as support;
 use crate::support::random::{Random, setting};
 
@@ -47,6 +47,13 @@ struct Node {
     size: (usize, usize),
     /// The chain that it selects, if it is a link.
     selects: Option<String>,
+}
+
+impl Node {
+    /// Returns the name as policies have it.
+    fn member(&self) -> &str {
+        self.name.trim_end_matches(" (disabled)")
+    }
 }
 
 /// An arrow between two nodes.
@@ -128,7 +135,7 @@ fn read_arrow(path: &str, nodes: &[Node], height: usize) -> Arrow {
     let node_at = |point: Corner, side: fn(&Node) -> usize| {
         let touches = |node: &&Node| (side(node), node.corner.1 + node.size.1 / 2) == point;
         let found = nodes.iter().find(touches).unwrap_or_else(|| panic!("a node at {point:?}"));
-        found.name.trim_end_matches(" (disabled)").to_owned()
+        found.member().to_owned()
     };
     Arrow {
         from: node_at((x1, y1), |node| ends(node).0),
@@ -158,7 +165,7 @@ impl Drawing {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.nodes.iter().any(|node| node.name.trim_end_matches(" (disabled)") == name)
+        self.nodes.iter().any(|node| node.member() == name)
     }
 
     /// Whether arrows of the class `step` lead to a node from another one, or from one that may include it.
@@ -284,10 +291,6 @@ async fn call(
     Some(status == 200)
 }
 
-async fn set(emulator: &Emulator, policy: &Value) {
-    emulator.policy().set(Policy::from_json(&policy.to_string()).unwrap()).unwrap();
-}
-
 /// Checks that the arrows are those of the policy, besides those of refused hops.
 fn check_arrows(drawing: &Drawing, drawn: &Drawn, context: &str) {
     let of_policy = drawing.arrows.iter().filter(|arrow| arrow.class != "refused");
@@ -340,7 +343,7 @@ async fn the_drawing_of_random_policies_has_their_grants_and_says_of_chains_what
     let (mut hops_seen, mut calls_seen) = ([0; 2], [0; 2]);
     for _ in 0..setting("DRAWINGS", 200) {
         let drawn = Drawn::new(&mut random);
-        set(&emulator, &drawn.policy).await;
+        emulator.policy().set(read_policy(&drawn.policy)).unwrap();
         let principal = member(&mut random);
         let count = random.within(1..4);
         let accounts: Vec<&str> = (0..count).map(|_| *random.choose(&ACCOUNTS)).collect();
@@ -374,7 +377,7 @@ async fn a_node_says_what_it_is_and_what_it_selects() {
         "groups": {"inner@example.com": []},
         "projects": {"q": {"grants": [{"permissions": ["iam.serviceAccounts.signJwt"], "members": [GROUPS[0]]}]}},
     });
-    set(&emulator, &policy).await;
+    emulator.policy().set(read_policy(&policy)).unwrap();
     let page = page(&emulator, &format!("?chain={}+{}&method=SignJwt", USERS[0], ACCOUNTS[0])).await;
     let drawing = Drawing::read(&page);
     let chain = format!("{} {}", USERS[0], ACCOUNTS[0]);
@@ -406,7 +409,7 @@ async fn a_node_says_what_it_is_and_what_it_selects() {
         ["alice@example.com", "a@p", "b@p", "c@q", "group:inner@example.com", "project:q", ""].into()
     );
     // Columns lead from left to right.
-    let column = |name: &str| drawing.nodes.iter().find(|node| node.name.starts_with(name)).unwrap().corner.0;
+    let column = |name: &str| drawing.nodes.iter().find(|node| node.member() == name).unwrap().corner.0;
     let (user, account, disabled) =
         (column(USERS[0]), column(&member_of(ACCOUNTS[0])), column(&member_of(ACCOUNTS[1])));
     assert!(user < account && account < disabled, "{user} {account} {disabled}");
@@ -431,7 +434,7 @@ async fn a_part_of_a_large_graph_has_the_grants_that_allow_the_chain() {
         "groups": {"outer@example.com": [USERS[0]]},
         "projects": {"q": {"grants": [{"role": ROLES[0].0, "members": [GROUPS[2]]}]}},
     });
-    set(&emulator, &policy).await;
+    emulator.policy().set(read_policy(&policy)).unwrap();
     let page = page(&emulator, &format!("?chain={}+sa7@q.iam.gserviceaccount.com", USERS[0])).await;
     assert_eq!(hops(&page), [true]);
     let drawing = Drawing::read(&page);
